@@ -1,0 +1,132 @@
+"""Opening files below a folder and nowhere else, whatever the names say.
+
+``openat2(2)`` makes the kernel keep the promise: no ``..``, no absolute path, no
+symbolic link, no other file system. Python has no binding for it (CPython #141878).
+Kernels before 5.6 and some sandboxes refuse it; then each component is opened by
+itself, without following links.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from typing import Final
+
+from dicomfs.errors import FileIdError
+
+Path = tuple[bytes, ...]
+
+_SYS_OPENAT2: Final = 437
+_RESOLVE: Final = (
+    0x01 | 0x02 | 0x04 | 0x08
+)  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
+# O_NONBLOCK: a FIFO on the medium would hold an open for ever.
+_READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# openat2 refuses O_PATH together with flags that mean nothing to it.
+_LOOK: Final = os.O_PATH | os.O_CLOEXEC
+_MAX_COMPONENT: Final = 255
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def open_file(root: int, path: Path) -> int:
+    """Return a descriptor for reading of the regular file at *path* below *root*.
+
+    Raises FileIdError for a path that names nothing below a folder, OSError otherwise
+    (EINVAL for what is no regular file).
+    """
+    fd = _open(root, path, _READ)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file")
+
+
+def open_folder(root: int, path: Path) -> int:
+    """Return a descriptor for reading of the folder at *path* below *root*."""
+    return _open(root, path, _READ | os.O_DIRECTORY)
+
+
+def status(root: int, path: Path) -> os.stat_result:
+    """Return the status of what is at *path* below *root*, without opening it."""
+    fd = _open(root, path, _LOOK)
+    try:
+        return os.fstat(fd)
+    finally:
+        os.close(fd)
+
+
+def _open(root: int, path: Path, flags: int) -> int:
+    _check(path)
+    name = b"/".join(path) or b"."
+    try:
+        return _openat2(root, name, flags)
+    except OSError as error:
+        if error.errno not in {errno.ENOSYS, errno.EPERM}:
+            raise
+    return _walk(root, path or (b".",), flags)
+
+
+def _check(path: Sequence[bytes]) -> None:
+    """Refuse components that are no names; C would cut them at a NUL, too."""
+    for component in path:
+        if component in {b"", b".", b".."} or b"/" in component or b"\0" in component:
+            raise FileIdError("a path component is no file name")
+        if len(component) > _MAX_COMPONENT:
+            raise FileIdError("a path component is too long")
+
+
+def _openat2(root: int, name: bytes, flags: int) -> int:
+    how = _OpenHow(flags, 0, _RESOLVE)
+    fd: int = _libc.syscall(
+        _SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)
+    )
+    if fd < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return fd
+
+
+def _walk(root: int, path: Sequence[bytes], flags: int) -> int:
+    """Open *path* component by component; what RESOLVE_* refuses is refused here."""
+    device = os.fstat(root).st_dev
+    folder = os.dup(root)
+    try:
+        for component in path[:-1]:
+            below = os.open(
+                component, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder
+            )
+            os.close(folder)
+            folder = below
+            _check_device(folder, device)
+        fd = os.open(path[-1], flags | os.O_NOFOLLOW, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        _check_last(fd, device)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _check_last(fd: int, device: int) -> None:
+    _check_device(fd, device)
+    if stat.S_ISLNK(os.fstat(fd).st_mode):  # O_PATH | O_NOFOLLOW opens the link itself
+        raise OSError(errno.ELOOP, "a symbolic link")
+
+
+def _check_device(fd: int, device: int) -> None:
+    if os.fstat(fd).st_dev != device:
+        raise OSError(errno.EXDEV, "on another file system")

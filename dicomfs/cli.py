@@ -1,0 +1,369 @@
+"""The command line: what it understands, what it says, and how it ends.
+
+Nothing heavy is imported before it is needed: ``--help``, ``umount`` and mistakes are
+answered at once, and commands that do not mount work where pyfuse3 is not installed.
+Data go to stdout, messages to stderr.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from dicomfs.errors import MEANINGS, Exit, Failure
+from dicomfs.options import DEFAULT_DEADLINE, DEFAULT_UMASK, Options
+
+# mount(8) and fstab hand these on; a dicomfs mount is what it is without them.
+_IGNORED_OPTIONS: Final = frozenset(
+    "ro rw dev nodev suid nosuid exec noexec auto noauto user users nouser defaults "  # noqa: SIM905
+    "nofail _netdev relatime noatime default_permissions".split()
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        return int(given.run(given))
+    except Failure as failure:
+        _complain(failure)
+        return failure.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except KeyboardInterrupt:
+        return Exit.UNEXPECTED
+
+
+def _complain(failure: Failure) -> None:
+    print(f"dicomfs: {failure.what}", file=sys.stderr)
+    print(f"dicomfs: to mend it: {failure.mend}", file=sys.stderr)
+
+
+def _say(message: str) -> None:
+    print(f"dicomfs: {message}", file=sys.stderr)
+
+
+# -- what is understood --------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        _complain(Failure(Exit.USAGE, message, f"see {self.prog} --help"))
+        raise SystemExit(Exit.USAGE)
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        from dicomfs.versions import versions
+
+        print(versions())
+        raise SystemExit(Exit.OK)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="dicomfs",
+        description="Show a DICOMDIR medium as Patient/Study/Series folders.",
+        epilog=_exit_codes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the versions and end"
+    )
+    commands = parser.add_subparsers(title="commands", metavar="", required=True)
+    _add_mount(commands)
+    _add_umount(commands)
+    _add_tree(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _exit_codes() -> str:
+    rows = [f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items()]
+    return "\n".join(["exit codes:", *rows])
+
+
+_Commands = argparse._SubParsersAction
+
+
+def _add_mount(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "mount",
+        help="mount a medium on an empty folder",
+        description="Mount a medium, read-only, on an empty folder. Returns when the "
+        "mount answers; it is then served in the background.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_mount)
+    _add_source(parser)
+    parser.add_argument(
+        "mountpoint", metavar="MOUNTPOINT", type=Path, help="an empty folder"
+    )
+    access = parser.add_argument_group("who may read the mount (by default: you alone)")
+    access.add_argument(
+        "--allow-other", action="store_true", help="other users too, within the modes"
+    )
+    access.add_argument("--uid", type=int, help="owner of all files (default: you)")
+    access.add_argument("--gid", type=int, help="group of all files (default: yours)")
+    access.add_argument(
+        "--umask",
+        type=_octal,
+        default=DEFAULT_UMASK,
+        help=f"permission bits to take away, octal (default: {DEFAULT_UMASK:03o})",
+    )
+    running = parser.add_argument_group("how it runs")
+    running.add_argument(
+        "-f", "--foreground", action="store_true", help="stay in front until the end"
+    )
+    running.add_argument(
+        "--deadline",
+        type=_seconds,
+        default=DEFAULT_DEADLINE,
+        metavar="SECONDS",
+        help="answer a request with an error after this long (default: 30)",
+    )
+    running.add_argument(
+        "--log-file",
+        type=Path,
+        metavar="FILE",
+        help="log there (default: syslog, or the terminal with -f)",
+    )
+    running.add_argument("-v", "--verbose", action="store_true", help="log more")
+    running.add_argument(
+        "-o",
+        dest="mount_options",
+        action="append",
+        default=[],
+        metavar="OPTION[,...]",
+        help="the same as mount(8) would give it: allow_other, uid=, gid=, umask=; "
+        "others that every mount knows are accepted and change nothing",
+    )
+
+
+def _add_umount(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "umount",
+        help="end a mount",
+        description="End mounts of dicomfs. fusermount3 -u does the same.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_umount)
+    parser.add_argument(
+        "-z",
+        "--lazy",
+        action="store_true",
+        help="take it out of sight now, even if files are open",
+    )
+    parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=Path, nargs="+")
+
+
+def _add_tree(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "tree",
+        help="print what a mount would show, without mounting",
+        description="Print the same names and structure that a mount shows. Needs "
+        "no FUSE.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_tree)
+    _add_source(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object, with sizes and times"
+    )
+
+
+def _add_demo(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="mount the sample medium that pydicom ships, and show it",
+        description="Mount the sample medium that pydicom ships on a private folder, "
+        "and show what is in it.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_demo)
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        type=Path,
+        help="the folder of a medium, or the DICOMDIR itself",
+    )
+    parser.add_argument(
+        "--index-only",
+        action="store_true",
+        help="name everything from the DICOMDIR alone: open no instance for a series "
+        "description (or a patient) that the DICOMDIR lacks",
+    )
+
+
+def _octal(text: str) -> int:
+    mask = int(text, 8)
+    if not 0 <= mask <= 0o777:
+        raise ValueError
+    return mask
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+# -- what is done --------------------------------------------------------------
+
+
+def _mount(given: argparse.Namespace) -> Exit:
+    place = _mount_source(given.source, given.mountpoint, _options(given))
+    if not given.foreground:
+        _say(f"mounted on {place}; to end it: dicomfs umount '{place}'")
+    return Exit.OK
+
+
+def _mount_source(source: Path, mountpoint: Path, options: Options) -> Path:
+    """Mount and return the mountpoint, as the kernel calls it; raises Failure."""
+    from dicomfs import mountpoint as mountpoints
+    from dicomfs import supervisor
+    from dicomfs.media.opening import open_source
+
+    place = mountpoints.resolve(mountpoint)
+    mountpoints.check(place, mountpoints.resolve(source))
+    _check_pyfuse3()
+    mountpoints.check_fuse()
+    opened = open_source(source)
+    if not options.foreground:
+        supervisor.mount_in_background(opened, place, options)
+        return place
+    from dicomfs import logs
+
+    logs.configure(options)
+    ended = supervisor.mount_in_foreground(
+        opened, place, options, lambda: _say(f"mounted on {place}; Ctrl-C ends it")
+    )
+    if ended != Exit.OK:
+        raise Failure(
+            ended, "the serving process failed; the mount is gone", "mount it again"
+        )
+    return place
+
+
+def _check_pyfuse3() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("pyfuse3") is None:
+        raise Failure(
+            Exit.NO_PYFUSE3,
+            "pyfuse3 is not installed",
+            "install it: sudo apt install fuse3 libfuse3-dev pkg-config gcc "
+            "python3-dev && pip install pyfuse3",
+        )
+
+
+def _options(given: argparse.Namespace) -> Options:
+    wanted = {
+        "allow_other": given.allow_other,
+        "uid": os.getuid() if given.uid is None else given.uid,
+        "gid": os.getgid() if given.gid is None else given.gid,
+        "umask": given.umask,
+    }
+    for option in ",".join(given.mount_options).split(","):
+        wanted |= _mount_option(option)
+    return Options(
+        **wanted,
+        index_only=given.index_only,
+        foreground=given.foreground,
+        deadline=given.deadline,
+        log_file=given.log_file and given.log_file.absolute(),
+        verbose=given.verbose,
+    )
+
+
+def _mount_option(option: str) -> dict[str, int]:
+    """Return what an ``-o`` option of mount(8) means to us."""
+    name, _, value = option.partition("=")
+    name = name.replace("-", "_")
+    if not name or name in _IGNORED_OPTIONS or name.startswith("x_"):
+        return {}
+    try:
+        if name == "allow_other":
+            return {name: True}
+        if name in {"uid", "gid"}:
+            return {name: int(value)}
+        if name == "umask":
+            return {name: _octal(value)}
+    except ValueError:
+        raise Failure(
+            Exit.USAGE, f"-o {option}: that is no number", "give a number"
+        ) from None
+    raise Failure(
+        Exit.USAGE,
+        f"-o {option}: there is no such option",
+        "see dicomfs mount --help",
+    )
+
+
+def _umount(given: argparse.Namespace) -> Exit:
+    from dicomfs import mountpoint as mountpoints
+
+    for mountpoint in given.mountpoints:
+        place = mountpoints.resolve(mountpoint)
+        mount = mountpoints.find_mount(place)
+        if mount is None or mount.fstype != mountpoints.FSTYPE:
+            raise Failure(
+                Exit.NOT_MOUNTED,
+                f"nothing of dicomfs is mounted on {mountpoint}",
+                "see what is: findmnt --types fuse.dicomfs",
+            )
+        if said := mountpoints.unmount(place, lazy=given.lazy):
+            raise Failure(
+                Exit.UNMOUNT_BUSY,
+                f"{place} cannot be unmounted: {said}",
+                f"end what uses it (fuser -vm '{place}' shows it), or use --lazy",
+            )
+    return Exit.OK
+
+
+def _tree(given: argparse.Namespace) -> Exit:
+    from dicomfs import mountpoint as mountpoints
+    from dicomfs import outline
+    from dicomfs.fileset import open_file_sets
+    from dicomfs.media import Folder
+    from dicomfs.media.opening import open_source, unreadable
+    from dicomfs.tree import Tree
+
+    opened = open_source(mountpoints.resolve(given.source))
+    file_sets = open_file_sets(Folder(opened.fd), opened.dicomdir)
+    tree = Tree(file_sets, read_headers=not given.index_only)
+    # A terminal that cannot show a letter is no reason to show nothing.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        if given.json:
+            print(outline.as_json(tree))
+        else:
+            for line in outline.lines(tree, tree.root):
+                print(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unreadable(error) from error
+    return Exit.OK
+
+
+def _demo(_: argparse.Namespace) -> Exit:
+    from dicomfs import demo
+
+    source, place = demo.sample(), demo.private_folder()
+    if not demo.is_mounted(place):
+        _mount_source(source, place, Options.default())
+    _tree(argparse.Namespace(source=source, json=False, index_only=False))
+    _say(f"this is mounted on {place}")
+    _say(f"look at it:  ls -R '{place}'    or open it in a file manager")
+    _say(f"end it:      fusermount3 -u '{place}'")
+    return Exit.OK

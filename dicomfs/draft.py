@@ -1,0 +1,192 @@
+"""Folders and files in the making: placed, joined and named before they become nodes."""
+
+import errno
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from dicomfs import naming, tags
+from dicomfs.attributes import Attributes
+from dicomfs.errors import FileIdError
+from dicomfs.fileset import FileSet
+from dicomfs.identity import Position, patient_keys
+from dicomfs.media.medium import Path
+from dicomfs.naming import Name
+from dicomfs.node import Part
+from dicomfs.record import DirectoryRecord, Level
+
+_SERIES_DIGITS: Final = 3
+_INSTANCE_DIGITS: Final = 4
+_UIDS: Final = {
+    Level.STUDY: tags.STUDY_INSTANCE_UID,
+    Level.SERIES: tags.SERIES_INSTANCE_UID,
+}
+
+
+class Role(Enum):
+    """Why a folder is there; one record can be the reason for several."""
+
+    OWN = "folder"
+    PATIENT = "patient"
+    STUDY = "study"
+    SERIES = "series"
+    TYPE = "type"
+    OTHER = "other"
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """A folder in the making: that of *record*, or one filled in above it."""
+
+    level: Level
+    role: Role
+    attributes: Attributes
+    file_set: FileSet
+    record: DirectoryRecord
+    parts: list[Part]
+    # Of the series, as its record or one of its instances has it.
+    description: str = ""
+
+    @property
+    def position(self) -> Position:
+        """Where the record lies."""
+        return self.file_set.position(self.record)
+
+    @property
+    def uid(self) -> bytes:
+        """Study or Series Instance UID, empty if there is none."""
+        if self.level not in _UIDS:
+            return b""
+        uid = self.attributes.raw(_UIDS[self.level])
+        # PS3.3 F.5.2: a STUDY that references a file may carry its UID there.
+        return uid or (self.record.sop_instance_uid if self.role is Role.OWN else b"")
+
+
+@dataclass(slots=True, eq=False)
+class Leaf:
+    """A file in the making."""
+
+    attributes: Attributes
+    file_set: FileSet
+    record: DirectoryRecord
+    file_id: bytes
+    place: Path = ()
+    size: int = 0
+    mtime_ns: int = 0
+    error: int = 0
+
+    def locate(self) -> None:
+        """Find the file on its medium; what is not there stays, with its *error*."""
+        try:
+            self.place, status = self.file_set.locate(self.file_id)
+        except FileIdError:
+            self.error = errno.EACCES
+        except (FileNotFoundError, NotADirectoryError):
+            self.error = errno.ENOENT
+        except OSError as error:
+            self.error = error.errno or errno.EIO
+        else:
+            self.size, self.mtime_ns = status
+
+
+def joined(branches: Sequence[Branch]) -> list[Branch]:
+    """Return *branches* with those that are the same patient, study or series joined."""
+    patients = [branch for branch in branches if branch.level is Level.PATIENT]
+    keys = dict(
+        zip(
+            map(id, patients),
+            patient_keys([(each.attributes, each.position) for each in patients]),
+            strict=True,
+        )
+    )
+    result: dict[Hashable, Branch] = {}
+    for branch in branches:
+        key = (branch.level, keys.get(id(branch), _key(branch)))
+        if (first := result.setdefault(key, branch)) is not branch:
+            first.parts += branch.parts
+    return list(result.values())
+
+
+def _key(branch: Branch) -> Hashable:
+    if branch.role is Role.OTHER:
+        return branch.role
+    if branch.role is Role.TYPE:
+        return branch.record.type
+    return branch.uid or branch.position
+
+
+def without_duplicates(leaves: Iterable[Leaf]) -> list[Leaf]:
+    """Return *leaves* without those that repeat an instance in the same size."""
+    result: dict[Hashable, Leaf] = {}
+    for leaf in leaves:
+        uid = leaf.record.sop_instance_uid
+        key = (uid, leaf.size) if uid else leaf.file_set.position(leaf.record)
+        result.setdefault(key, leaf)
+    return list(result.values())
+
+
+def names(branches: Sequence[Branch], leaves: Sequence[Leaf]) -> list[str]:
+    """Return the names of *branches* and then of *leaves*, all of them distinct."""
+    numbers = [each.attributes.number(tags.SERIES_NUMBER) for each in branches]
+    series_digits = naming.width_of(numbers, _SERIES_DIGITS)
+    numbers = [each.attributes.number(tags.INSTANCE_NUMBER) for each in leaves]
+    numbers += [each.attributes.number(tags.INSTANCE_NUMBER) for each in branches]
+    digits = naming.width_of(numbers, _INSTANCE_DIGITS)
+    return naming.distinct(
+        [_branch_name(branch, series_digits, digits) for branch in branches]
+        + [_leaf_name(leaf, series_digits, digits) for leaf in leaves]
+    )
+
+
+def _branch_name(branch: Branch, series_digits: int, digits: int) -> Name:
+    if branch.role is Role.OTHER:
+        return Name("Other", "", (branch.position.key(),))
+    if branch.role is Role.TYPE:
+        stem = naming.clean(branch.record.type).capitalize() or "Unknown"
+        return Name(stem, "", (branch.position.key(),))
+    stem = _stem(
+        branch.level,
+        branch.record,
+        branch.attributes,
+        branch.description,
+        series_digits,
+        digits,
+    )
+    key = branch.uid or branch.attributes.raw(tags.PATIENT_ID)
+    return Name(stem, "", _keys(key, branch.position.key()))
+
+
+def _leaf_name(leaf: Leaf, series_digits: int, digits: int) -> Name:
+    record = leaf.record
+    description = leaf.attributes.text(tags.SERIES_DESCRIPTION)
+    stem = _stem(
+        record.level, record, leaf.attributes, description, series_digits, digits
+    )
+    position = leaf.file_set.position(record)
+    keys = _keys(record.sop_instance_uid, leaf.file_id, position.key())
+    return Name(stem, naming.EXTENSION, keys)
+
+
+def _keys(*keys: bytes) -> tuple[bytes, ...]:
+    return tuple(key for key in keys if key)
+
+
+def _stem(
+    level: Level,
+    record: DirectoryRecord,
+    attributes: Attributes,
+    description: str,
+    series_digits: int,
+    digits: int,
+) -> str:
+    if level is Level.PATIENT:
+        return naming.patient_name(attributes)
+    if level is Level.STUDY:
+        return naming.study_name(attributes)
+    if level is Level.SERIES:
+        return naming.series_name(attributes, description, series_digits)
+    uid = record.sop_instance_uid or record.file_id or b"%d" % record.offset
+    if record.level is Level.OTHER:
+        return naming.other_name(record.type, attributes, uid)
+    return naming.instance_name(record.type, attributes, uid, digits)

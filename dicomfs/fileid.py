@@ -1,0 +1,137 @@
+"""File IDs: from what a record says to the file that the medium has.
+
+A File ID is one to eight components of capitals, digits and underscores (PS3.10 8.2).
+What the medium shows is another matter: Linux gives plain ISO 9660 names in lower
+case, writers add ``.dcm``, others leave ``;1`` or a trailing dot. So each component is
+matched against the names that are really there.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from dicomfs.errors import FileIdError
+from dicomfs.media.medium import Medium, Path, Status
+
+_V = TypeVar("_V")
+
+_SEPARATORS: Final = re.compile(rb"[\\/]")
+_DRIVE: Final = re.compile(rb"[A-Za-z]:")
+_VERSION: Final = re.compile(rb";\d*$")
+_EXTENSIONS: Final = (b"dcm", b"dicom", b"dic", b"ima")
+# The standard allows 8 components and some writers exceed it; more is an attack.
+_MAX_COMPONENTS: Final = 16
+_MAX_FOLDERS: Final = 64
+
+
+def components(file_id: bytes) -> Path:
+    """Return the components of a Referenced File ID as it is written in a record.
+
+    Raises FileIdError for what must not or cannot name a file below the root. A leading
+    separator and a drive letter mean nothing on this medium and are left out.
+    """
+    parts = [part.strip(b" \0") for part in _SEPARATORS.split(file_id)]
+    path = tuple(part for part in parts if part not in {b"", b"."})
+    if path and _DRIVE.fullmatch(path[0]):
+        path = path[1:]
+    if not path:
+        raise FileIdError("a File ID names no file")
+    if len(path) > _MAX_COMPONENTS:
+        raise FileIdError("a File ID has too many components")
+    if any(part == b".." or b"\0" in part for part in path):
+        raise FileIdError("a File ID leads out of the medium")
+    return path
+
+
+class Names:
+    """The names in one folder of a medium, to be found by what a record calls them."""
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        self._exact = frozenset(names)
+        self._folded: dict[bytes, list[bytes]] = {}
+        for name in self._exact:
+            self._folded.setdefault(_folded(name), []).append(name)
+
+    def match(self, component: bytes) -> bytes | None:
+        """Return the name that *component* means, None if none does or several do.
+
+        An exact match wins, then one without regard to case, version and trailing dot,
+        then one that has a DICOM extension more or less.
+        """
+        if component in self._exact:
+            return component
+        form = _folded(component)
+        stem, _, extension = form.rpartition(b".")
+        forms = [[form], [form + b"." + other for other in _EXTENSIONS]]
+        if extension in _EXTENSIONS:
+            forms.append([stem])
+        for candidates in forms:
+            found = [name for each in candidates for name in self._folded.get(each, ())]
+            if found:
+                return found[0] if len(found) == 1 else None
+        return None
+
+
+class Locator:
+    """Finds the files of a File-set whose root is the folder *root* of *medium*.
+
+    Keeps the names of the folders it went through, so that a series costs one listing
+    of its folder at most, and none where the medium has the names of the File IDs.
+    """
+
+    def __init__(self, medium: Medium, root: Path = ()) -> None:
+        self._medium = medium
+        self._root = root
+        self._real: dict[Path, Path] = {}
+        self._names: dict[Path, Names] = {}
+
+    def locate(self, path: Path) -> tuple[Path, Status]:
+        """Return where the file of these File ID components lies, and its status.
+
+        Raises OSError (FileNotFoundError if the medium has no such file).
+        """
+        folder, name = path[:-1], path[-1]
+        real = self._real.get(folder)
+        if real is None:
+            real = self._root + folder
+            try:
+                found = self._medium.status((*real, name))
+            except OSError:
+                real = self._find_folder(folder)
+            else:
+                _keep(self._real, folder, real)
+                return (*real, name), found
+            _keep(self._real, folder, real)
+        try:
+            return (*real, name), self._medium.status((*real, name))
+        except FileNotFoundError:
+            place = self._find(real, name)
+            return place, self._medium.status(place)
+
+    def _find_folder(self, folder: Path) -> Path:
+        real = self._root
+        for component in folder:
+            real = self._find(real, component)
+        return real
+
+    def _find(self, folder: Path, component: bytes) -> Path:
+        names = self._names.get(folder)
+        if names is None:
+            names = Names(self._medium.names(folder))
+            _keep(self._names, folder, names)
+        name = names.match(component)
+        if name is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return (*folder, name)
+
+
+def _keep(kept: dict[Path, _V], path: Path, value: _V) -> None:
+    if len(kept) >= _MAX_FOLDERS:
+        kept.clear()
+    kept[path] = value
+
+
+def _folded(name: bytes) -> bytes:
+    return _VERSION.sub(b"", name).rstrip(b".").lower()

@@ -1,0 +1,292 @@
+"""The translation between the tree and FUSE: inodes, attributes, errno. Nothing else.
+
+Every handler runs inside one guard, as pyfuse3 ends the whole mount at the first
+exception that is no FUSEError.
+"""
+
+import errno
+import functools
+import logging
+import os
+import stat
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
+
+import pyfuse3
+import trio
+from pyfuse3 import (
+    EntryAttributes,
+    FileHandleT,
+    FileInfo,
+    FileNameT,
+    FlagT,
+    InodeT,
+    ReaddirToken,
+    RequestContext,
+    StatvfsData,
+    XAttrNameT,
+)
+
+from dicomfs import logs
+from dicomfs.errors import DicomfsError
+from dicomfs.media.medium import Room
+from dicomfs.node import File, Folder, Node
+from dicomfs.serve import Server
+from dicomfs.source import Source
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ERROR_XATTR: Final = b"user.dicomfs.error"
+
+# Nothing in the tree changes, so the kernel may keep what it knows.
+_TIMEOUT: Final = 24 * 3600.0
+_MAX_NAME: Final = 255
+_SECTOR: Final = 512
+_FOLDER_MODE: Final = stat.S_IFDIR | 0o777
+_FILE_MODE: Final = stat.S_IFREG | 0o666
+
+
+class Ownership(NamedTuple):
+    """Whose the files are shown to be, and which permission bits are taken away."""
+
+    uid: int
+    gid: int
+    umask: int
+
+
+def _guarded(
+    handler: Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]]:
+    """Let nothing but FUSEError out of *handler*.
+
+    What dicomfs did not foresee is logged by type and place only: messages of others
+    may quote what they choked on, and that may be a name.
+    """
+
+    @functools.wraps(handler)
+    async def guarded(self: "Operations", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await handler(self, *args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except OSError as error:
+            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
+        except (DicomfsError, trio.TooSlowError) as error:
+            log.warning("%s failed: %s", handler.__name__, type(error).__name__)
+            raise pyfuse3.FUSEError(errno.EIO) from error
+        except Exception as error:
+            logs.unforeseen(log, handler.__name__, error)
+            raise pyfuse3.FUSEError(errno.EIO) from error
+
+    return guarded
+
+
+class Operations(pyfuse3.Operations):
+    """The handlers of a read-only file system that shows the tree of *server*."""
+
+    supports_dot_lookup = True
+    enable_writeback_cache = False
+
+    def __init__(
+        self,
+        server: Server,
+        ownership: Ownership,
+        room: Room,
+        on_init: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__()
+        self._server = server
+        self._ownership = ownership
+        self._room = room
+        self._on_init = on_init
+        # What the kernel knows, and how often it was told (see ``forget``).
+        self._nodes: dict[int, Node] = {pyfuse3.ROOT_INODE: server.root}
+        self._lookups: dict[int, int] = {pyfuse3.ROOT_INODE: 1}
+        self._sources: dict[int, Source] = {}
+        self._opened: dict[int, tuple[Folder, list[Node]]] = {}
+        self._last_handle = 0
+
+    def init(self) -> None:
+        """Say that the kernel has begun to talk to us."""
+        self._on_init()
+
+    # -- nodes ---------------------------------------------------------------
+
+    @_guarded
+    async def lookup(
+        self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        """Find *name* in a folder; what is not there is cached as not being there."""
+        if len(name) > _MAX_NAME:
+            raise pyfuse3.FUSEError(errno.ENAMETOOLONG)
+        node = await self._find(self._folder(parent_inode), name)
+        if node is None:
+            absent = EntryAttributes()
+            absent.entry_timeout = _TIMEOUT
+            return absent
+        self._remember(node)
+        return self._attributes(node)
+
+    async def _find(self, folder: Folder, name: bytes) -> Node | None:
+        if name == b".":
+            return folder
+        if name == b"..":
+            return folder.parent or folder
+        return (await self._server.listing(folder)).get(os.fsdecode(name))
+
+    @_guarded
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        """Return the attributes of a node."""
+        return self._attributes(self._node(inode))
+
+    @_guarded
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        """Forget nodes that the kernel has forgotten, and with folders their listing."""
+        for inode, count in inode_list:
+            left = self._lookups.get(inode, 0) - count
+            if left > 0:
+                self._lookups[inode] = left
+                continue
+            self._lookups.pop(inode, None)
+            node = self._nodes.pop(inode, None)
+            if isinstance(node, Folder):
+                self._server.forget(node)
+
+    # -- folders -------------------------------------------------------------
+
+    @_guarded
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        """Open a folder: what is in it now is what this handle will list."""
+        folder = self._folder(inode)
+        listing = await self._server.listing(folder)
+        handle = self._new_handle()
+        self._opened[handle] = (folder, list(listing.values()))
+        return handle
+
+    @_guarded
+    async def readdir(
+        self, fh: FileHandleT, start_id: int, token: ReaddirToken
+    ) -> None:
+        """List a folder from entry *start_id* on; the first two are ``.`` and ``..``."""
+        folder, nodes = self._opened[fh]
+        dots = ((b".", folder), (b"..", folder.parent or folder))
+        for place, (name, dot) in enumerate(dots, start=1):
+            if place > start_id and not pyfuse3.readdir_reply(
+                token, FileNameT(name), self._attributes(dot), place
+            ):
+                return
+        for place in range(max(start_id - 2, 0), len(nodes)):
+            node = nodes[place]
+            if not pyfuse3.readdir_reply(
+                token,
+                FileNameT(os.fsencode(node.name)),
+                self._attributes(node),
+                place + 3,
+            ):
+                return
+            # Each entry but those two counts as a lookup by the kernel.
+            self._remember(node)
+
+    @_guarded
+    async def releasedir(self, fh: FileHandleT) -> None:
+        """Close a folder."""
+        del self._opened[fh]
+
+    # -- files ---------------------------------------------------------------
+
+    @_guarded
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        """Open a file for reading."""
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise pyfuse3.FUSEError(errno.EROFS)
+        node = self._node(inode)
+        if isinstance(node, Folder):
+            raise pyfuse3.FUSEError(errno.EISDIR)
+        handle = self._new_handle()
+        self._sources[handle] = await self._server.open(node)
+        return FileInfo(fh=handle, keep_cache=True)
+
+    @_guarded
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        """Return exactly *size* bytes, fewer only where the file ends."""
+        return await self._server.read(self._sources[fh], off, size)
+
+    @_guarded
+    async def release(self, fh: FileHandleT) -> None:
+        """Close a file."""
+        self._sources.pop(fh).close()
+
+    # -- the rest ------------------------------------------------------------
+
+    @_guarded
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        """Return the size of the medium; nothing is free on it."""
+        status = StatvfsData()
+        status.f_bsize = status.f_frsize = self._room.block
+        status.f_blocks = self._room.blocks
+        status.f_namemax = _MAX_NAME
+        return status
+
+    @_guarded
+    async def getxattr(
+        self, inode: InodeT, name: XAttrNameT, ctx: RequestContext
+    ) -> bytes:
+        """Return why a file cannot be opened, if it cannot."""
+        # ENODATA here would make ls ask for the same attribute of every file.
+        if not name.startswith(b"user."):
+            raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        reason = self._reason(inode)
+        if name != ERROR_XATTR or not reason:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        return reason
+
+    @_guarded
+    async def listxattr(
+        self, inode: InodeT, ctx: RequestContext
+    ) -> Sequence[XAttrNameT]:
+        """Name the attribute that says why a file cannot be opened, if it cannot."""
+        return [XAttrNameT(ERROR_XATTR)] if self._reason(inode) else []
+
+    # -- helpers -------------------------------------------------------------
+
+    def _node(self, inode: int) -> Node:
+        node = self._nodes.get(inode)
+        if node is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        return node
+
+    def _folder(self, inode: int) -> Folder:
+        node = self._node(inode)
+        if isinstance(node, File):
+            raise pyfuse3.FUSEError(errno.ENOTDIR)
+        return node
+
+    def _remember(self, node: Node) -> None:
+        self._nodes[node.inode] = node
+        self._lookups[node.inode] = self._lookups.get(node.inode, 0) + 1
+
+    def _reason(self, inode: int) -> bytes:
+        node = self._node(inode)
+        return node.reason.encode() if isinstance(node, File) else b""
+
+    def _new_handle(self) -> FileHandleT:
+        self._last_handle += 1
+        return FileHandleT(self._last_handle)
+
+    def _attributes(self, node: Node) -> EntryAttributes:
+        entry = EntryAttributes()
+        entry.st_ino = node.inode
+        entry.entry_timeout = entry.attr_timeout = _TIMEOUT
+        entry.st_uid, entry.st_gid, umask = self._ownership
+        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
+        if isinstance(node, Folder):
+            entry.st_mode = _FOLDER_MODE & ~umask
+            entry.st_nlink = 2
+        else:
+            entry.st_mode = _FILE_MODE & ~umask
+            entry.st_size = node.size
+            entry.st_blocks = -(-node.size // _SECTOR)
+        return entry

@@ -1,0 +1,99 @@
+"""The header of an instance, read within bounds: what its records should have said.
+
+Neither the size of the file nor deflate costs more: at most ``MAX_READ`` bytes are read
+from the medium and at most ``MAX_READ`` are inflated.
+"""
+
+import errno
+import zlib
+from typing import Final
+
+from dicomfs import tags
+from dicomfs.attributes import Attributes
+from dicomfs.element import elements, sniff
+from dicomfs.errors import ElementError
+from dicomfs.meta import DEFLATED, read_meta
+from dicomfs.source import BytesSource, Source, Window
+
+MAX_READ: Final = 256 * 1024
+_MAX_DEFLATED: Final = 64 * 1024
+_BLOCK: Final = 16 * 1024
+_MAX_VALUE: Final = 1024
+
+# Elements lie in ascending order: nothing of use comes behind the last of these.
+_WANTED: Final = frozenset(
+    {
+        tags.SPECIFIC_CHARACTER_SET,
+        tags.SOP_CLASS_UID,
+        tags.SOP_INSTANCE_UID,
+        tags.STUDY_DATE,
+        tags.SERIES_DATE,
+        tags.STUDY_TIME,
+        tags.SERIES_TIME,
+        tags.ACCESSION_NUMBER,
+        tags.MODALITY,
+        tags.TIMEZONE_OFFSET_FROM_UTC,
+        tags.STUDY_DESCRIPTION,
+        tags.SERIES_DESCRIPTION,
+        tags.PATIENT_NAME,
+        tags.PATIENT_ID,
+        tags.ISSUER_OF_PATIENT_ID,
+        tags.PATIENT_BIRTH_DATE,
+        tags.PATIENT_SEX,
+        tags.STUDY_INSTANCE_UID,
+        tags.SERIES_INSTANCE_UID,
+        tags.STUDY_ID,
+        tags.SERIES_NUMBER,
+        tags.INSTANCE_NUMBER,
+    }
+)
+_LAST: Final = max(_WANTED)
+
+
+def read_header(source: Source) -> Attributes:
+    """Return the attributes that name the instance in *source* and what it belongs to.
+
+    Attributes that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium
+    and NotDicomError or ElementError from a file that is not what it should be.
+    """
+    limited = _LimitedSource(source, MAX_READ)
+    window = Window(limited, _BLOCK)
+    meta = read_meta(window)
+    start = meta.start
+    if meta.transfer_syntax == DEFLATED:
+        window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))
+        start = 0
+    values: dict[int, bytes] = {}
+    for element in elements(window, start, window.size, sniff(window.read(start, 8))):
+        if element.tag > _LAST:
+            break
+        if element.tag in _WANTED and element.length <= _MAX_VALUE:
+            values[element.tag] = window.read(element.start, element.length)
+    return Attributes(values)
+
+
+class _LimitedSource:
+    """A source of which only so many bytes may be read."""
+
+    def __init__(self, source: Source, budget: int) -> None:
+        self._source = source
+        self._budget = budget
+        self.size = source.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        if size > self._budget:
+            raise OSError(errno.EFBIG, "the header is too long")
+        data = self._source.read_at(offset, size)
+        self._budget -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _inflate(data: bytes) -> bytes:
+    """Return the first ``MAX_READ`` bytes of what *data* inflates to (PS3.5 A.5)."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_READ)
+    except zlib.error as error:
+        raise ElementError("the data set does not inflate", 0) from error

@@ -1,0 +1,86 @@
+"""Who is the same: merge keys of patients, studies and series, and inode numbers.
+
+Doubt separates: records without an identity of their own are never joined with others.
+"""
+
+import hashlib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Final, NamedTuple
+
+from dicomfs import tags, text
+from dicomfs.attributes import Attributes
+
+# The kernel keeps 0 and 1 (the root) for itself.
+ROOT_INODE: Final = 1
+
+# Attributes that must not contradict each other in one patient.
+_WITNESSES: Final = (
+    tags.ISSUER_OF_PATIENT_ID,
+    tags.PATIENT_BIRTH_DATE,
+    tags.PATIENT_SEX,
+)
+
+
+class Position(NamedTuple):
+    """Where a record lies: the identity of its File-set, and its offset there.
+
+    The same on every mount, and of no two records of all media.
+    """
+
+    file_set: bytes
+    offset: int
+
+    def key(self) -> bytes:
+        """Return the position as bytes."""
+        return b"%b %d" % (self.file_set, self.offset)
+
+
+def inode(position: Position, role: str) -> int:
+    """Return the inode number of what *position*'s record is in the *role* of."""
+    data = b"%b %b" % (position.key(), role.encode())
+    number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+    return number if number > ROOT_INODE else number + 2
+
+
+def patient_keys(
+    patients: Sequence[tuple[Attributes, Position]],
+) -> list[Hashable]:
+    """Return a key for each of *patients*; those with equal keys are one person.
+
+    Patient ID and name must be the same, and neither birth date nor sex nor issuer may
+    contradict. Without a name the ID counts within its own File-set only; without an
+    ID nothing does.
+    """
+    keys = [_patient_key(*patient) for patient in patients]
+    witnesses: dict[Hashable, list[tuple[str, ...]]] = defaultdict(list)
+    for key, (attributes, _) in zip(keys, patients, strict=True):
+        witnesses[key].append(_witnesses(attributes))
+    contradicted = {key for key, said in witnesses.items() if _contradict(said)}
+    return [
+        (key, _witnesses(attributes)) if key in contradicted else key
+        for key, (attributes, _) in zip(keys, patients, strict=True)
+    ]
+
+
+def _patient_key(attributes: Attributes, position: Position) -> Hashable:
+    patient_id = _normal(attributes.text(tags.PATIENT_ID))
+    name = _normal(text.person_name(attributes.text(tags.PATIENT_NAME)))
+    if not patient_id:
+        return position
+    if not name:
+        return patient_id, position.file_set
+    return patient_id, name
+
+
+def _witnesses(attributes: Attributes) -> tuple[str, ...]:
+    return tuple(_normal(attributes.text(tag)) for tag in _WITNESSES)
+
+
+def _contradict(said: Sequence[tuple[str, ...]]) -> bool:
+    return any(len(set(values) - {""}) > 1 for values in zip(*said, strict=True))
+
+
+def _normal(value: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

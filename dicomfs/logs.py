@@ -1,0 +1,54 @@
+"""Logging: where it goes, and what must never be in it.
+
+Names, IDs and UIDs of patients appear in no log: messages hold offsets and kinds, and
+of errors that dicomfs did not foresee only type and place, as their text may quote what
+they choked on.
+"""
+
+import logging
+import traceback
+from pathlib import Path
+from typing import Final
+
+from dicomfs.options import Options
+
+_FORMAT: Final = "dicomfs[%(process)d]: %(levelname)s: %(message)s"
+_SYSLOG: Final = Path("/dev/log")
+
+
+def configure(options: Options) -> None:
+    """Send the log to a file if one was named, else to the terminal or to syslog."""
+    handler = _handler(options)
+    handler.setFormatter(logging.Formatter(_FORMAT))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if options.verbose else logging.WARNING)
+
+
+def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:
+    """Log an error that should not have been, by its type and place."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error(
+        "%s failed: %s in %s:%d",
+        where,
+        type(error).__name__,
+        Path(frame.filename).name,
+        frame.lineno or 0,
+    )
+
+
+def _handler(options: Options) -> logging.Handler:
+    if options.log_file is not None:
+        return logging.FileHandler(options.log_file, encoding="utf-8")
+    if options.foreground:
+        return logging.StreamHandler()
+    return _syslog()
+
+
+def _syslog() -> logging.Handler:
+    from logging.handlers import SysLogHandler  # noqa: PLC0415 - slow, and mostly not needed
+
+    try:
+        return SysLogHandler(str(_SYSLOG))
+    except OSError:
+        return logging.NullHandler()

@@ -1,0 +1,61 @@
+"""A folder as a medium: a mounted disc, a stick, or a copy of one."""
+
+import errno
+import os
+import stat
+
+from dicomfs import beneath
+from dicomfs.media.medium import Path, Room, Status
+from dicomfs.source import FileSource
+
+
+class Folder:
+    """A folder by its descriptor, which it owns.
+
+    The descriptor pins the medium: after a disc was swapped the path leads to another
+    patient's files, the descriptor to the old ones or to an error.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def names(self, folder: Path) -> list[bytes]:
+        """Return the names in *folder*."""
+        fd = beneath.open_folder(self._fd, folder)
+        try:
+            return [os.fsencode(name) for name in os.listdir(fd)]  # noqa: PTH208 - a descriptor
+        finally:
+            os.close(fd)
+
+    def folders(self, folder: Path) -> list[bytes]:
+        """Return the names of the folders in *folder*, symbolic links left out."""
+        fd = beneath.open_folder(self._fd, folder)
+        try:
+            with os.scandir(fd) as entries:
+                return [
+                    os.fsencode(entry.name)
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                ]
+        finally:
+            os.close(fd)
+
+    def status(self, path: Path) -> Status:
+        """Return the status of the regular file at *path*, without opening it."""
+        found = beneath.status(self._fd, path)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return Status(found.st_size, found.st_mtime_ns)
+
+    def open(self, path: Path) -> FileSource:
+        """Open the regular file at *path*."""
+        return FileSource(beneath.open_file(self._fd, path))
+
+    def room(self) -> Room:
+        """Return how large the file system is that the folder lies on."""
+        found = os.statvfs(self._fd)
+        return Room(found.f_frsize, found.f_blocks)
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)

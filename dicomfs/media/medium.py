@@ -1,0 +1,55 @@
+"""The seam between dicomfs and media: list a folder, status, open, room."""
+
+from typing import NamedTuple, Protocol
+
+from dicomfs.beneath import Path
+from dicomfs.source import Source
+
+__all__ = ["Medium", "Path", "Room", "Status"]
+
+
+class Status(NamedTuple):
+    """Of a file: its length in bytes, and its time in nanoseconds since 1970."""
+
+    size: int
+    mtime_ns: int
+
+
+class Room(NamedTuple):
+    """Of a medium: its block size in bytes, and its length in such blocks."""
+
+    block: int
+    blocks: int
+
+
+class Medium(Protocol):
+    """A tree of files that never changes, addressed by paths from its root.
+
+    A path is a tuple of names as the medium has them, ``()`` its root. All methods may
+    be called from several threads, raise OSError where the medium fails, and reach
+    nothing outside the medium.
+    """
+
+    def names(self, folder: Path) -> list[bytes]:
+        """Return the names in *folder*, in any order, without ``.`` and ``..``."""
+        ...
+
+    def folders(self, folder: Path) -> list[bytes]:
+        """Return the names of those entries of *folder* that are folders."""
+        ...
+
+    def status(self, path: Path) -> Status:
+        """Return the status of the regular file at *path*, without opening it."""
+        ...
+
+    def open(self, path: Path) -> Source:
+        """Open the regular file at *path*."""
+        ...
+
+    def room(self) -> Room:
+        """Return how large the medium is."""
+        ...
+
+    def close(self) -> None:
+        """Give up the medium."""
+        ...

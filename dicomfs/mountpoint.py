@@ -1,0 +1,168 @@
+"""Mountpoints: whether one can be used, what is mounted on it, and how it is cleared."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from dicomfs.errors import Exit, Failure
+
+FSTYPE: Final = "fuse.dicomfs"
+FUSE_DEVICE: Final = Path("/dev/fuse")
+
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")
+# Blanks, tabs, newlines and backslashes in paths are written as octal numbers there.
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
+
+_FUSERMOUNT: Final = "fusermount3"
+# systemd and cron start programs with a short PATH.
+_FALLBACK_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/sbin:/usr/sbin"
+
+
+class Mount(NamedTuple):
+    """A line of /proc/self/mountinfo: what kind of file system, and whose."""
+
+    fstype: str
+    options: str
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a dicomfs mount that this user made."""
+        return self.fstype == FSTYPE and f"user_id={os.getuid()}" in self.options
+
+
+def find_mount(mountpoint: Path) -> Mount | None:
+    """Return what is mounted on *mountpoint*, the uppermost if several are."""
+    wanted = os.fsencode(mountpoint)
+    found = None
+    for line in _MOUNTINFO.read_bytes().splitlines():
+        place, _, kind = line.partition(b" - ")
+        if _ESCAPED.sub(_unescaped, place.split(b" ")[4]) == wanted:
+            fstype, _, options = kind.split(b" ", 2)
+            found = Mount(fstype.decode(), options.decode("utf-8", "replace"))
+    return found
+
+
+def _unescaped(escaped: re.Match[bytes]) -> bytes:
+    return bytes([int(escaped[1], 8)])
+
+
+def is_stale(mountpoint: Path) -> bool:
+    """Whether *mountpoint* holds a mount whose process has ended."""
+    try:
+        mountpoint.stat()
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
+
+
+def resolve(mountpoint: Path) -> Path:
+    """Return *mountpoint* as the kernel names it, without touching what is mounted."""
+    return Path(os.path.realpath(mountpoint))
+
+
+def check(mountpoint: Path, source: Path) -> None:
+    """See that *mountpoint* can be mounted on; raises Failure.
+
+    A dead mount of this user's is cleared away.
+    """
+    if is_stale(mountpoint):
+        _clear_stale(mountpoint)
+    if not mountpoint.exists():
+        raise Failure(
+            Exit.MOUNTPOINT_MISSING,
+            f"the mountpoint {mountpoint} does not exist",
+            f"make it: mkdir -p '{mountpoint}'",
+        )
+    if not mountpoint.is_dir():
+        raise Failure(
+            Exit.MOUNTPOINT_NOT_FOLDER,
+            f"the mountpoint {mountpoint} is not a folder",
+            "give an empty folder",
+        )
+    if (mount := find_mount(mountpoint)) and mount.fstype.startswith("fuse"):
+        raise Failure(
+            Exit.MOUNTPOINT_IN_USE,
+            f"{mountpoint} is mounted already ({mount.fstype})",
+            f"end that mount first: dicomfs umount '{mountpoint}'",
+        )
+    _check_overlap(mountpoint, source)
+    try:
+        if any(mountpoint.iterdir()):
+            raise Failure(
+                Exit.MOUNTPOINT_NOT_EMPTY,
+                f"the mountpoint {mountpoint} is not empty",
+                "give an empty folder: what is in this one would be hidden",
+            )
+    except PermissionError as error:
+        raise Failure(
+            Exit.MOUNT_REFUSED,
+            f"you may not read the mountpoint {mountpoint}",
+            "give a folder of your own",
+        ) from error
+
+
+def _clear_stale(mountpoint: Path) -> None:
+    mount = find_mount(mountpoint)
+    if mount is not None and mount.is_ours and not unmount(mountpoint, lazy=True):
+        return
+    raise Failure(
+        Exit.MOUNTPOINT_STALE,
+        f"{mountpoint} holds a dead mount (transport endpoint is not connected)",
+        f"clear it as the user who made it: fusermount3 -u '{mountpoint}'",
+    )
+
+
+def _check_overlap(mountpoint: Path, source: Path) -> None:
+    folder = source if source.is_dir() else source.parent
+    if folder.is_relative_to(mountpoint) or mountpoint.is_relative_to(folder):
+        raise Failure(
+            Exit.MOUNTPOINT_OVERLAPS,
+            f"the mountpoint {mountpoint} lies inside the source or around it",
+            "give an empty folder elsewhere",
+        )
+
+
+def check_fuse() -> None:
+    """See that this machine and this user can mount with FUSE; raises Failure."""
+    try:
+        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise Failure(
+            Exit.NO_FUSE_DEVICE,
+            f"{FUSE_DEVICE} cannot be opened: {error.strerror}",
+            "load the kernel module (sudo modprobe fuse); in a container add "
+            "--device /dev/fuse --cap-add SYS_ADMIN",
+        ) from error
+    fusermount()
+
+
+def fusermount() -> str:
+    """Return the path of fusermount3; raises Failure if it is not installed."""
+    path = f"{os.environ.get('PATH', '')}:{_FALLBACK_PATH}"
+    if found := shutil.which(_FUSERMOUNT, path=path):
+        return found
+    raise Failure(
+        Exit.NO_FUSERMOUNT,
+        f"{_FUSERMOUNT} is not installed",
+        "install it: sudo apt install fuse3 (Fedora, Arch, openSUSE: package fuse3)",
+    )
+
+
+def unmount(mountpoint: Path, *, lazy: bool) -> str:
+    """Unmount *mountpoint*; return what fusermount3 says against it, else nothing.
+
+    A *lazy* unmount takes the mount out of sight at once, and lets open files be.
+    """
+    flags = ["-u", "-z"] if lazy else ["-u"]
+    done = subprocess.run(
+        [fusermount(), *flags, "--", str(mountpoint)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stderr.strip() or "fusermount3 failed"

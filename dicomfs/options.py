@@ -1,0 +1,29 @@
+"""What a mount was asked for; made by the command line, obeyed by everything below."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DEFAULT_UMASK: Final = 0o077
+DEFAULT_DEADLINE: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of ``dicomfs mount``."""
+
+    uid: int
+    gid: int
+    umask: int = DEFAULT_UMASK
+    allow_other: bool = False
+    index_only: bool = False
+    foreground: bool = False
+    deadline: float = DEFAULT_DEADLINE
+    log_file: Path | None = None
+    verbose: bool = False
+
+    @staticmethod
+    def default() -> "Options":
+        """Return the options of a mount for the user who runs this."""
+        return Options(uid=os.getuid(), gid=os.getgid())

@@ -1,0 +1,85 @@
+"""Serving the tree: blocking work goes to threads, within a deadline.
+
+The event loop answers what is in memory. Whatever may wait for the medium runs in a
+thread of one of two limiters, so that reads of one bad file cannot take the threads
+that list folders; a request that is not done by its deadline fails alone.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from dicomfs.node import File, Folder, Listing
+from dicomfs.source import FileSource, Source
+
+_T = TypeVar("_T")
+
+_INDEX_THREADS: Final = 4
+_MEDIUM_THREADS: Final = 8
+
+
+class Expandable(Protocol):
+    """The slice of the tree that serving needs."""
+
+    root: Folder
+
+    def expand(self, folder: Folder) -> Listing:
+        """Compute what is in *folder*."""
+        ...
+
+
+class Server:
+    """Lists folders and reads files of a tree; each request within *deadline* seconds.
+
+    Methods raise OSError from the medium and trio.TooSlowError at the deadline.
+    """
+
+    def __init__(self, tree: Expandable, deadline: float) -> None:
+        self.root = tree.root
+        self._tree = tree
+        self._deadline = deadline
+        self._index = trio.CapacityLimiter(_INDEX_THREADS)
+        self._medium = trio.CapacityLimiter(_MEDIUM_THREADS)
+        self._expanding: dict[Folder, trio.Lock] = {}
+
+    async def listing(self, folder: Folder) -> Listing:
+        """Return what is in *folder*, by name; computed once by whoever asks first."""
+        if folder.listing is not None:
+            return folder.listing
+        with trio.fail_after(self._deadline):
+            async with self._expanding.setdefault(folder, trio.Lock()):
+                if folder.listing is None:
+                    folder.listing = await self._in_thread(
+                        self._index, lambda: self._tree.expand(folder)
+                    )
+        self._expanding.pop(folder, None)
+        return folder.listing
+
+    def forget(self, folder: Folder) -> None:
+        """Give up the listing of *folder*; it comes out the same when asked again."""
+        folder.listing = None
+
+    async def open(self, file: File) -> Source:
+        """Open *file* for reading."""
+        with trio.fail_after(self._deadline):
+            return await self._in_thread(self._medium, file.open)
+
+    async def read(self, source: Source, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*, fewer only where the file ends."""
+        if isinstance(source, FileSource):
+            cached = source.read_cached(offset, size)
+            if cached is not None:
+                return cached
+        with trio.fail_after(self._deadline):
+            return await self._in_thread(
+                self._medium, lambda: source.read_at(offset, size)
+            )
+
+    async def _in_thread(
+        self, limiter: trio.CapacityLimiter, work: Callable[[], _T]
+    ) -> _T:
+        # A thread that hangs in the medium cannot be stopped, only left behind.
+        return await trio.to_thread.run_sync(
+            work, abandon_on_cancel=True, limiter=limiter
+        )

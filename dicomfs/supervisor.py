@@ -1,0 +1,224 @@
+"""The supervisor: it mounts, watches the worker, and unmounts. It never parses.
+
+    dicomfs mount ──> supervisor ──fork──> worker
+                      mounts, watches,     reads the medium, names, serves
+                      unmounts
+
+Whatever a broken or hostile medium does to the worker, the mount is cleaned up by a
+process that has not read a byte of it.
+"""
+
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from dicomfs import control, logs, mountpoint, process
+from dicomfs.errors import Exit, Failure
+from dicomfs.media.opening import OpenedSource
+from dicomfs.options import Options
+
+log = logging.getLogger(__name__)
+
+# Constant: /proc/mounts is for all to read.
+_MOUNT_OPTIONS: Final = (
+    "ro,nosuid,nodev,noexec,default_permissions,fsname=dicomfs,subtype=dicomfs"
+)
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# SIGTERM has to end everything within five seconds, whatever the medium does.
+_GRACE: Final = 3.0
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to end
+    """A signal asks for the end."""
+
+
+def mount_in_foreground(
+    source: OpenedSource, place: Path, options: Options, announce: Callable[[], None]
+) -> Exit:
+    """Mount *source* on *place* and stay until the mount ends; return how it did.
+
+    *announce* is called when the mount answers. Raises Failure if it does not come so
+    far.
+    """
+    return _supervise(source, place, options, announce)
+
+
+def mount_in_background(source: OpenedSource, place: Path, options: Options) -> None:
+    """Mount *source* on *place* and return when the mount answers; raises Failure."""
+    ours, theirs = control.pair()
+    if os.fork() == 0:
+        ours.close()
+        _run_in_background(source, place, options, theirs)
+    theirs.close()
+    control.expect(ours, control.READY)
+
+
+def _run_in_background(
+    source: OpenedSource, place: Path, options: Options, caller: socket.socket
+) -> NoReturn:
+    def announce() -> None:
+        caller.send(control.READY)
+        caller.close()
+        process.detach()
+
+    exit_code = Exit.UNEXPECTED
+    try:
+        exit_code = _supervise(source, place, options, announce)
+    except Failure as failure:
+        exit_code = failure.exit_code
+        caller.send(control.encode(failure))
+    finally:
+        os._exit(exit_code)
+
+
+def _supervise(
+    source: OpenedSource, place: Path, options: Options, announce: Callable[[], None]
+) -> Exit:
+    worker: _Worker | None = None
+    try:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, _stop)
+        ours, theirs = control.pair()
+        worker = _Worker(source, options, theirs, ours)
+        control.expect(ours, control.OPENED)
+        device = _mount(place, options)
+        control.send_device(ours, device)
+        # Held here too, it would keep a dead worker's mount from failing.
+        os.close(device)
+        control.expect(ours, control.READY)
+        announce()
+        return worker.wait()
+    except _Stopped:
+        return Exit.OK
+    finally:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        if worker is not None:
+            _end(worker, place)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _Stopped
+
+
+class _Worker:
+    """The process that serves the mount."""
+
+    def __init__(
+        self,
+        source: OpenedSource,
+        options: Options,
+        connection: socket.socket,
+        other_end: socket.socket,
+    ) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            other_end.close()
+            _work(source, options, connection)
+        connection.close()
+        os.close(source.fd)
+        self.alive = True
+        self._pidfd = os.pidfd_open(self.pid)
+
+    def wait(self, seconds: float | None = None) -> Exit:
+        """Wait for the worker to end, *seconds* at most; return how it did."""
+        if self.alive and select.select([self._pidfd], [], [], seconds)[0]:
+            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self.alive = False
+            if status < 0:
+                log.error("the worker was ended by signal %d", -status)
+            return Exit.OK if status == Exit.OK else Exit.UNEXPECTED
+        return Exit.OK
+
+    def stop(self) -> None:
+        """End the worker: asked first, then by force."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.alive:
+                os.kill(self.pid, number)
+                self.wait(_GRACE)
+
+
+def _work(
+    source: OpenedSource, options: Options, connection: socket.socket
+) -> NoReturn:
+    """Run the worker in this process, a child of the supervisor."""
+    exit_code = Exit.UNEXPECTED
+    try:
+        for number in _STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        logs.configure(options)
+        try:
+            # pyfuse3, trio and pydicom: only here, after the fork.
+            from dicomfs import worker
+        except ImportError as error:
+            raise Failure(
+                Exit.NO_PYFUSE3,
+                f"{error.name or 'pyfuse3'} cannot be imported: {error}",
+                "install it: pip install pyfuse3 (it needs the system packages "
+                "fuse3 libfuse3-dev pkg-config gcc)",
+            ) from error
+        worker.run(source, options, connection)
+        exit_code = Exit.OK
+    except Failure as failure:
+        exit_code = failure.exit_code
+        connection.send(control.encode(failure))
+    except Exception as error:  # noqa: BLE001 - a child must not run its parent's code
+        logs.unforeseen(log, "the worker", error)
+    finally:
+        os._exit(exit_code)
+
+
+def _mount(place: Path, options: Options) -> int:
+    """Mount on *place* and return the descriptor of the mount; raises Failure."""
+    wanted = _MOUNT_OPTIONS + (",allow_other" if options.allow_other else "")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        helper = subprocess.Popen(
+            [mountpoint.fusermount(), "-o", wanted, "--", str(place)],
+            env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        theirs.close()
+        _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        _, said = helper.communicate()
+    if not descriptors:
+        raise Failure(
+            Exit.MOUNT_REFUSED,
+            said.strip() or "fusermount3 refused to mount",
+            _remedy(said),
+        )
+    return descriptors[0]
+
+
+def _remedy(said: str) -> str:
+    if "user_allow_other" in said:
+        return "leave --allow-other out, or add user_allow_other to /etc/fuse.conf"
+    if "/dev/fuse" in said:
+        return "see that you may open /dev/fuse: sudo chmod 666 /dev/fuse"
+    return "give a folder of your own, on a file system that can be mounted on"
+
+
+def _end(worker: _Worker, place: Path) -> None:
+    """Leave nothing mounted and nothing running."""
+    mount = mountpoint.find_mount(place)
+    if mount is not None and mount.is_ours:
+        # While the worker lives the mount is its; afterwards only a dead one is, as
+        # somebody else may have mounted there since.
+        if worker.alive:
+            if mountpoint.unmount(place, lazy=False):
+                mountpoint.unmount(place, lazy=True)
+        elif mountpoint.is_stale(place):
+            mountpoint.unmount(place, lazy=True)
+    worker.stop()
