@@ -233,11 +233,12 @@ def _mount_source(source: Path, mountpoint: Path, options: Options) -> Path:
     from dicomfs import supervisor
     from dicomfs.media.opening import open_source
 
-    place = mountpoints.resolve(mountpoint)
-    mountpoints.check(place, mountpoints.resolve(source))
-    _check_pyfuse3()
-    mountpoints.check_fuse()
+    source, place = mountpoints.resolve(source), mountpoints.resolve(mountpoint)
     opened = open_source(source)
+    mountpoints.check(place, source)
+    mountpoints.check_fuse()
+    _check_pyfuse3()
+    _check_log_file(options)
     if not options.foreground:
         supervisor.mount_in_background(opened, place, options)
         return place
@@ -264,6 +265,19 @@ def _check_pyfuse3() -> None:
             "install it: sudo apt install fuse3 libfuse3-dev pkg-config gcc "
             "python3-dev && pip install pyfuse3",
         )
+
+
+def _check_log_file(options: Options) -> None:
+    if options.log_file is None:
+        return
+    try:
+        options.log_file.open("a").close()
+    except OSError as error:
+        raise Failure(
+            Exit.USAGE,
+            f"the log file {options.log_file} cannot be written: {error.strerror}",
+            "give a file in a folder of your own",
+        ) from error
 
 
 def _options(given: argparse.Namespace) -> Options:

@@ -14,7 +14,7 @@ from dicomfs.element import Syntax, elements
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.meta import DEFLATED, read_meta
 from dicomfs.record import NO_RECORD, DirectoryRecord, read_record
-from dicomfs.source import BLOCK, Source, Window
+from dicomfs.source import Source, Window
 
 _DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256
@@ -42,13 +42,14 @@ class Directory:
         """
         self.source = source
         window = Window(source)
+        window.load(0)
+        # Not the File-set UID alone: some writers give all their discs the same.
+        beginning = b"%d %b" % (source.size, window.data)
+        self.identity: bytes = hashlib.sha256(beginning).digest()
         try:
             self.header = _read_header(window)
         except ElementError as error:
             raise DirectoryError(f"the header is damaged: {error}") from error
-        self.identity: bytes = hashlib.sha256(
-            b"%d %b" % (source.size, window.source.read_at(0, BLOCK))
-        ).digest()
         if self.header.root != NO_RECORD:
             self.record(self.header.root, window)
 

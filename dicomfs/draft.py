@@ -16,6 +16,8 @@ from dicomfs.naming import Name
 from dicomfs.node import Part
 from dicomfs.record import DirectoryRecord, Level
 
+# What the medium has under the name is a link, a device, or elsewhere.
+_REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
 _SERIES_DIGITS: Final = 3
 _INSTANCE_DIGITS: Final = 4
 _UIDS: Final = {
@@ -85,7 +87,8 @@ class Leaf:
         except (FileNotFoundError, NotADirectoryError):
             self.error = errno.ENOENT
         except OSError as error:
-            self.error = error.errno or errno.EIO
+            refused = error.errno in _REFUSALS
+            self.error = errno.EACCES if refused else error.errno or errno.EIO
         else:
             self.size, self.mtime_ns = status
 

@@ -65,24 +65,12 @@ def resolve(mountpoint: Path) -> Path:
 
 
 def check(mountpoint: Path, source: Path) -> None:
-    """See that *mountpoint* can be mounted on; raises Failure.
+    """See that *mountpoint* can be mounted on with *source*; raises Failure.
 
     A dead mount of this user's is cleared away.
     """
     if is_stale(mountpoint):
         _clear_stale(mountpoint)
-    if not mountpoint.exists():
-        raise Failure(
-            Exit.MOUNTPOINT_MISSING,
-            f"the mountpoint {mountpoint} does not exist",
-            f"make it: mkdir -p '{mountpoint}'",
-        )
-    if not mountpoint.is_dir():
-        raise Failure(
-            Exit.MOUNTPOINT_NOT_FOLDER,
-            f"the mountpoint {mountpoint} is not a folder",
-            "give an empty folder",
-        )
     if (mount := find_mount(mountpoint)) and mount.fstype.startswith("fuse"):
         raise Failure(
             Exit.MOUNTPOINT_IN_USE,
@@ -91,18 +79,42 @@ def check(mountpoint: Path, source: Path) -> None:
         )
     _check_overlap(mountpoint, source)
     try:
-        if any(mountpoint.iterdir()):
-            raise Failure(
-                Exit.MOUNTPOINT_NOT_EMPTY,
-                f"the mountpoint {mountpoint} is not empty",
-                "give an empty folder: what is in this one would be hidden",
-            )
-    except PermissionError as error:
+        if not any(mountpoint.iterdir()):
+            return
+    except FileNotFoundError as error:
+        raise Failure(
+            Exit.MOUNTPOINT_MISSING,
+            f"the mountpoint {mountpoint} does not exist",
+            f"make it: mkdir -p '{mountpoint}'",
+        ) from error
+    except NotADirectoryError as error:
+        raise Failure(
+            Exit.MOUNTPOINT_NOT_FOLDER,
+            f"the mountpoint {mountpoint} is not a folder",
+            "give an empty folder",
+        ) from error
+    except OSError as error:
         raise Failure(
             Exit.MOUNT_REFUSED,
-            f"you may not read the mountpoint {mountpoint}",
+            f"the mountpoint {mountpoint} cannot be looked into: {error.strerror}",
             "give a folder of your own",
         ) from error
+    raise Failure(
+        Exit.MOUNTPOINT_NOT_EMPTY,
+        f"the mountpoint {mountpoint} is not empty",
+        "give an empty folder: what is in this one would be hidden",
+    )
+
+
+def _check_overlap(mountpoint: Path, source: Path) -> None:
+    # A mount inside its own medium can end up waiting for itself.
+    folder = source if source.is_dir() else source.parent
+    if folder.is_relative_to(mountpoint) or mountpoint.is_relative_to(folder):
+        raise Failure(
+            Exit.MOUNTPOINT_OVERLAPS,
+            f"the mountpoint {mountpoint} lies inside the source or around it",
+            "give an empty folder elsewhere",
+        )
 
 
 def _clear_stale(mountpoint: Path) -> None:
@@ -114,16 +126,6 @@ def _clear_stale(mountpoint: Path) -> None:
         f"{mountpoint} holds a dead mount (transport endpoint is not connected)",
         f"clear it as the user who made it: fusermount3 -u '{mountpoint}'",
     )
-
-
-def _check_overlap(mountpoint: Path, source: Path) -> None:
-    folder = source if source.is_dir() else source.parent
-    if folder.is_relative_to(mountpoint) or mountpoint.is_relative_to(folder):
-        raise Failure(
-            Exit.MOUNTPOINT_OVERLAPS,
-            f"the mountpoint {mountpoint} lies inside the source or around it",
-            "give an empty folder elsewhere",
-        )
 
 
 def check_fuse() -> None:

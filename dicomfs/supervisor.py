@@ -131,8 +131,9 @@ class _Worker:
     def wait(self, seconds: float | None = None) -> Exit:
         """Wait for the worker to end, *seconds* at most; return how it did."""
         if self.alive and select.select([self._pidfd], [], [], seconds)[0]:
-            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            # First, as a signal may take us out of here at any moment.
             self.alive = False
+            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             if status < 0:
                 log.error("the worker was ended by signal %d", -status)
             return Exit.OK if status == Exit.OK else Exit.UNEXPECTED
@@ -152,8 +153,10 @@ def _work(
     """Run the worker in this process, a child of the supervisor."""
     exit_code = Exit.UNEXPECTED
     try:
-        for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        # Ctrl-C is for the supervisor, which then ends the worker in its order.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         logs.configure(options)
         try:
             # pyfuse3, trio and pydicom: only here, after the fork.
