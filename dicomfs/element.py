@@ -4,7 +4,7 @@ Values are left where they lie, so that an element of any length costs the readi
 its header only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, NamedTuple
@@ -36,7 +36,7 @@ class Syntax:
         self.explicit = explicit
         self.little = little
         order = "<" if little else ">"
-        self._short = Struct(order + "HH2sH").unpack_from
+        self.short = Struct(order + "HH2sH").unpack_from
         self._plain = Struct(order + "HHL").unpack_from
         self._long = Struct(order + "L").unpack_from
         self.header = self._explicit_header if explicit else self.plain_header
@@ -56,7 +56,7 @@ class Syntax:
     def _explicit_header(
         self, data: bytes, at: int
     ) -> tuple[int, bytes | None, int, int]:
-        group, element, vr, length = self._short(data, at)
+        group, element, vr, length = self.short(data, at)
         tag = group << 16 | element
         if vr in _SHORT_VRS:
             return tag, vr, length, _HEADER
@@ -128,16 +128,87 @@ def elements(
             offset = _end_of_undefined(window, value, end, inner, depth + 1)
 
 
-def items(
-    window: Window, element: Element, end: int, syntax: Syntax
-) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of each item of a sequence *element*, for ``elements``.
+def read_values(  # noqa: C901 - unrolled, as it runs for every record
+    window: Window,
+    offset: int,
+    end: int,
+    syntax: Syntax,
+    wanted: Mapping[int, int],
+    last_tag: int = 0xFFFFFFFF,
+) -> dict[int, bytes]:
+    """Return the values of the elements from *offset* to *end*, by tag.
 
-    An item of undefined length is yielded with the end of the whole sequence.
+    Only those of tags in *wanted*, which gives the longest value to be read of each.
+    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does. This is the hot loop of listing a folder: it
+    reads the common element by itself and leaves the others to ``elements``.
     """
-    offset = element.start
-    if element.length != UNDEFINED_LENGTH:
-        end = element.start + element.length
+    values: dict[int, bytes] = {}
+    unpack, explicit = syntax.short, syntax.explicit
+    data, start = window.data, window.start
+    size = len(data)
+    while offset + _HEADER <= end:
+        at = offset - start
+        if at < 0 or at + _HEADER > size:
+            window.load(offset)
+            data, start, size, at = window.data, offset, len(window.data), 0
+            if size < _HEADER:
+                return values
+        group, element, vr, length = unpack(data, at)
+        tag = group << 16 | element
+        value = at + _HEADER
+        if tag > last_tag:
+            return values
+        if not explicit or vr not in _SHORT_VRS:
+            rest = _read_uncommon(window, offset, end, syntax, wanted, values)
+            if rest is None:
+                return values
+            offset, data, start = rest, window.data, window.start
+            size = len(data)
+            continue
+        offset += _HEADER + length
+        if offset > end:
+            return values
+        if length <= wanted.get(tag, -1):
+            if value + length <= size:
+                values[tag] = data[value : value + length]
+            else:
+                values[tag] = window.read(offset - length, length)
+    return values
+
+
+def _read_uncommon(
+    window: Window,
+    offset: int,
+    end: int,
+    syntax: Syntax,
+    wanted: Mapping[int, int],
+    values: dict[int, bytes],
+) -> int | None:
+    """Read the one element at *offset* into *values*; return where the next begins.
+
+    None if there is none.
+    """
+    run = elements(window, offset, end, syntax)
+    element = next(run, None)
+    if element is None or element.tag == ITEM_DELIMITATION:
+        return None
+    stop = element.start + element.length
+    if element.length == UNDEFINED_LENGTH:
+        inner = IMPLICIT_LITTLE if element.vr == b"UN" else syntax
+        stop = _end_of_undefined(window, element.start, end, inner, 1)
+    if stop - element.start <= wanted.get(element.tag, -1):
+        values[element.tag] = window.read(element.start, stop - element.start)
+    return stop
+
+
+def items(
+    window: Window, offset: int, end: int, syntax: Syntax
+) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of each item of the sequence whose value is at *offset*.
+
+    An item of undefined length is yielded with the end of the whole sequence; reading
+    its elements ends at its delimiter.
+    """
     while offset + _HEADER <= end:
         tag, length = _item_header(window, offset, syntax)
         offset += _HEADER

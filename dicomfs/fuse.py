@@ -21,6 +21,7 @@ from pyfuse3 import (
     FileNameT,
     FlagT,
     InodeT,
+    ModeT,
     ReaddirToken,
     RequestContext,
     StatvfsData,
@@ -178,14 +179,13 @@ class Operations(pyfuse3.Operations):
                 token, FileNameT(name), self._attributes(dot), place
             ):
                 return
+        file_entry, folder_entry = self._blank(File), self._blank(Folder)
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
-            if not pyfuse3.readdir_reply(
-                token,
-                FileNameT(os.fsencode(node.name)),
-                self._attributes(node),
-                place + 3,
-            ):
+            entry = file_entry if isinstance(node, File) else folder_entry
+            _fill(entry, node)
+            name = FileNameT(os.fsencode(node.name))
+            if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return
             # Each entry but those two counts as a lookup by the kernel.
             self._remember(node)
@@ -277,16 +277,24 @@ class Operations(pyfuse3.Operations):
         return FileHandleT(self._last_handle)
 
     def _attributes(self, node: Node) -> EntryAttributes:
+        entry = self._blank(type(node))
+        _fill(entry, node)
+        return entry
+
+    def _blank(self, kind: type[Node]) -> EntryAttributes:
+        """Return what the attributes of all nodes of one *kind* have in common."""
         entry = EntryAttributes()
-        entry.st_ino = node.inode
         entry.entry_timeout = entry.attr_timeout = _TIMEOUT
         entry.st_uid, entry.st_gid, umask = self._ownership
-        entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
-        if isinstance(node, Folder):
-            entry.st_mode = _FOLDER_MODE & ~umask
-            entry.st_nlink = 2
-        else:
-            entry.st_mode = _FILE_MODE & ~umask
-            entry.st_size = node.size
-            entry.st_blocks = -(-node.size // _SECTOR)
+        mode = _FILE_MODE if kind is File else _FOLDER_MODE
+        entry.st_mode = ModeT(mode & ~umask)
+        entry.st_nlink = 1 if kind is File else 2
         return entry
+
+
+def _fill(entry: EntryAttributes, node: Node) -> None:
+    entry.st_ino = InodeT(node.inode)
+    entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
+    if isinstance(node, File):
+        entry.st_size = node.size
+        entry.st_blocks = -(-node.size // _SECTOR)

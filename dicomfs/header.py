@@ -10,7 +10,7 @@ from typing import Final
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.element import elements, sniff
+from dicomfs.element import read_values, sniff
 from dicomfs.errors import ElementError
 from dicomfs.meta import DEFLATED, read_meta
 from dicomfs.source import BytesSource, Source, Window
@@ -18,11 +18,12 @@ from dicomfs.source import BytesSource, Source, Window
 MAX_READ: Final = 256 * 1024
 _MAX_DEFLATED: Final = 64 * 1024
 _BLOCK: Final = 16 * 1024
+_HEAD: Final = 8
 _MAX_VALUE: Final = 1024
 
 # Elements lie in ascending order: nothing of use comes behind the last of these.
-_WANTED: Final = frozenset(
-    {
+_WANTED: Final = dict.fromkeys(
+    (
         tags.SPECIFIC_CHARACTER_SET,
         tags.SOP_CLASS_UID,
         tags.SOP_INSTANCE_UID,
@@ -45,7 +46,8 @@ _WANTED: Final = frozenset(
         tags.STUDY_ID,
         tags.SERIES_NUMBER,
         tags.INSTANCE_NUMBER,
-    }
+    ),
+    _MAX_VALUE,
 )
 _LAST: Final = max(_WANTED)
 
@@ -63,13 +65,10 @@ def read_header(source: Source) -> Attributes:
     if meta.transfer_syntax == DEFLATED:
         window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))
         start = 0
-    values: dict[int, bytes] = {}
-    for element in elements(window, start, window.size, sniff(window.read(start, 8))):
-        if element.tag > _LAST:
-            break
-        if element.tag in _WANTED and element.length <= _MAX_VALUE:
-            values[element.tag] = window.read(element.start, element.length)
-    return Attributes(values)
+    syntax = sniff(window.read(start, _HEAD))
+    return Attributes(
+        read_values(window, start, window.size, syntax, _WANTED, last_tag=_LAST)
+    )
 
 
 class _LimitedSource:

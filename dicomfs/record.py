@@ -6,17 +6,9 @@ from typing import Final, NamedTuple
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.element import (
-    ITEM,
-    ITEM_DELIMITATION,
-    UNDEFINED_LENGTH,
-    Element,
-    Syntax,
-    elements,
-    items,
-)
+from dicomfs.element import ITEM, UNDEFINED_LENGTH, Syntax, items, read_values
 from dicomfs.errors import DirectoryError, ElementError
-from dicomfs.source import Window
+from dicomfs.source import BytesSource, Window
 
 NO_RECORD: Final = 0
 INACTIVE: Final = 0x0000
@@ -26,16 +18,16 @@ _MAX_VALUE: Final = 4096
 _MAX_LINK: Final = 4
 _ITEM_HEADER: Final = 8
 
-_LINKS: Final = frozenset(
-    {
+_WANTED: Final = dict.fromkeys(
+    (
         tags.OFFSET_OF_NEXT_RECORD,
         tags.OFFSET_OF_LOWER_ENTITY,
         tags.RECORD_IN_USE_FLAG,
         tags.MRDR_OFFSET,
-    }
-)
-_WANTED: Final = frozenset(
-    {
+    ),
+    _MAX_LINK,
+) | dict.fromkeys(
+    (
         tags.DIRECTORY_RECORD_TYPE,
         tags.REFERENCED_FILE_ID,
         tags.REFERENCED_SOP_CLASS_UID,
@@ -72,7 +64,9 @@ _WANTED: Final = frozenset(
         tags.STRUCTURE_SET_LABEL,
         tags.RT_PLAN_LABEL,
         tags.USER_CONTENT_LABEL,
-    }
+        tags.CONCEPT_NAME_CODE_SEQUENCE,
+    ),
+    _MAX_VALUE,
 )
 
 
@@ -164,7 +158,10 @@ def read_record(
     start = offset + _ITEM_HEADER
     last = end if length == UNDEFINED_LENGTH else min(start + length, end)
     try:
-        values = _read_values(window, start, last, syntax)
+        values = read_values(window, start, last, syntax, _WANTED)
+        if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
+            title = _code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
+            values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
     except ElementError as error:
         raise DirectoryError(
             f"a record is damaged ({error}); it begins", offset
@@ -182,36 +179,18 @@ def read_record(
     )
 
 
-def _read_values(
-    window: Window, start: int, end: int, syntax: Syntax
-) -> dict[int, bytes]:
-    values: dict[int, bytes] = {}
-    for element in elements(window, start, end, syntax):
-        tag = element.tag
-        if tag in _LINKS:
-            if element.length <= _MAX_LINK:
-                values[tag] = window.read(element.start, element.length)
-        elif tag in _WANTED:
-            if element.length <= _MAX_VALUE:
-                values[tag] = window.read(element.start, element.length)
-        elif tag == tags.CONCEPT_NAME_CODE_SEQUENCE:
-            values[tag] = _code_meaning(window, element, end, syntax)
-    return values
-
-
 @lru_cache(maxsize=256)
 def _record_type(value: bytes) -> str:
     """Return a Directory Record Type without padding, case and doubled blanks."""
     return " ".join(value.strip(b" \0").decode("latin-1").upper().split())
 
 
-def _code_meaning(window: Window, sequence: Element, end: int, syntax: Syntax) -> bytes:
+def _code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
     """Return the Code Meaning in the first item of a code *sequence*."""
-    for start, stop in items(window, sequence, end, syntax):
-        for element in elements(window, start, stop, syntax):
-            if element.tag == tags.CODE_MEANING and element.length <= _MAX_VALUE:
-                return window.read(element.start, element.length)
-            if element.tag == ITEM_DELIMITATION:
-                break
-        break
+    window = Window(BytesSource(sequence))
+    wanted = {tags.CODE_MEANING: _MAX_VALUE}
+    for start, end in items(window, 0, len(sequence), syntax):
+        return read_values(window, start, end, syntax, wanted).get(
+            tags.CODE_MEANING, b""
+        )
     return b""
