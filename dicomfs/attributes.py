@@ -45,6 +45,13 @@ class Attributes(NamedTuple):
         value = self.values.get(tag)
         return text.decode(value, self.character_sets) if value else ""
 
+    def person_name(self, tag: int) -> str:
+        """Return the PN value of *tag* as people write it, empty if there is none."""
+        value = self.values.get(tag)
+        if not value:
+            return ""
+        return text.person_name(text.decode(value, self.character_sets, is_name=True))
+
     def number(self, tag: int) -> int | None:
         """Return the IS value of *tag*, None if it is missing or no whole number."""
         found = _NUMBER.fullmatch(self.raw(tag))
@@ -52,8 +59,8 @@ class Attributes(NamedTuple):
 
     def date(self, tag: int) -> str:
         """Return the DA value of *tag* as ``YYYY-MM-DD``, empty if it is no date."""
-        moment = self._day(tag)
-        return f"{moment:%Y-%m-%d}" if moment else ""
+        day = self._day(tag)
+        return day.date().isoformat() if day else ""
 
     def time_ns(self, date: int, time: int) -> int | None:
         """Return a DA and a TM value as nanoseconds since 1970, None without a date.
@@ -63,8 +70,8 @@ class Attributes(NamedTuple):
         day = self._day(date)
         if day is None:
             return None
-        moment = (day + self._clock(time)).replace(tzinfo=self._zone())
         try:
+            moment = (day + self._clock(time)).replace(tzinfo=self._zone())
             return int(moment.timestamp()) * 10**9
         except (OverflowError, OSError, ValueError):
             return None

@@ -18,9 +18,9 @@ from dicomfs.errors import FileIdError
 Path = tuple[bytes, ...]
 
 _SYS_OPENAT2: Final = 437
-_RESOLVE: Final = (
-    0x01 | 0x02 | 0x04 | 0x08
-)  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
+# NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
+_RESOLVE: Final = 0x01 | 0x02 | 0x04 | 0x08
+_RESOLVE_CACHED: Final = 0x20
 # O_NONBLOCK: a FIFO on the medium would hold an open for ever.
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # openat2 refuses O_PATH together with flags that mean nothing to it.
@@ -46,11 +46,20 @@ def open_file(root: int, path: Path) -> int:
     Raises FileIdError for a path that names nothing below a folder, OSError otherwise
     (EINVAL for what is no regular file).
     """
-    fd = _open(root, path, _READ)
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
-    os.close(fd)
-    raise OSError(errno.EINVAL, "not a regular file")
+    return _regular(_open(root, path, _READ))
+
+
+def open_file_cached(root: int, path: Path) -> int | None:
+    """Do what ``open_file`` does if the kernel has the whole path in memory, else None.
+
+    Never waits for the medium to find the file. None, too, before Linux 5.12.
+    """
+    _check(path)
+    try:
+        fd = _openat2(root, b"/".join(path), _READ, _RESOLVE | _RESOLVE_CACHED)
+    except OSError:
+        return None
+    return _regular(fd)
 
 
 def open_folder(root: int, path: Path) -> int:
@@ -65,6 +74,13 @@ def status(root: int, path: Path) -> os.stat_result:
         return os.fstat(fd)
     finally:
         os.close(fd)
+
+
+def _regular(fd: int) -> int:
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file")
 
 
 def _open(root: int, path: Path, flags: int) -> int:
@@ -87,8 +103,8 @@ def _check(path: Sequence[bytes]) -> None:
             raise FileIdError("a path component is too long")
 
 
-def _openat2(root: int, name: bytes, flags: int) -> int:
-    how = _OpenHow(flags, 0, _RESOLVE)
+def _openat2(root: int, name: bytes, flags: int, resolve: int = _RESOLVE) -> int:
+    how = _OpenHow(flags, 0, resolve)
     fd: int = _libc.syscall(
         _SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)
     )

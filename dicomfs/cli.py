@@ -242,9 +242,6 @@ def _mount_source(source: Path, mountpoint: Path, options: Options) -> Path:
     if not options.foreground:
         supervisor.mount_in_background(opened, place, options)
         return place
-    from dicomfs import logs
-
-    logs.configure(options)
     ended = supervisor.mount_in_foreground(
         opened, place, options, lambda: _say(f"mounted on {place}; Ctrl-C ends it")
     )

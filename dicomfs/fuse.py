@@ -136,7 +136,9 @@ class Operations(pyfuse3.Operations):
             return folder
         if name == b"..":
             return folder.parent or folder
-        return (await self._server.listing(folder)).get(os.fsdecode(name))
+        # UTF-8 whatever the locale is; no name of ours is anything else.
+        text = name.decode("utf-8", "replace")
+        return (await self._server.listing(folder)).get(text)
 
     @_guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -184,7 +186,7 @@ class Operations(pyfuse3.Operations):
             node = nodes[place]
             entry = file_entry if isinstance(node, File) else folder_entry
             _fill(entry, node)
-            name = FileNameT(os.fsencode(node.name))
+            name = FileNameT(node.name.encode())
             if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return
             # Each entry but those two counts as a lookup by the kernel.

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Final, NamedTuple
 
-from dicomfs import tags, text
+from dicomfs import tags
 from dicomfs.attributes import Attributes
 
 # The kernel keeps 0 and 1 (the root) for itself.
@@ -66,7 +66,7 @@ def patient_keys(
 
 def _patient_key(attributes: Attributes, position: Position) -> Hashable:
     patient_id = _normal(attributes.text(tags.PATIENT_ID))
-    name = _normal(text.person_name(attributes.text(tags.PATIENT_NAME)))
+    name = _normal(attributes.person_name(tags.PATIENT_NAME))
     if not patient_id:
         return position
     if not name:

@@ -31,7 +31,8 @@ class Mount(NamedTuple):
     @property
     def is_ours(self) -> bool:
         """Whether it is a dicomfs mount that this user made."""
-        return self.fstype == FSTYPE and f"user_id={os.getuid()}" in self.options
+        user = f"user_id={os.getuid()}"
+        return self.fstype == FSTYPE and user in re.split("[ ,]", self.options)
 
 
 def find_mount(mountpoint: Path) -> Mount | None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from dicomfs import tags, text
+from dicomfs import tags
 from dicomfs.attributes import Attributes
 
 # Four levels of it must fit into the 260 characters that Windows allows a path.
@@ -27,6 +27,8 @@ _BLANKS: Final = re.compile(r"\s+")
 # joiners are part of how Indic and Persian words are written.
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs"})
 _JOINERS: Final = "\u200c\u200d"
+_NOT_IN_FRONT: Final = " .-" + _JOINERS
+_NOT_BEHIND: Final = " ." + _JOINERS
 _DEVICES: Final = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE
 )
@@ -99,7 +101,8 @@ class Name(NamedTuple):
     def told_apart(self, depth: int) -> str:
         """Return the name with the hash of its first *depth* keys."""
         digest = hashlib.sha256(b"\0".join(self.keys[:depth])).hexdigest()
-        digits = _SUFFIX_DIGITS if depth < len(self.keys) else 2 * _SUFFIX_DIGITS
+        # Even hashes of all keys may begin the same: then more of them is shown.
+        digits = _SUFFIX_DIGITS if depth <= len(self.keys) else 4 * _SUFFIX_DIGITS
         tail = f" [{digest[:digits]}]{self.extension}"
         return _cut(self.stem, MAX_BYTES - len(tail)) + tail
 
@@ -117,7 +120,7 @@ def distinct(names: Sequence[Name]) -> list[str]:
         clashing = [
             place
             for place, name in enumerate(names)
-            if counts[_folded(result[place])] > 1 and depths[place] < len(name.keys)
+            if counts[_folded(result[place])] > 1 and depths[place] <= len(name.keys)
         ]
         if not clashing:
             return result
@@ -128,7 +131,7 @@ def distinct(names: Sequence[Name]) -> list[str]:
 
 def patient_name(attributes: Attributes) -> str:
     """Return ``Family, Given Middle 山田 太郎 (Patient ID)``, or what there is of it."""
-    name = clean(text.person_name(attributes.text(tags.PATIENT_NAME)))
+    name = clean(attributes.person_name(tags.PATIENT_NAME))
     patient_id = clean(attributes.text(tags.PATIENT_ID))
     if not name:
         return patient_id or "Unknown patient"
@@ -213,13 +216,13 @@ def clean(value: str) -> str:
     """
     if value.isascii() and value.isalnum() and not _DEVICES.match(value):
         return value
-    value = _BLANKS.sub(" ", unicodedata.normalize("NFC", value))
     value = "".join(
         letter
-        for letter in value
+        for letter in _BLANKS.sub(" ", value)
         if unicodedata.category(letter) not in _DROPPED or letter in _JOINERS
     )
-    value = _REFUSED.sub("_", value).lstrip(" .-").rstrip(" .")
+    value = unicodedata.normalize("NFC", value)
+    value = _REFUSED.sub("_", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)
     return _DEVICES.sub(r"\1_", value) if _DEVICES.match(value) else value
 
 
@@ -237,7 +240,7 @@ def _cut(stem: str, limit: int) -> str:
     following = stem[len(short)]
     while short and (unicodedata.combining(following) or following in _JOINERS):
         short, following = short[:-1], short[-1]
-    return short.rstrip(" .")
+    return short.rstrip(_NOT_BEHIND)
 
 
 def _folded(name: str) -> str:

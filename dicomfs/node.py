@@ -43,6 +43,10 @@ class File:
             raise OSError(self.error, self.reason)
         return self.file_set.medium.open(self.place)
 
+    def open_cached(self) -> Source | None:
+        """Open the file if that takes no waiting for its medium, else None."""
+        return None if self.error else self.file_set.medium.open_cached(self.place)
+
 
 @dataclass(slots=True, eq=False)
 class Folder:

@@ -62,6 +62,8 @@ class Server:
 
     async def open(self, file: File) -> Source:
         """Open *file* for reading."""
+        if (source := file.open_cached()) is not None:
+            return source
         with trio.fail_after(self._deadline):
             return await self._in_thread(self._medium, file.open)
 

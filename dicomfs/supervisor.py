@@ -85,16 +85,16 @@ def _supervise(
     try:
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
-        ours, theirs = control.pair()
-        worker = _Worker(source, options, theirs, ours)
-        control.expect(ours, control.OPENED)
+        logs.configure(options)
+        worker = _Worker(source, options)
+        control.expect(worker.connection, control.OPENED)
         device = _mount(place, options)
-        control.send_device(ours, device)
+        control.send_device(worker.connection, device)
         # Held here too, it would keep a dead worker's mount from failing.
         os.close(device)
-        control.expect(ours, control.READY)
+        control.expect(worker.connection, control.READY)
         announce()
-        return worker.wait()
+        return _verdict(worker.wait())
     except _Stopped:
         return Exit.OK
     finally:
@@ -109,38 +109,42 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _Stopped
 
 
+def _verdict(status: int | None) -> Exit:
+    """Return how a worker ended that nobody asked to end."""
+    if status == Exit.OK:
+        return Exit.OK
+    log.error("the worker failed, and ended with %s", status)
+    return Exit.UNEXPECTED
+
+
 class _Worker:
     """The process that serves the mount."""
 
-    def __init__(
-        self,
-        source: OpenedSource,
-        options: Options,
-        connection: socket.socket,
-        other_end: socket.socket,
-    ) -> None:
+    def __init__(self, source: OpenedSource, options: Options) -> None:
+        self.connection, theirs = control.pair()
         self.pid = os.fork()
         if self.pid == 0:
-            other_end.close()
-            _work(source, options, connection)
-        connection.close()
+            self.connection.close()
+            _work(source, options, theirs)
+        theirs.close()
         os.close(source.fd)
         self.alive = True
         self._pidfd = os.pidfd_open(self.pid)
 
-    def wait(self, seconds: float | None = None) -> Exit:
-        """Wait for the worker to end, *seconds* at most; return how it did."""
-        if self.alive and select.select([self._pidfd], [], [], seconds)[0]:
-            # First, as a signal may take us out of here at any moment.
-            self.alive = False
-            status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-            if status < 0:
-                log.error("the worker was ended by signal %d", -status)
-            return Exit.OK if status == Exit.OK else Exit.UNEXPECTED
-        return Exit.OK
+    def wait(self, seconds: float | None = None) -> int | None:
+        """Wait for the worker to end, *seconds* at most.
+
+        Return its exit code, negative for a signal; None if it goes on.
+        """
+        if not select.select([self._pidfd], [], [], seconds)[0]:
+            return None
+        # First, as a signal may take us out of here at any moment.
+        self.alive = False
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def stop(self) -> None:
         """End the worker: asked first, then by force."""
+        self.connection.close()
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.alive:
                 os.kill(self.pid, number)
@@ -157,7 +161,6 @@ def _work(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        logs.configure(options)
         try:
             # pyfuse3, trio and pydicom: only here, after the fork.
             from dicomfs import worker
@@ -208,6 +211,8 @@ def _mount(place: Path, options: Options) -> int:
 def _remedy(said: str) -> str:
     if "user_allow_other" in said:
         return "leave --allow-other out, or add user_allow_other to /etc/fuse.conf"
+    if "username" in said:
+        return "give your user a name: fusermount3 wants a line in /etc/passwd"
     if "/dev/fuse" in said:
         return "see that you may open /dev/fuse: sudo chmod 666 /dev/fuse"
     return "give a folder of your own, on a file system that can be mounted on"

@@ -14,14 +14,14 @@ from typing import Final
 from pydicom.charset import (
     CODES_TO_ENCODINGS,
     STAND_ALONE_ENCODINGS,
-    handled_encodings,
     python_encoding,
 )
 
 _ESCAPE: Final = b"\x1b"
 _FRAGMENT: Final = re.compile(rb"^[^\x1b]+|\x1b[^\x1b]*", re.DOTALL)
 # PS3.5 6.1.2.5.3: these return to the first character set.
-_RESET: Final = re.compile(rb"[\\^=\r\n\f\t]")
+_RESET: Final = re.compile(rb"[\\\r\n\f\t]")
+_RESET_IN_NAME: Final = re.compile(rb"[\\\r\n\f\t^=]")
 _PADDING: Final = " \0"
 # Latin-9 is in the standard since 2018 and not yet in pydicom's tables.
 _CODECS: Final = python_encoding | {
@@ -29,11 +29,15 @@ _CODECS: Final = python_encoding | {
     "ISO 2022 IR 203": "iso8859_15",
 }
 _ESCAPES: Final = CODES_TO_ENCODINGS | {b"\x1b-b": "iso8859_15"}
+# Python's codecs read their own escape sequences; pydicom thinks that of GB 2312, too.
+_ESCAPING: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
 _STAND_ALONE: Final = frozenset(_CODECS[term] for term in STAND_ALONE_ENCODINGS)
 
 
-def decode(value: bytes, character_sets: Sequence[bytes]) -> str:
-    """Return *value* as text, without padding.
+def decode(
+    value: bytes, character_sets: Sequence[bytes], *, is_name: bool = False
+) -> str:
+    """Return *value* as text, without padding; *is_name* for person names (PN).
 
     *character_sets* are the values of Specific Character Set to try, the record's own
     first, then its ancestors'; empty ones are passed over. Where none decodes, strict
@@ -45,7 +49,8 @@ def decode(value: bytes, character_sets: Sequence[bytes]) -> str:
         if not character_set:
             continue
         try:
-            return _decode_strictly(value, codecs_of(character_set)).strip(_PADDING)
+            codecs = codecs_of(character_set)
+            return _decode_strictly(value, codecs, is_name).strip(_PADDING)
         except ValueError:  # UnicodeError is one
             continue
     try:
@@ -107,15 +112,16 @@ def _codec(term: str) -> str:
     return _CODECS[term]
 
 
-def _decode_strictly(value: bytes, codecs: Sequence[str]) -> str:
+def _decode_strictly(value: bytes, codecs: Sequence[str], is_name: bool) -> str:
     if _ESCAPE not in value or codecs[0] in _STAND_ALONE:
         return value.decode(codecs[0])
     return "".join(
-        _decode_fragment(fragment, codecs) for fragment in _FRAGMENT.findall(value)
+        _decode_fragment(fragment, codecs, is_name)
+        for fragment in _FRAGMENT.findall(value)
     )
 
 
-def _decode_fragment(fragment: bytes, codecs: Sequence[str]) -> str:
+def _decode_fragment(fragment: bytes, codecs: Sequence[str], is_name: bool) -> str:
     """Decode what lies between two escape sequences (PS3.5 6.1.2.4)."""
     if not fragment.startswith(_ESCAPE):
         return fragment.decode(codecs[0])
@@ -123,9 +129,9 @@ def _decode_fragment(fragment: bytes, codecs: Sequence[str]) -> str:
     codec = _ESCAPES.get(fragment[:length])
     if codec is None:
         raise ValueError("unknown escape sequence")
-    if codec in handled_encodings:
+    if codec in _ESCAPING:
         return fragment.decode(codec)
     text = fragment[length:]
-    reset = _RESET.search(text)
+    reset = (_RESET_IN_NAME if is_name else _RESET).search(text)
     cut = reset.start() if reset else len(text)
     return text[:cut].decode(codec) + text[cut:].decode(codecs[0])

@@ -3,10 +3,32 @@
 import errno
 import os
 import stat
+from pathlib import Path as FilePath
+from typing import Final
 
 from dicomfs import beneath
 from dicomfs.media.medium import Path, Room, Status
 from dicomfs.source import FileSource
+
+# File systems on which opening a file asks nobody once its inode is in memory; network
+# file systems and FUSE ask their server each time.
+_PROMPT: Final = frozenset(
+    {
+        "btrfs",
+        "erofs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "iso9660",
+        "ntfs3",
+        "squashfs",
+        "tmpfs",
+        "udf",
+        "vfat",
+        "xfs",
+    }
+)
 
 
 class Folder:
@@ -18,6 +40,7 @@ class Folder:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._is_prompt = fstype(fd) in _PROMPT
 
     def names(self, folder: Path) -> list[bytes]:
         """Return the names in *folder*."""
@@ -51,6 +74,13 @@ class Folder:
         """Open the regular file at *path*."""
         return FileSource(beneath.open_file(self._fd, path))
 
+    def open_cached(self, path: Path) -> FileSource | None:
+        """Open the file at *path* if that takes no waiting for the medium, else None."""
+        if not self._is_prompt:
+            return None
+        fd = beneath.open_file_cached(self._fd, path)
+        return None if fd is None else FileSource(fd)
+
     def room(self) -> Room:
         """Return how large the file system is that the folder lies on."""
         found = os.statvfs(self._fd)
@@ -59,3 +89,14 @@ class Folder:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
+
+
+def fstype(fd: int) -> str:
+    """Return the type of the file system that *fd* lies on, empty if it is not known."""
+    device = os.fstat(fd).st_dev
+    wanted = b"%d:%d" % (os.major(device), os.minor(device))
+    for line in FilePath("/proc/self/mountinfo").read_bytes().splitlines():
+        place, _, kind = line.partition(b" - ")
+        if place.split(b" ")[2] == wanted:
+            return kind.split(b" ")[0].decode()
+    return ""

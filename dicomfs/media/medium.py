@@ -46,6 +46,10 @@ class Medium(Protocol):
         """Open the regular file at *path*."""
         ...
 
+    def open_cached(self, path: Path) -> Source | None:
+        """Open the file at *path* if that takes no waiting for the medium, else None."""
+        ...
+
     def room(self) -> Room:
         """Return how large the medium is."""
         ...
