@@ -6,20 +6,29 @@ Data go to stdout, messages to stderr.
 """
 
 import argparse
+import io
 import os
+import re
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from dicomfs.errors import MEANINGS, Exit, Failure
 from dicomfs.options import DEFAULT_DEADLINE, DEFAULT_UMASK, Options
+
+if TYPE_CHECKING:
+    from dicomfs.tree import Tree
 
 # mount(8) and fstab hand these on; a dicomfs mount is what it is without them.
 _IGNORED_OPTIONS: Final = frozenset(
     "ro rw dev nodev suid nosuid exec noexec auto noauto user users nouser defaults "  # noqa: SIM905
     "nofail _netdev relatime noatime default_permissions".split()
 )
+
+# The last number means "nobody in particular" to the kernel.
+_MAX_ID: Final = 2**32 - 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, help="show the versions and end"
     )
-    commands = parser.add_subparsers(title="commands", metavar="", required=True)
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
     _add_mount(commands)
     _add_umount(commands)
     _add_tree(commands)
@@ -108,8 +119,8 @@ def _add_mount(commands: "_Commands[_Parser]") -> None:
     access.add_argument(
         "--allow-other", action="store_true", help="other users too, within the modes"
     )
-    access.add_argument("--uid", type=int, help="owner of all files (default: you)")
-    access.add_argument("--gid", type=int, help="group of all files (default: yours)")
+    access.add_argument("--uid", type=_id, help="owner of all files (default: you)")
+    access.add_argument("--gid", type=_id, help="group of all files (default: yours)")
     access.add_argument(
         "--umask",
         type=_octal,
@@ -204,17 +215,21 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _octal(text: str) -> int:
-    mask = int(text, 8)
-    if not 0 <= mask <= 0o777:
-        raise ValueError
-    return mask
+    if not re.fullmatch("0?[0-7]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text} is no umask like 077")
+    return int(text, 8)
+
+
+def _id(text: str) -> int:
+    if not text.isdecimal() or int(text) > _MAX_ID:
+        raise argparse.ArgumentTypeError(f"{text} is no number of a user or group")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
-        raise ValueError
-    return seconds
+    if not re.fullmatch(r"\d{1,6}(\.\d*)?", text) or float(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds")
+    return float(text)
 
 
 # -- what is done --------------------------------------------------------------
@@ -223,7 +238,7 @@ def _seconds(text: str) -> float:
 def _mount(given: argparse.Namespace) -> Exit:
     place = _mount_source(given.source, given.mountpoint, _options(given))
     if not given.foreground:
-        _say(f"mounted on {place}; to end it: dicomfs umount '{place}'")
+        _say(f"mounted on {place}; to end it: dicomfs umount {shlex.quote(str(place))}")
     return Exit.OK
 
 
@@ -306,13 +321,13 @@ def _mount_option(option: str) -> dict[str, int]:
         if name == "allow_other":
             return {name: True}
         if name in {"uid", "gid"}:
-            return {name: int(value)}
+            return {name: _id(value)}
         if name == "umask":
             return {name: _octal(value)}
-    except ValueError:
+    except argparse.ArgumentTypeError as error:
         raise Failure(
-            Exit.USAGE, f"-o {option}: that is no number", "give a number"
-        ) from None
+            Exit.USAGE, f"-o {option}: {error}", "see dicomfs mount --help"
+        ) from error
     raise Failure(
         Exit.USAGE,
         f"-o {option}: there is no such option",
@@ -336,35 +351,56 @@ def _umount(given: argparse.Namespace) -> Exit:
             raise Failure(
                 Exit.UNMOUNT_BUSY,
                 f"{place} cannot be unmounted: {said}",
-                f"end what uses it (fuser -vm '{place}' shows it), or use --lazy",
+                f"end what uses it (fuser -vm {shlex.quote(str(place))} shows it), or use --lazy",
             )
     return Exit.OK
 
 
 def _tree(given: argparse.Namespace) -> Exit:
     from dicomfs import mountpoint as mountpoints
-    from dicomfs import outline
     from dicomfs.fileset import open_file_sets
     from dicomfs.media import Folder
-    from dicomfs.media.opening import open_source, unreadable
+    from dicomfs.media.opening import open_source
     from dicomfs.tree import Tree
 
     opened = open_source(mountpoints.resolve(given.source))
     file_sets = open_file_sets(Folder(opened.fd), opened.dicomdir)
     tree = Tree(file_sets, read_headers=not given.index_only)
-    # A terminal that cannot show a letter is no reason to show nothing.
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    _print(_outlined(tree, as_json=given.json), is_json=given.json)
+    return Exit.OK
+
+
+def _outlined(tree: "Tree", *, as_json: bool) -> Iterator[str]:
+    """Yield the lines of *tree*; raises Failure if the medium cannot be read."""
+    from dicomfs import outline
+    from dicomfs.media.opening import unreadable
+
     try:
-        if given.json:
-            print(outline.as_json(tree))
+        if as_json:
+            yield outline.as_json(tree)
         else:
-            for line in outline.lines(tree, tree.root):
-                print(line)
-    except BrokenPipeError:
-        raise
+            yield from outline.lines(tree, tree.root)
     except OSError as error:
         raise unreadable(error) from error
-    return Exit.OK
+
+
+def _print(lines: Iterator[str], *, is_json: bool) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a letter is no reason to show nothing. JSON is
+        # UTF-8 everywhere (RFC 8259).
+        encoding = "utf-8" if is_json else None
+        sys.stdout.reconfigure(encoding=encoding, errors="replace")
+    for line in lines:
+        try:
+            print(line, flush=is_json)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Failure(
+                Exit.UNEXPECTED,
+                f"the output cannot be written: {error.strerror}",
+                "see that there is room where it goes",
+            ) from error
 
 
 def _demo(_: argparse.Namespace) -> Exit:
@@ -375,6 +411,8 @@ def _demo(_: argparse.Namespace) -> Exit:
         _mount_source(source, place, Options.default())
     _tree(argparse.Namespace(source=source, json=False, index_only=False))
     _say(f"this is mounted on {place}")
-    _say(f"look at it:  ls -R '{place}'    or open it in a file manager")
-    _say(f"end it:      fusermount3 -u '{place}'")
+    _say(
+        f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager"
+    )
+    _say(f"end it:      fusermount3 -u {shlex.quote(str(place))}")
     return Exit.OK

@@ -134,15 +134,15 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
     end: int,
     syntax: Syntax,
     wanted: Mapping[int, int],
+    values: dict[int, bytes],
     last_tag: int = 0xFFFFFFFF,
-) -> dict[int, bytes]:
-    """Return the values of the elements from *offset* to *end*, by tag.
+) -> None:
+    """Put the values of the elements from *offset* to *end* into *values*, by tag.
 
     Only those of tags in *wanted*, which gives the longest value to be read of each.
     Ends before a tag above *last_tag*, else ends and raises as ``elements`` does. This is the hot loop of listing a folder: it
     reads the common element by itself and leaves the others to ``elements``.
     """
-    values: dict[int, bytes] = {}
     unpack, explicit = syntax.short, syntax.explicit
     data, start = window.data, window.start
     size = len(data)
@@ -152,28 +152,27 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
             window.load(offset)
             data, start, size, at = window.data, offset, len(window.data), 0
             if size < _HEADER:
-                return values
+                return
         group, element, vr, length = unpack(data, at)
         tag = group << 16 | element
         value = at + _HEADER
         if tag > last_tag:
-            return values
+            return
         if not explicit or vr not in _SHORT_VRS:
             rest = _read_uncommon(window, offset, end, syntax, wanted, values)
             if rest is None:
-                return values
+                return
             offset, data, start = rest, window.data, window.start
             size = len(data)
             continue
         offset += _HEADER + length
         if offset > end:
-            return values
+            return
         if length <= wanted.get(tag, -1):
             if value + length <= size:
                 values[tag] = data[value : value + length]
             else:
                 values[tag] = window.read(offset - length, length)
-    return values
 
 
 def _read_uncommon(

@@ -32,20 +32,35 @@ def find_dicomdirs(medium: Medium) -> list[Path]:
     """Return where the DICOMDIRs of *medium* lie, found without regard to case.
 
     There is one in the root of a conformant medium. Only if there is none, folders are
-    searched, to depth 3; then all of the first level that has any are returned.
+    searched, to depth 3; then all of the first level that has any are returned. Raises
+    OSError if the root cannot be read.
     """
     level: list[Path] = [()]
     for depth in range(_SEARCH_DEPTH + 1):
         found = [place for folder in level if (place := _dicomdir_in(medium, folder))]
         if found or depth == _SEARCH_DEPTH:
             return found
-        level = [(*up, name) for up in level for name in sorted(medium.folders(up))]
+        level = [(*up, name) for up in level for name in _folders_in(medium, up)]
     return []
 
 
 def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
-    name = fileid.Names(medium.names(folder)).match(DICOMDIR)
-    return None if name is None else (*folder, name)
+    try:
+        name = fileid.Names(medium.names(folder)).match(DICOMDIR)
+    except OSError:
+        if not folder:
+            raise
+        return None
+    if name is None or name in medium.folders(folder):
+        return None
+    return (*folder, name)
+
+
+def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
+    try:
+        return sorted(medium.folders(folder))
+    except OSError:
+        return []
 
 
 class FileSet:
@@ -55,7 +70,7 @@ class FileSet:
         """Read the header of the DICOMDIR; raises what ``Directory`` does."""
         self.medium = medium
         self.mtime_ns = medium.status(place).mtime_ns
-        self._place = place
+        self.place = place
         self._directory = Directory(medium.open(place))
         self._locator = fileid.Locator(medium, place[:-1])
 
@@ -99,10 +114,6 @@ class FileSet:
         except DirectoryError as error:
             log.warning("a multi-referenced record is unusable: %s", error)
             return b""
-
-    def is_dicomdir(self, file_id: bytes) -> bool:
-        """Whether a Referenced File ID names the DICOMDIR itself, which is no instance."""
-        return file_id.strip().upper() == DICOMDIR
 
     def locate(self, file_id: bytes) -> tuple[Path, Status]:
         """Return where the file of a Referenced File ID lies, and its status.

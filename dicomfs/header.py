@@ -4,8 +4,8 @@ Neither the size of the file nor deflate costs more: at most ``MAX_READ`` bytes 
 from the medium and at most ``MAX_READ`` are inflated.
 """
 
-import errno
 import zlib
+from contextlib import suppress
 from typing import Final
 
 from dicomfs import tags
@@ -66,13 +66,15 @@ def read_header(source: Source) -> Attributes:
         window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))
         start = 0
     syntax = sniff(window.read(start, _HEAD))
-    return Attributes(
-        read_values(window, start, window.size, syntax, _WANTED, last_tag=_LAST)
-    )
+    values: dict[int, bytes] = {}
+    # What came before the bound, or before damage, counts.
+    with suppress(ElementError):
+        read_values(window, start, window.size, syntax, _WANTED, values, last_tag=_LAST)
+    return Attributes(values)
 
 
 class _LimitedSource:
-    """A source of which only so many bytes may be read."""
+    """A source that ends after so many bytes were read of it, wherever they lay."""
 
     def __init__(self, source: Source, budget: int) -> None:
         self._source = source
@@ -80,9 +82,7 @@ class _LimitedSource:
         self.size = source.size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        if size > self._budget:
-            raise OSError(errno.EFBIG, "the header is too long")
-        data = self._source.read_at(offset, size)
+        data = self._source.read_at(offset, min(size, self._budget))
         self._budget -= len(data)
         return data
 

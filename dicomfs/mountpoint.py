@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,11 +53,15 @@ def _unescaped(escaped: re.Match[bytes]) -> bytes:
 
 
 def is_stale(mountpoint: Path) -> bool:
-    """Whether *mountpoint* holds a mount whose process has ended."""
+    """Whether *mountpoint* holds a mount whose process has ended.
+
+    Asked by statvfs, which goes to that process: the kernel would answer a stat for a
+    dead mount from what it remembers.
+    """
     try:
-        mountpoint.stat()
+        os.statvfs(mountpoint)
     except OSError as error:
-        return error.errno == errno.ENOTCONN
+        return error.errno in {errno.ENOTCONN, errno.ECONNABORTED}
     return False
 
 
@@ -76,7 +81,7 @@ def check(mountpoint: Path, source: Path) -> None:
         raise Failure(
             Exit.MOUNTPOINT_IN_USE,
             f"{mountpoint} is mounted already ({mount.fstype})",
-            f"end that mount first: dicomfs umount '{mountpoint}'",
+            f"end that mount first: dicomfs umount {shlex.quote(str(mountpoint))}",
         )
     _check_overlap(mountpoint, source)
     try:
@@ -86,7 +91,7 @@ def check(mountpoint: Path, source: Path) -> None:
         raise Failure(
             Exit.MOUNTPOINT_MISSING,
             f"the mountpoint {mountpoint} does not exist",
-            f"make it: mkdir -p '{mountpoint}'",
+            f"make it: mkdir -p {shlex.quote(str(mountpoint))}",
         ) from error
     except NotADirectoryError as error:
         raise Failure(
@@ -125,7 +130,7 @@ def _clear_stale(mountpoint: Path) -> None:
     raise Failure(
         Exit.MOUNTPOINT_STALE,
         f"{mountpoint} holds a dead mount (transport endpoint is not connected)",
-        f"clear it as the user who made it: fusermount3 -u '{mountpoint}'",
+        f"clear it as the user who made it: fusermount3 -u {shlex.quote(str(mountpoint))}",
     )
 
 

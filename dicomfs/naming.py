@@ -216,14 +216,18 @@ def clean(value: str) -> str:
     """
     if value.isascii() and value.isalnum() and not _DEVICES.match(value):
         return value
-    value = "".join(
-        letter
-        for letter in _BLANKS.sub(" ", value)
-        if unicodedata.category(letter) not in _DROPPED or letter in _JOINERS
-    )
-    value = unicodedata.normalize("NFC", value)
-    value = _REFUSED.sub("_", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)
+    value = "".join(map(_shown, value))
+    value = _REFUSED.sub("_", unicodedata.normalize("NFC", value))
+    value = _BLANKS.sub(" ", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)
     return _DEVICES.sub(r"\1_", value) if _DEVICES.match(value) else value
+
+
+def _shown(letter: str) -> str:
+    """Return *letter* itself, a blank, or nothing."""
+    if letter.isspace():
+        return " "
+    dropped = unicodedata.category(letter) in _DROPPED and letter not in _JOINERS
+    return "" if dropped else letter
 
 
 def _padded(number: int, width: int) -> str:

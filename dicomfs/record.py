@@ -157,8 +157,9 @@ def read_record(
         raise DirectoryError("no directory record begins", offset)
     start = offset + _ITEM_HEADER
     last = end if length == UNDEFINED_LENGTH else min(start + length, end)
+    values: dict[int, bytes] = {}
     try:
-        values = read_values(window, start, last, syntax, _WANTED)
+        read_values(window, start, last, syntax, _WANTED, values)
         if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
             title = _code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
             values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
@@ -189,8 +190,8 @@ def _code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
     """Return the Code Meaning in the first item of a code *sequence*."""
     window = Window(BytesSource(sequence))
     wanted = {tags.CODE_MEANING: _MAX_VALUE}
+    values: dict[int, bytes] = {}
     for start, end in items(window, 0, len(sequence), syntax):
-        return read_values(window, start, end, syntax, wanted).get(
-            tags.CODE_MEANING, b""
-        )
-    return b""
+        read_values(window, start, end, syntax, wanted, values)
+        break
+    return values.get(tags.CODE_MEANING, b"")

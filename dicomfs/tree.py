@@ -10,6 +10,7 @@ somebody looks into it, it never changes, and computed again it comes out the sa
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -23,6 +24,10 @@ from dicomfs.record import NO_RECORD, DirectoryRecord, Level
 
 __all__ = ["File", "Folder", "Listing", "Node", "Tree"]
 
+log = logging.getLogger(__name__)
+
+# Of folders in folders; the standard's Basic Directory has four levels.
+_MAX_DEPTH: Final = 32
 # Their files are HL7 CDA documents in XML: no DICOM, and one such file in a folder
 # keeps DICOM clients from sending any.
 _FOREIGN_TYPES: Final = frozenset({"HL7 STRUC DOC"})
@@ -78,6 +83,8 @@ class Tree:
                 branch.description = self._description(branch)
         for leaf in leaves:
             leaf.locate()
+        # The DICOMDIR itself is no instance, whatever its records say.
+        leaves = [leaf for leaf in leaves if leaf.place != leaf.file_set.place]
         leaves = draft.without_duplicates(leaves)
         names = draft.names(branches, leaves)
         nodes: list[Node] = [
@@ -92,18 +99,23 @@ class Tree:
         """Return what the records of *folder* become in it."""
         branches: list[Branch] = []
         leaves: list[Leaf] = []
+        above = _entities_above(folder)
         for file_set, record in _records(folder):
             attributes = record.attributes.under(folder.character_sets)
             if (role := _role(folder, record)) is not Role.OWN:
                 branches.append(self._above(role, attributes, file_set, record))
                 continue
             file_id = file_set.file_id(record)
-            if record.type in _FOREIGN_TYPES or file_set.is_dicomdir(file_id):
+            if record.type in _FOREIGN_TYPES:
                 file_id = b""
             if file_id:
                 leaves.append(Leaf(attributes, file_set, record, file_id))
             if record.lower != NO_RECORD or (_is_folder(record) and not file_id):
-                branches.append(_own_folder(attributes, file_set, record))
+                branch = _own_folder(attributes, file_set, record)
+                if len(above) > _MAX_DEPTH or not above.isdisjoint(branch.parts):
+                    log.warning("a record leads back up or too deep: %d", record.offset)
+                    branch.parts = []
+                branches.append(branch)
         return branches, leaves
 
     def _above(
@@ -169,6 +181,16 @@ def _records(folder: Folder) -> Iterator[tuple[FileSet, DirectoryRecord]]:
                 yield file_set, record
         else:
             yield file_set, file_set.record(offset)
+
+
+def _entities_above(folder: Folder) -> set[Part]:
+    """Return the parts of *folder* and of those above it: to go there is to go round."""
+    above: set[Part] = set()
+    place: Folder | None = folder
+    while place is not None:
+        above.update(place.parts)
+        place = place.parent
+    return above
 
 
 def _role(folder: Folder, record: DirectoryRecord) -> Role:
