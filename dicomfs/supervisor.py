@@ -98,15 +98,21 @@ def _supervise(
     except _Stopped:
         return Exit.OK
     finally:
-        for number in _STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_stop_signals()
         if worker is not None:
             _end(worker, place)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     del number, frame
+    # One is enough: a second one must not cut the clearing up short.
+    _ignore_stop_signals()
     raise _Stopped
+
+
+def _ignore_stop_signals() -> None:
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _verdict(status: int | None) -> Exit:
