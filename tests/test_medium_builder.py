@@ -1,7 +1,7 @@
 """The medium builder, judged by pydicom and by following links by hand."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from itertools import product
 from pathlib import Path
@@ -248,7 +248,10 @@ def test_text_is_in_the_character_set_of_its_record() -> None:
     assert b"\x1b$B" in data
 
 
-def test_text_without_a_character_set_must_be_given_as_bytes() -> None:
+def test_text_without_a_character_set_must_be_given_as_bytes(
+    expect_log: Callable[[str], None],
+) -> None:
+    expect_log("Failed to encode")
     with pytest.raises(ValueError, match="needs a Specific Character Set"):
         build_dicomdir([patient("Müller", "1")])
     with pytest.raises(ValueError, match="does not fit"):
@@ -467,7 +470,10 @@ def test_meta_elements_can_be_changed() -> None:
     assert build_dicomdir([], meta={0x00020000: 7})[140:144] == b"\7\0\0\0"
 
 
-def test_meta_may_name_another_transfer_syntax() -> None:
+def test_meta_may_name_another_transfer_syntax(
+    expect_log: Callable[[str], None],
+) -> None:
+    expect_log("Expected implicit VR")
     meta: dict[str, build.Value] = {"TransferSyntaxUID": uid.ImplicitVRLittleEndian}
     data = build_dicomdir(good_medium(), meta=meta)
 
