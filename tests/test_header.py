@@ -1,5 +1,6 @@
 """The header of an instance, read within bounds."""
 
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -199,10 +200,14 @@ def test_a_deflate_bomb_costs_no_more_than_the_bound(bomb: Value) -> None:
         )
     )
 
+    tracemalloc.start()
     with suppress(OSError, DicomfsError):
         read_header(source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
     assert source.bytes_read <= MAX_READ
+    assert peak < 8 * MAX_READ
 
 
 def test_the_description_in_front_of_a_deflate_bomb_is_read() -> None:
