@@ -10,7 +10,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dicomfs.errors import FileIdError
@@ -74,6 +74,30 @@ def status(root: int, path: Path) -> os.stat_result:
         return os.fstat(fd)
     finally:
         os.close(fd)
+
+
+def statuses(
+    root: int, folder: Path, names: Iterable[bytes]
+) -> list[os.stat_result | OSError]:
+    """Return the status of each of *names* in *folder* below *root*, or its error.
+
+    The folder is opened once for all of them. Raises FileIdError and OSError for it.
+    """
+    fd = _open(root, folder, _LOOK | os.O_DIRECTORY)
+    try:
+        return [_status_in(fd, name) for name in names]
+    finally:
+        os.close(fd)
+
+
+def _status_in(folder: int, name: bytes) -> os.stat_result | OSError:
+    try:
+        _check((name,))
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileIdError:
+        return OSError(errno.EINVAL, "no file name")
+    except OSError as error:
+        return error
 
 
 def _regular(fd: int) -> int:

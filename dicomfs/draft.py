@@ -1,7 +1,7 @@
 """Folders and files in the making: placed, joined and named before they become nodes."""
 
 import errno
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -78,19 +78,28 @@ class Leaf:
     mtime_ns: int = 0
     error: int = 0
 
-    def locate(self) -> None:
-        """Find the file on its medium; what is not there stays, with its *error*."""
-        try:
-            self.place, status = self.file_set.locate(self.file_id)
-        except FileIdError:
-            self.error = errno.EACCES
-        except (FileNotFoundError, NotADirectoryError):
-            self.error = errno.ENOENT
-        except OSError as error:
-            refused = error.errno in _REFUSALS
-            self.error = errno.EACCES if refused else error.errno or errno.EIO
-        else:
-            self.size, self.mtime_ns = status
+
+def locate(leaves: Sequence[Leaf]) -> None:
+    """Find the files of *leaves* on their media; what is not there has an *error*."""
+    by_file_set: dict[int, list[Leaf]] = {}
+    for leaf in leaves:
+        by_file_set.setdefault(id(leaf.file_set), []).append(leaf)
+    for together in by_file_set.values():
+        file_ids = [leaf.file_id for leaf in together]
+        found = together[0].file_set.locate_all(file_ids)
+        for leaf, where in zip(together, found, strict=True):
+            if isinstance(where, Exception):
+                leaf.error = _errno(where)
+            else:
+                leaf.place, (leaf.size, leaf.mtime_ns) = where
+
+
+def _errno(error: OSError | FileIdError) -> int:
+    if isinstance(error, FileIdError) or error.errno in _REFUSALS:
+        return errno.EACCES
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return errno.ENOENT
+    return error.errno or errno.EIO
 
 
 def joined(branches: Sequence[Branch]) -> list[Branch]:
@@ -119,11 +128,17 @@ def _key(branch: Branch) -> Hashable:
     return branch.uid or branch.position
 
 
-def without_duplicates(leaves: Iterable[Leaf]) -> list[Leaf]:
-    """Return *leaves* without those that repeat an instance in the same size."""
+def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
+    """Return *leaves* without those that repeat an instance in the same size.
+
+    A file that cannot be opened repeats any that can.
+    """
     result: dict[Hashable, Leaf] = {}
+    there = {leaf.record.sop_instance_uid for leaf in leaves if not leaf.error}
     for leaf in leaves:
         uid = leaf.record.sop_instance_uid
+        if uid and leaf.error and uid in there:
+            continue
         key = (uid, leaf.size) if uid else leaf.file_set.position(leaf.record)
         result.setdefault(key, leaf)
     return list(result.values())

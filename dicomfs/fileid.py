@@ -9,7 +9,7 @@ matched against the names that are really there.
 import errno
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 from dicomfs.errors import FileIdError
@@ -92,23 +92,57 @@ class Locator:
 
         Raises OSError (FileNotFoundError if the medium has no such file).
         """
-        folder, name = path[:-1], path[-1]
-        real = self._real.get(folder)
-        if real is None:
-            real = self._root + folder
-            try:
-                found = self._medium.status((*real, name))
-            except OSError:
-                real = self._find_folder(folder)
-            else:
-                _keep(self._real, folder, real)
-                return (*real, name), found
-            _keep(self._real, folder, real)
+        [found] = self.locate_all([path])
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+        """Do for each of *paths* what ``locate`` does, folder by folder."""
+        folders: dict[Path, list[bytes]] = {}
+        for path in paths:
+            folders.setdefault(path[:-1], []).append(path[-1])
+        found = {
+            folder: iter(self._locate_in(folder, names))
+            for folder, names in folders.items()
+        }
+        return [next(found[path[:-1]]) for path in paths]
+
+    def _locate_in(
+        self, folder: Path, names: Sequence[bytes]
+    ) -> list[tuple[Path, Status] | OSError]:
         try:
-            return (*real, name), self._medium.status((*real, name))
-        except FileNotFoundError:
-            place = self._find(real, name)
+            real, statuses = self._statuses(folder, names)
+        except OSError as error:
+            return [error] * len(names)
+        return [
+            self._variant(real, name)
+            if isinstance(status, FileNotFoundError)
+            else status
+            if isinstance(status, OSError)
+            else ((*real, name), status)
+            for name, status in zip(names, statuses, strict=True)
+        ]
+
+    def _statuses(
+        self, folder: Path, names: Sequence[bytes]
+    ) -> tuple[Path, list[Status | OSError]]:
+        """Return the real folder, and the statuses of what has just these names."""
+        real = self._real.get(folder, self._root + folder)
+        try:
+            return real, self._medium.statuses(real, names)
+        except OSError:
+            real = self._find_folder(folder)
+            _keep(self._real, folder, real)
+            return real, self._medium.statuses(real, names)
+
+    def _variant(self, folder: Path, name: bytes) -> tuple[Path, Status] | OSError:
+        """Return the file that *name* means in a folder without a file of that name."""
+        try:
+            place = self._find(folder, name)
             return place, self._medium.status(place)
+        except OSError as error:
+            return error
 
     def _find_folder(self, folder: Path) -> Path:
         real = self._root

@@ -1,7 +1,7 @@
 """A File-set: one DICOMDIR, and the files of the medium that it references."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -13,6 +13,7 @@ from dicomfs.errors import (
     DirectoryError,
     Exit,
     Failure,
+    FileIdError,
     NotDicomError,
 )
 from dicomfs.header import read_header
@@ -122,6 +123,17 @@ class FileSet:
         """
         return self._locator.locate(fileid.components(file_id))
 
+    def locate_all(
+        self, file_ids: Sequence[bytes]
+    ) -> list[tuple[Path, Status] | OSError | FileIdError]:
+        """Do for each of *file_ids* what ``locate`` does; return errors, not raise."""
+        paths = [_components(file_id) for file_id in file_ids]
+        usable = [path for path in paths if not isinstance(path, FileIdError)]
+        found = iter(self._locator.locate_all(usable))
+        return [
+            path if isinstance(path, FileIdError) else next(found) for path in paths
+        ]
+
     def header(self, record: DirectoryRecord) -> Attributes | None:
         """Return the header of an instance that *record* has or leads to.
 
@@ -157,14 +169,47 @@ class FileSet:
                 chains.append(self.entity(below.lower))
 
 
+def _components(file_id: bytes) -> Path | FileIdError:
+    try:
+        return fileid.components(file_id)
+    except FileIdError as error:
+        return error
+
+
 def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
     """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
 
-    Raises Failure with the exit code that says why there is none.
+    One of several that is broken costs only itself. Raises Failure with the exit code
+    that says why there is none.
     """
     try:
         places = [(dicomdir,)] if dicomdir else find_dicomdirs(medium)
-        file_sets = [FileSet(medium, place) for place in places]
+    except OSError as error:
+        raise unreadable(error) from error
+    file_sets: list[FileSet] = []
+    failures: list[Failure] = []
+    for place in places:
+        try:
+            file_sets.append(_open_file_set(medium, place))
+        except Failure as failure:
+            failures.append(failure)
+    if file_sets:
+        for left_out in failures:
+            log.warning("one of several File-sets is left out: %s", left_out.what)
+        return file_sets
+    if failures:
+        raise failures[0]
+    raise Failure(
+        Exit.NO_DICOMDIR,
+        f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
+        "give the folder that holds the DICOMDIR; a medium without one is not a DICOM "
+        "File-set",
+    )
+
+
+def _open_file_set(medium: Medium, place: Path) -> FileSet:
+    try:
+        return FileSet(medium, place)
     except NotDicomError as error:
         raise Failure(
             Exit.NOT_DICOM,
@@ -179,11 +224,3 @@ def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
         ) from error
     except OSError as error:
         raise unreadable(error) from error
-    if not file_sets:
-        raise Failure(
-            Exit.NO_DICOMDIR,
-            f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
-            "give the folder that holds the DICOMDIR; a medium without one is not a "
-            "DICOM File-set",
-        )
-    return file_sets

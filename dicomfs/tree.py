@@ -31,6 +31,8 @@ _MAX_DEPTH: Final = 32
 # Their files are HL7 CDA documents in XML: no DICOM, and one such file in a folder
 # keeps DICOM clients from sending any.
 _FOREIGN_TYPES: Final = frozenset({"HL7 STRUC DOC"})
+# Lends its file to other records, and is nothing by itself (retired).
+_MRDR: Final = "MRDR"
 # What a record must have of a level to stand in for the missing record of that level.
 _SIGNS: Final = {
     Level.PATIENT: (tags.PATIENT_ID, tags.PATIENT_NAME),
@@ -81,8 +83,7 @@ class Tree:
         for branch in branches:
             if branch.level is Level.SERIES:
                 branch.description = self._description(branch)
-        for leaf in leaves:
-            leaf.locate()
+        draft.locate(leaves)
         # The DICOMDIR itself is no instance, whatever its records say.
         leaves = [leaf for leaf in leaves if leaf.place != leaf.file_set.place]
         leaves = draft.without_duplicates(leaves)
@@ -106,7 +107,7 @@ class Tree:
                 branches.append(self._above(role, attributes, file_set, record))
                 continue
             file_id = file_set.file_id(record)
-            if record.type in _FOREIGN_TYPES:
+            if record.type in _FOREIGN_TYPES or record.type == _MRDR:
                 file_id = b""
             if file_id:
                 leaves.append(Leaf(attributes, file_set, record, file_id))

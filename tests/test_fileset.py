@@ -279,3 +279,14 @@ def test_the_time_of_a_file_set_is_that_of_its_dicomdir() -> None:
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": INDEX}))
 
     assert file_set.mtime_ns == 0
+
+
+def test_one_broken_file_set_of_several_costs_only_itself(
+    expect_log: ExpectLog,
+) -> None:
+    expect_log("left out: the DICOMDIR is no DICOM directory")
+    medium = FakeMedium({"A/DICOMDIR": INDEX, "B/DICOMDIR": b"text" * 50})
+
+    [file_set] = open_file_sets(medium)
+
+    assert file_set.place == (b"A", b"DICOMDIR")

@@ -676,6 +676,14 @@ def test_a_file_of_a_multi_referenced_record_appears(tmp_path: Path) -> None:
     assert seen[f"{SERIES}/0001.dcm"].size > 0
 
 
+def test_a_multi_referenced_record_in_a_chain_is_no_instance(tmp_path: Path) -> None:
+    shared = record("MRDR", file="SHARED/I1", NumberOfReferences=1)
+
+    assert files(look_at(tmp_path, in_series(shared, image("1.1")))) == [
+        f"{SERIES}/0001.dcm"
+    ]
+
+
 # -- filled-in levels ------------------------------------------------------------------
 
 
@@ -917,6 +925,19 @@ def test_an_instance_twice_is_one_file_unless_the_sizes_differ(
 
     assert len(files(seen)) == count
     assert len({seen[path].size for path in files(seen)}) == count
+
+
+def test_a_missing_file_does_not_stand_beside_the_same_instance(
+    tmp_path: Path,
+) -> None:
+    images = [
+        image("1.2.3.1", number=1, file="I1", path=None),
+        image("1.2.3.1", number=1, file="I2"),
+    ]
+
+    seen = look_at(tmp_path, in_series(*images))
+
+    assert [seen[path].error for path in files(seen)] == [0]
 
 
 def test_instances_without_a_uid_are_never_taken_for_duplicates(

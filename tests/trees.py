@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Unpack
@@ -73,6 +73,11 @@ class CountingMedium:
         self.stated.append(_text(path))
         return self._folder.status(path)
 
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Return the statuses, and count them one by one."""
+        self.stated += [_text((*folder, name)) for name in names]
+        return self._folder.statuses(folder, names)
+
     def open(self, path: Place) -> Source:
         """Open, and count it; OSError for a file that is refused."""
         self.opened.append(_text(path))
@@ -127,6 +132,19 @@ class FakeMedium:
     def status(self, path: Place) -> Status:
         """Return the status of a file."""
         return Status(len(self._data(path)), 0)
+
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Return the status or the error of each file."""
+        self._fail(folder)
+        if folder and not any(path[: len(folder)] == folder for path in self._files):
+            raise FileNotFoundError(2, "no such folder")
+        return [self._status_or_error((*folder, name)) for name in names]
+
+    def _status_or_error(self, path: Place) -> Status | OSError:
+        try:
+            return self.status(path)
+        except OSError as error:
+            return error
 
     def open(self, path: Place) -> Source:
         """Open a file."""

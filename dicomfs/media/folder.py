@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -65,10 +66,14 @@ class Folder:
 
     def status(self, path: Path) -> Status:
         """Return the status of the regular file at *path*, without opening it."""
-        found = beneath.status(self._fd, path)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return Status(found.st_size, found.st_mtime_ns)
+        found = _status(beneath.status(self._fd, path))
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Return the status of each of *names* in *folder*, or why it has none."""
+        return [_status(each) for each in beneath.statuses(self._fd, folder, names)]
 
     def open(self, path: Path) -> FileSource:
         """Open the regular file at *path*."""
@@ -89,6 +94,14 @@ class Folder:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
+
+
+def _status(found: os.stat_result | OSError) -> Status | OSError:
+    if isinstance(found, OSError):
+        return found
+    if not stat.S_ISREG(found.st_mode):
+        return OSError(errno.EINVAL, "not a regular file")
+    return Status(found.st_size, found.st_mtime_ns)
 
 
 def fstype(fd: int) -> str:

@@ -1,5 +1,6 @@
 """The seam between dicomfs and media: list a folder, status, open, room."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from dicomfs.beneath import Path
@@ -40,6 +41,13 @@ class Medium(Protocol):
 
     def status(self, path: Path) -> Status:
         """Return the status of the regular file at *path*, without opening it."""
+        ...
+
+    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Return the status of each of *names* in *folder*, or why it has none.
+
+        Raises OSError for the folder itself.
+        """
         ...
 
     def open(self, path: Path) -> Source:
