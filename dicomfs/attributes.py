@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from dicomfs import tags, text
 
 # PS3.5 6.2: 12 characters at most; "17.0" is wrong and yet plain.
+_MAX_DIGITS: Final = 12
 _NUMBER: Final = re.compile(rb"([+-]?\d{1,12})(?:\.0*)?")
 _DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)")
 _TIME: Final = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?")
@@ -54,7 +55,10 @@ class Attributes(NamedTuple):
 
     def number(self, tag: int) -> int | None:
         """Return the IS value of *tag*, None if it is missing or no whole number."""
-        found = _NUMBER.fullmatch(self.raw(tag))
+        raw = self.raw(tag)
+        if raw.isdigit() and len(raw) <= _MAX_DIGITS:
+            return int(raw)
+        found = _NUMBER.fullmatch(raw)
         return int(found[1]) if found else None
 
     def date(self, tag: int) -> str:

@@ -177,7 +177,9 @@ def _branch_name(branch: Branch, series_digits: int, digits: int) -> Name:
 
 def _leaf_name(leaf: Leaf, series_digits: int, digits: int) -> Name:
     record = leaf.record
-    description = leaf.attributes.text(tags.SERIES_DESCRIPTION)
+    description = ""
+    if record.level is Level.SERIES:
+        description = leaf.attributes.text(tags.SERIES_DESCRIPTION)
     stem = _stem(
         record.level, record, leaf.attributes, description, series_digits, digits
     )

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from dicomfs.errors import FileIdError
@@ -18,6 +19,7 @@ from dicomfs.media.medium import Medium, Path, Status
 _V = TypeVar("_V")
 
 _SEPARATORS: Final = re.compile(rb"[\\/]")
+_PLAIN: Final = re.compile(rb"[A-Za-z0-9_]+")
 _DRIVE: Final = re.compile(rb"[A-Za-z]:")
 _VERSION: Final = re.compile(rb";\d*$")
 _EXTENSIONS: Final = (b"dcm", b"dicom", b"dic", b"ima")
@@ -32,14 +34,25 @@ def components(file_id: bytes) -> Path:
     Raises FileIdError for what must not or cannot name a file below the root. A leading
     separator and a drive letter mean nothing on this medium and are left out.
     """
-    parts = [part.strip(b" \0") for part in _SEPARATORS.split(file_id)]
-    path = tuple(part for part in parts if part not in {b"", b"."})
-    if path and _DRIVE.fullmatch(path[0]):
-        path = path[1:]
+    folder, _, name = file_id.rpartition(b"\\")
+    if _PLAIN.fullmatch(name):
+        # The files of a series share their folder: it is taken apart once.
+        path = (*_parts(folder), name)
+    else:
+        path = _parts(file_id)
     if not path:
         raise FileIdError("a File ID names no file")
     if len(path) > _MAX_COMPONENTS:
         raise FileIdError("a File ID has too many components")
+    return path
+
+
+@lru_cache(maxsize=256)
+def _parts(file_id: bytes) -> Path:
+    parts = [part.strip(b" \0") for part in _SEPARATORS.split(file_id)]
+    path = tuple(part for part in parts if part not in {b"", b"."})
+    if path and _DRIVE.fullmatch(path[0]):
+        path = path[1:]
     if any(part == b".." or b"\0" in part for part in path):
         raise FileIdError("a File ID leads out of the medium")
     return path

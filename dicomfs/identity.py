@@ -39,7 +39,7 @@ class Position(NamedTuple):
 
 def inode(position: Position, role: str) -> int:
     """Return the inode number of what *position*'s record is in the *role* of."""
-    data = b"%b %b" % (position.key(), role.encode())
+    data = b"%b %d %b" % (*position, role.encode())
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     return number if number > ROOT_INODE else number + 2
 

@@ -248,4 +248,6 @@ def _cut(stem: str, limit: int) -> str:
 
 
 def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", name).casefold()

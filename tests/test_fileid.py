@@ -157,6 +157,11 @@ def test_a_file_that_is_missing_or_ambiguous_is_not_found(names: list[str]) -> N
         locate(medium, b"DICOM\\P1\\I1")
 
 
+@pytest.mark.parametrize("file_id", [b"\\I1", b".\\I1", b"C:\\I1", b"I1", b"/I1"])
+def test_a_file_in_the_root_is_found_however_it_is_written(file_id: bytes) -> None:
+    assert locate(FakeMedium({"I1": b""}), file_id) == "I1"
+
+
 def test_the_status_comes_with_the_place() -> None:
     _, status = Locator(FakeMedium({"i1": b"12345"})).locate((b"I1",))
 
