@@ -33,18 +33,19 @@ _MAX_ID: Final = 2**32 - 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    given = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Paths may be any bytes, and are shown as they are.
+            stream.reconfigure(errors="surrogateescape")
     try:
+        given = _parser().parse_args(arguments)
         return int(given.run(given))
     except Failure as failure:
         _complain(failure)
         return failure.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     except KeyboardInterrupt:
-        return Exit.UNEXPECTED
+        _say("interrupted")
+        return Exit.INTERRUPTED
 
 
 def _complain(failure: Failure) -> None:
@@ -113,7 +114,7 @@ def _add_mount(commands: "_Commands[_Parser]") -> None:
     parser.set_defaults(run=_mount)
     _add_source(parser)
     parser.add_argument(
-        "mountpoint", metavar="MOUNTPOINT", type=Path, help="an empty folder"
+        "mountpoint", metavar="MOUNTPOINT", type=_path, help="an empty folder"
     )
     access = parser.add_argument_group("who may read the mount (by default: you alone)")
     access.add_argument(
@@ -170,7 +171,7 @@ def _add_umount(commands: "_Commands[_Parser]") -> None:
         action="store_true",
         help="take it out of sight now, even if files are open",
     )
-    parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=Path, nargs="+")
+    parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=_path, nargs="+")
 
 
 def _add_tree(commands: "_Commands[_Parser]") -> None:
@@ -203,7 +204,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        type=Path,
+        type=_path,
         help="the folder of a medium, or the DICOMDIR itself",
     )
     parser.add_argument(
@@ -212,6 +213,13 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         help="name everything from the DICOMDIR alone: open no instance for a series "
         "description (or a patient) that the DICOMDIR lacks",
     )
+
+
+def _path(text: str) -> Path:
+    # Path("") would be the current folder.
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path")
+    return Path(text)
 
 
 def _octal(text: str) -> int:
@@ -338,22 +346,14 @@ def _mount_option(option: str) -> dict[str, int]:
 def _umount(given: argparse.Namespace) -> Exit:
     from dicomfs import mountpoint as mountpoints
 
+    exit_code = Exit.OK
     for mountpoint in given.mountpoints:
-        place = mountpoints.resolve(mountpoint)
-        mount = mountpoints.find_mount(place)
-        if mount is None or mount.fstype != mountpoints.FSTYPE:
-            raise Failure(
-                Exit.NOT_MOUNTED,
-                f"nothing of dicomfs is mounted on {mountpoint}",
-                "see what is: findmnt --types fuse.dicomfs",
-            )
-        if said := mountpoints.unmount(place, lazy=given.lazy):
-            raise Failure(
-                Exit.UNMOUNT_BUSY,
-                f"{place} cannot be unmounted: {said}",
-                f"end what uses it (fuser -vm {shlex.quote(str(place))} shows it), or use --lazy",
-            )
-    return Exit.OK
+        try:
+            mountpoints.end(mountpoints.resolve(mountpoint), lazy=given.lazy)
+        except Failure as failure:
+            _complain(failure)
+            exit_code = exit_code or failure.exit_code
+    return exit_code
 
 
 def _tree(given: argparse.Namespace) -> Exit:
@@ -394,7 +394,9 @@ def _print(lines: Iterator[str], *, is_json: bool) -> None:
         try:
             print(line, flush=is_json)
         except BrokenPipeError:
-            raise
+            # Whoever read it has seen enough. Python would complain at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
         except OSError as error:
             raise Failure(
                 Exit.UNEXPECTED,

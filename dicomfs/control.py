@@ -33,26 +33,32 @@ def encode(failure: Failure) -> bytes:
 
 def expect(connection: socket.socket, word: bytes) -> None:
     """Wait for *word*; raises the Failure that comes instead."""
-    check(connection.recv(_MAX_MESSAGE), word)
-
-
-def check(message: bytes, word: bytes) -> None:
-    """See that *message* is *word*; raises the Failure that it carries instead."""
+    try:
+        message = connection.recv(_MAX_MESSAGE)
+    except ConnectionError as error:
+        raise _died() from error
     if message == word:
         return
     if not message:
-        raise Failure(
-            Exit.WORKER_DIED,
-            "the serving process ended before the mount was ready",
-            "run it again with --foreground --verbose to see why",
-        )
+        raise _died()
     exit_code, what, mend = json.loads(message)
     raise Failure(Exit(exit_code), what, mend)
 
 
 def send_device(connection: socket.socket, device: int) -> None:
-    """Hand over the descriptor of the mount."""
-    socket.send_fds(connection, [_DEVICE], [device])
+    """Hand over the descriptor of the mount; raises Failure if nobody is there."""
+    try:
+        socket.send_fds(connection, [_DEVICE], [device])
+    except ConnectionError as error:
+        raise _died() from error
+
+
+def _died() -> Failure:
+    return Failure(
+        Exit.WORKER_DIED,
+        "the serving process ended before the mount was ready",
+        "run it again with --foreground --verbose to see why",
+    )
 
 
 def receive_device(connection: socket.socket) -> int | None:

@@ -4,7 +4,7 @@ import errno
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomfs import naming, tags
 from dicomfs.attributes import Attributes
@@ -129,60 +129,68 @@ def _key(branch: Branch) -> Hashable:
 
 
 def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """Return *leaves* without those that repeat an instance in the same size.
+    """Return *leaves* without those that repeat an instance.
 
-    A file that cannot be opened repeats any that can.
+    The same instance has the same UID, Instance Number and size: there are writers that
+    give all slices of a series one UID, and uncompressed slices are all of one size. A
+    file that cannot be opened repeats any of that UID and number that can.
     """
+    there = {_instance(leaf) for leaf in leaves if not leaf.error}
     result: dict[Hashable, Leaf] = {}
-    there = {leaf.record.sop_instance_uid for leaf in leaves if not leaf.error}
     for leaf in leaves:
-        uid = leaf.record.sop_instance_uid
-        if uid and leaf.error and uid in there:
-            continue
-        key = (uid, leaf.size) if uid else leaf.file_set.position(leaf.record)
-        result.setdefault(key, leaf)
+        if not leaf.record.sop_instance_uid:
+            result[leaf.file_set.position(leaf.record)] = leaf
+        elif not leaf.error or _instance(leaf) not in there:
+            result.setdefault((_instance(leaf), leaf.size), leaf)
     return list(result.values())
+
+
+def _instance(leaf: Leaf) -> Hashable:
+    number = leaf.attributes.number(tags.INSTANCE_NUMBER)
+    return leaf.record.sop_instance_uid, number
+
+
+class _Digits(NamedTuple):
+    """How many digits the numbers of a folder's series and instances are padded to."""
+
+    series: int
+    instance: int
 
 
 def names(branches: Sequence[Branch], leaves: Sequence[Leaf]) -> list[str]:
     """Return the names of *branches* and then of *leaves*, all of them distinct."""
-    numbers = [each.attributes.number(tags.SERIES_NUMBER) for each in branches]
-    series_digits = naming.width_of(numbers, _SERIES_DIGITS)
-    numbers = [each.attributes.number(tags.INSTANCE_NUMBER) for each in leaves]
-    numbers += [each.attributes.number(tags.INSTANCE_NUMBER) for each in branches]
-    digits = naming.width_of(numbers, _INSTANCE_DIGITS)
+    everything = [branch.attributes for branch in branches]
+    everything += [leaf.attributes for leaf in leaves]
+    digits = _Digits(
+        _width(everything, tags.SERIES_NUMBER, _SERIES_DIGITS),
+        _width(everything, tags.INSTANCE_NUMBER, _INSTANCE_DIGITS),
+    )
     return naming.distinct(
-        [_branch_name(branch, series_digits, digits) for branch in branches]
-        + [_leaf_name(leaf, series_digits, digits) for leaf in leaves]
+        [_branch_name(branch, digits) for branch in branches]
+        + [_leaf_name(leaf, digits) for leaf in leaves]
     )
 
 
-def _branch_name(branch: Branch, series_digits: int, digits: int) -> Name:
+def _width(everything: Sequence[Attributes], tag: int, least: int) -> int:
+    return naming.width_of([each.number(tag) for each in everything], least)
+
+
+def _branch_name(branch: Branch, digits: _Digits) -> Name:
     if branch.role is Role.OTHER:
-        return Name("Other", "", (branch.position.key(),))
-    if branch.role is Role.TYPE:
+        stem = "Other"
+    elif branch.role is Role.TYPE:
         stem = naming.clean(branch.record.type).capitalize() or "Unknown"
-        return Name(stem, "", (branch.position.key(),))
-    stem = _stem(
-        branch.level,
-        branch.record,
-        branch.attributes,
-        branch.description,
-        series_digits,
-        digits,
-    )
-    key = branch.uid or branch.attributes.raw(tags.PATIENT_ID)
-    return Name(stem, "", _keys(key, branch.position.key()))
+    elif branch.level is Level.SERIES:
+        stem = naming.series_name(branch.attributes, branch.description, digits.series)
+    else:
+        stem = _stem(branch.level, branch.record, branch.attributes, digits)
+    uid = branch.uid or branch.attributes.raw(tags.PATIENT_ID)
+    return Name(stem, "", _keys(uid, branch.position.key()))
 
 
-def _leaf_name(leaf: Leaf, series_digits: int, digits: int) -> Name:
+def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
-    description = ""
-    if record.level is Level.SERIES:
-        description = leaf.attributes.text(tags.SERIES_DESCRIPTION)
-    stem = _stem(
-        record.level, record, leaf.attributes, description, series_digits, digits
-    )
+    stem = _stem(record.level, record, leaf.attributes, digits)
     position = leaf.file_set.position(record)
     keys = _keys(record.sop_instance_uid, leaf.file_id, position.key())
     return Name(stem, naming.EXTENSION, keys)
@@ -193,20 +201,17 @@ def _keys(*keys: bytes) -> tuple[bytes, ...]:
 
 
 def _stem(
-    level: Level,
-    record: DirectoryRecord,
-    attributes: Attributes,
-    description: str,
-    series_digits: int,
-    digits: int,
+    level: Level, record: DirectoryRecord, attributes: Attributes, digits: _Digits
 ) -> str:
+    """Return the name of what *record* is on a *level*, its own or a filled-in one."""
     if level is Level.PATIENT:
         return naming.patient_name(attributes)
     if level is Level.STUDY:
         return naming.study_name(attributes)
     if level is Level.SERIES:
-        return naming.series_name(attributes, description, series_digits)
+        description = attributes.text(tags.SERIES_DESCRIPTION)
+        return naming.series_name(attributes, description, digits.series)
     uid = record.sop_instance_uid or record.file_id or b"%d" % record.offset
     if record.level is Level.OTHER:
         return naming.other_name(record.type, attributes, uid)
-    return naming.instance_name(record.type, attributes, uid, digits)
+    return naming.instance_name(record.type, attributes, uid, digits.instance)

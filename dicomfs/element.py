@@ -140,8 +140,9 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
     """Put the values of the elements from *offset* to *end* into *values*, by tag.
 
     Only those of tags in *wanted*, which gives the longest value to be read of each.
-    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does. This is the hot loop of listing a folder: it
-    reads the common element by itself and leaves the others to ``elements``.
+    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does. This
+    is the hot loop of listing a folder: it reads the common element by itself and leaves
+    the others to ``elements``.
     """
     unpack, explicit = syntax.short, syntax.explicit
     data, start = window.data, window.start

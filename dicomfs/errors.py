@@ -67,6 +67,7 @@ class Exit(IntEnum):
     WORKER_DIED = 26
     NOT_MOUNTED = 27
     UNMOUNT_BUSY = 28
+    INTERRUPTED = 130
 
 
 MEANINGS = {
@@ -88,10 +89,11 @@ MEANINGS = {
     Exit.NO_FUSE_DEVICE: "/dev/fuse is missing or may not be opened",
     Exit.NO_FUSERMOUNT: "fusermount3 is not installed",
     Exit.NO_PYFUSE3: "pyfuse3 is not installed",
-    Exit.MOUNT_REFUSED: "fusermount3 refused to mount",
+    Exit.MOUNT_REFUSED: "MOUNTPOINT cannot be looked into, or fusermount3 refused",
     Exit.WORKER_DIED: "the serving process ended before the mount was ready",
     Exit.NOT_MOUNTED: "umount: nothing of dicomfs is mounted there",
-    Exit.UNMOUNT_BUSY: "umount: the mount is in use",
+    Exit.UNMOUNT_BUSY: "umount: the mount is in use, or somebody else's",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 

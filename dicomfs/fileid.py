@@ -35,11 +35,9 @@ def components(file_id: bytes) -> Path:
     separator and a drive letter mean nothing on this medium and are left out.
     """
     folder, _, name = file_id.rpartition(b"\\")
-    if _PLAIN.fullmatch(name):
-        # The files of a series share their folder: it is taken apart once.
-        path = (*_parts(folder), name)
-    else:
-        path = _parts(file_id)
+    # The files of a series share their folder: it is taken apart once.
+    is_plain = _PLAIN.fullmatch(name)
+    path = (*_parts(folder), name) if is_plain else _parts(file_id)
     if not path:
         raise FileIdError("a File ID names no file")
     if len(path) > _MAX_COMPONENTS:

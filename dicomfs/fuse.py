@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 import pyfuse3
 import trio
@@ -214,7 +214,9 @@ class Operations(pyfuse3.Operations):
     @_guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Return exactly *size* bytes, fewer only where the file ends."""
-        return await self._server.read(self._sources[fh], off, size)
+        data = await self._server.read(self._sources[fh], off, size)
+        # pyfuse3 takes any buffer, and has sent it on before anything else is awaited.
+        return cast(bytes, data)
 
     @_guarded
     async def release(self, fh: FileHandleT) -> None:

@@ -15,6 +15,9 @@ from dicomfs.attributes import Attributes
 # The kernel keeps 0 and 1 (the root) for itself.
 ROOT_INODE: Final = 1
 
+# Files of a folder that are numbered in a row: the rest of the 64 bits is a hash.
+_ORDINALS: Final = 0xFFFF
+_NOT_ROOT: Final = 1 << 63
 # Attributes that must not contradict each other in one patient.
 _WITNESSES: Final = (
     tags.ISSUER_OF_PATIENT_ID,
@@ -37,11 +40,26 @@ class Position(NamedTuple):
         return b"%b %d" % (self.file_set, self.offset)
 
 
-def inode(position: Position, role: str) -> int:
-    """Return the inode number of what *position*'s record is in the *role* of."""
-    data = b"%b %d %b" % (*position, role.encode())
+def inode(position: Position, role: str, parent: int) -> int:
+    """Return the inode number of what the record at *position* is, in this *role*.
+
+    The *parent*'s counts: a record that two folders lead to is a node of its own in
+    each, as one folder in two places would let the kernel mistake the one for the other.
+    """
+    data = b"%b %d %d %b" % (*position, parent, role.encode())
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     return number if number > ROOT_INODE else number + 2
+
+
+def file_inode(parent: int, ordinal: int) -> int:
+    """Return the inode number of the file that is number *ordinal* in its folder.
+
+    The numbers of a folder ascend: ``cp -r`` and others read files in the order of their
+    inodes, and on a disc only the order in which they lie is quick.
+    """
+    if ordinal > _ORDINALS:
+        return inode(Position(b"", ordinal), "file", parent)
+    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | ordinal | _NOT_ROOT
 
 
 def patient_keys(

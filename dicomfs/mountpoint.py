@@ -3,8 +3,10 @@
 import errno
 import os
 import re
+import select
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,16 +20,20 @@ _MOUNTINFO: Final = Path("/proc/self/mountinfo")
 # Blanks, tabs, newlines and backslashes in paths are written as octal numbers there.
 _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 
+# What statvfs says of a mount whose process has ended.
+_DEAD: Final = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
+_PATIENCE: Final = 2.0
 _FUSERMOUNT: Final = "fusermount3"
 # systemd and cron start programs with a short PATH.
 _FALLBACK_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/sbin:/usr/sbin"
 
 
 class Mount(NamedTuple):
-    """A line of /proc/self/mountinfo: what kind of file system, and whose."""
+    """A line of /proc/self/mountinfo: what kind of file system, whose, its device."""
 
     fstype: str
     options: str
+    device: str
 
     @property
     def is_ours(self) -> bool:
@@ -44,7 +50,8 @@ def find_mount(mountpoint: Path) -> Mount | None:
         place, _, kind = line.partition(b" - ")
         if _ESCAPED.sub(_unescaped, place.split(b" ")[4]) == wanted:
             fstype, _, options = kind.split(b" ", 2)
-            found = Mount(fstype.decode(), options.decode("utf-8", "replace"))
+            device = place.split(b" ")[2].decode()
+            found = Mount(fstype.decode(), options.decode("utf-8", "replace"), device)
     return found
 
 
@@ -53,21 +60,41 @@ def _unescaped(escaped: re.Match[bytes]) -> bytes:
 
 
 def is_stale(mountpoint: Path) -> bool:
-    """Whether *mountpoint* holds a mount whose process has ended.
+    """Whether the mount on *mountpoint* is one whose process has ended.
 
     Asked by statvfs, which goes to that process: the kernel would answer a stat for a
-    dead mount from what it remembers.
+    dead mount from what it remembers. A process of its own asks, as a mount that hangs
+    would hold whoever asks; one that does not answer in time is not dead.
     """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(_ask(mountpoint))
+        finally:
+            os._exit(errno.EINTR)
+    pidfd = os.pidfd_open(pid)
+    try:
+        if not select.select([pidfd], [], [], _PATIENCE)[0]:
+            os.kill(pid, signal.SIGKILL)
+            return False
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in _DEAD
+    finally:
+        os.close(pidfd)
+
+
+def _ask(mountpoint: Path) -> int:
     try:
         os.statvfs(mountpoint)
     except OSError as error:
-        return error.errno in {errno.ENOTCONN, errno.ECONNABORTED}
-    return False
+        return error.errno or errno.EIO
+    return 0
 
 
-def resolve(mountpoint: Path) -> Path:
-    """Return *mountpoint* as the kernel names it, without touching what is mounted."""
-    return Path(os.path.realpath(mountpoint))
+def resolve(path: Path) -> Path:
+    """Return *path* as the kernel names it, without asking a mount that is there."""
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would ask it
+    here = Path(os.path.realpath(absolute.parent)) / absolute.name
+    return here if find_mount(here) else Path(os.path.realpath(path))
 
 
 def check(mountpoint: Path, source: Path) -> None:
@@ -75,14 +102,15 @@ def check(mountpoint: Path, source: Path) -> None:
 
     A dead mount of this user's is cleared away.
     """
-    if is_stale(mountpoint):
-        _clear_stale(mountpoint)
     if (mount := find_mount(mountpoint)) and mount.fstype.startswith("fuse"):
-        raise Failure(
-            Exit.MOUNTPOINT_IN_USE,
-            f"{mountpoint} is mounted already ({mount.fstype})",
-            f"end that mount first: dicomfs umount {shlex.quote(str(mountpoint))}",
-        )
+        if not is_stale(mountpoint):
+            command = "dicomfs umount" if mount.fstype == FSTYPE else "fusermount3 -u"
+            raise Failure(
+                Exit.MOUNTPOINT_IN_USE,
+                f"{mountpoint} is mounted already ({mount.fstype})",
+                f"end that mount first: {command} {shlex.quote(str(mountpoint))}",
+            )
+        _clear_stale(mountpoint, mount)
     _check_overlap(mountpoint, source)
     try:
         if not any(mountpoint.iterdir()):
@@ -123,9 +151,8 @@ def _check_overlap(mountpoint: Path, source: Path) -> None:
         )
 
 
-def _clear_stale(mountpoint: Path) -> None:
-    mount = find_mount(mountpoint)
-    if mount is not None and mount.is_ours and not unmount(mountpoint, lazy=True):
+def _clear_stale(mountpoint: Path, mount: Mount) -> None:
+    if mount.is_ours and not unmount(mountpoint, lazy=True):
         return
     raise Failure(
         Exit.MOUNTPOINT_STALE,
@@ -158,6 +185,24 @@ def fusermount() -> str:
         f"{_FUSERMOUNT} is not installed",
         "install it: sudo apt install fuse3 (Fedora, Arch, openSUSE: package fuse3)",
     )
+
+
+def end(mountpoint: Path, *, lazy: bool) -> None:
+    """End the dicomfs mount on *mountpoint*; raises Failure."""
+    mount = find_mount(mountpoint)
+    if mount is None or mount.fstype != FSTYPE:
+        raise Failure(
+            Exit.NOT_MOUNTED,
+            f"nothing of dicomfs is mounted on {mountpoint}",
+            f"see what is: findmnt --types {FSTYPE}",
+        )
+    if said := unmount(mountpoint, lazy=lazy):
+        raise Failure(
+            Exit.UNMOUNT_BUSY,
+            f"{mountpoint} cannot be unmounted: {said}",
+            f"end what uses it (fuser -vm {shlex.quote(str(mountpoint))} shows it), "
+            "or use --lazy",
+        )
 
 
 def unmount(mountpoint: Path, *, lazy: bool) -> str:

@@ -26,6 +26,12 @@ _BLANKS: Final = re.compile(r"\s+")
 # Format characters are invisible and may turn the reading direction around; only the
 # joiners are part of how Indic and Persian words are written.
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs"})
+# Letters and marks that are invisible all the same (Default_Ignorable_Code_Point), and
+# code points that are no characters.
+_IGNORABLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e0fff]"
+)
 _JOINERS: Final = "\u200c\u200d"
 _NOT_IN_FRONT: Final = " .-" + _JOINERS
 _NOT_BEHIND: Final = " ." + _JOINERS
@@ -226,7 +232,9 @@ def _shown(letter: str) -> str:
     """Return *letter* itself, a blank, or nothing."""
     if letter.isspace():
         return " "
-    dropped = unicodedata.category(letter) in _DROPPED and letter not in _JOINERS
+    if letter in _JOINERS:
+        return letter
+    dropped = unicodedata.category(letter) in _DROPPED or _IGNORABLE.match(letter)
     return "" if dropped else letter
 
 
@@ -240,11 +248,12 @@ def _cut(stem: str, limit: int) -> str:
     encoded = stem.encode()
     if len(encoded) <= limit:
         return stem
-    short = encoded[:limit].decode("utf-8", "ignore")
+    short = whole = encoded[:limit].decode("utf-8", "ignore")
     following = stem[len(short)]
     while short and (unicodedata.combining(following) or following in _JOINERS):
         short, following = short[:-1], short[-1]
-    return short.rstrip(_NOT_BEHIND)
+    # One letter under more accents than fit is cut all the same.
+    return short.rstrip(_NOT_BEHIND) or whole
 
 
 def _folded(name: str) -> str:

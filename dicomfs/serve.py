@@ -17,6 +17,8 @@ _T = TypeVar("_T")
 
 _INDEX_THREADS: Final = 4
 _MEDIUM_THREADS: Final = 8
+# The kernel asks for at most 256 pages at a time.
+_BUFFER: Final = 1024 * 1024
 
 
 class Expandable(Protocol):
@@ -41,6 +43,7 @@ class Server:
         self._deadline = deadline
         self._index = trio.CapacityLimiter(_INDEX_THREADS)
         self._medium = trio.CapacityLimiter(_MEDIUM_THREADS)
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._expanding: dict[Folder, trio.Lock] = {}
 
     async def listing(self, folder: Folder) -> Listing:
@@ -67,12 +70,16 @@ class Server:
         with trio.fail_after(self._deadline):
             return await self._in_thread(self._medium, file.open)
 
-    async def read(self, source: Source, offset: int, size: int) -> bytes:
-        """Return the *size* bytes at *offset*, fewer only where the file ends."""
-        if isinstance(source, FileSource):
-            cached = source.read_cached(offset, size)
-            if cached is not None:
-                return cached
+    async def read(self, source: Source, offset: int, size: int) -> bytes | memoryview:
+        """Return the *size* bytes at *offset*, fewer only where the file ends.
+
+        What is returned is to be used before anything is awaited: bytes that were in
+        memory are in a buffer that the next read fills again.
+        """
+        if isinstance(source, FileSource) and size <= len(self._buffer):
+            count = source.read_cached(offset, self._buffer[:size])
+            if count is not None:
+                return self._buffer[:count]
         with trio.fail_after(self._deadline):
             return await self._in_thread(
                 self._medium, lambda: source.read_at(offset, size)

@@ -40,6 +40,7 @@ class FileSource:
         status = os.fstat(fd)
         self.size: int = status.st_size
         self.mtime_ns: int = status.st_mtime_ns
+        self._tells = True
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the file ends.
@@ -64,21 +65,26 @@ class FileSource:
             data += more
         return data
 
-    def read_cached(self, offset: int, size: int) -> bytes | None:
-        """Return what ``read_at`` would if memory holds it all, else None.
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all.
 
-        Never waits for the medium. Many file systems (erofs, tmpfs, FUSE, and most
-        likely isofs, udf and vfat) cannot tell and always give None.
+        Return how many bytes it is, or None where that takes waiting for the medium.
+        Many file systems (erofs, tmpfs, FUSE, and most likely isofs, udf and vfat)
+        cannot tell: they always give None, and are not asked again.
         """
-        size = min(size, self.size - offset)
+        size = min(len(buffer), self.size - offset)
         if size <= 0:
-            return b""
-        buffer = bytearray(size)
-        try:
-            count = os.preadv(self.fd, [buffer], offset, os.RWF_NOWAIT)
-        except OSError:
+            return 0
+        if not self._tells:
             return None
-        return bytes(buffer) if count == size else None
+        try:
+            count = os.preadv(self.fd, [buffer[:size]], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._tells = error.errno != errno.EOPNOTSUPP
+            return None
+        return count if count == size else None
 
     def close(self) -> None:
         """Close the descriptor."""

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
@@ -31,6 +32,10 @@ _MOUNT_OPTIONS: Final = (
     "ro,nosuid,nodev,noexec,default_permissions,fsname=dicomfs,subtype=dicomfs"
 )
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Of 128 KiB at a time a read costs more for the asking than for the copying.
+_READ_AHEAD_KB: Final = 1024
+# The default is 12: so many reads that hang would let no other one through.
+_MAX_BACKGROUND: Final = 500
 # SIGTERM has to end everything within five seconds, whatever the medium does.
 _GRACE: Final = 3.0
 
@@ -74,6 +79,8 @@ def _run_in_background(
     except Failure as failure:
         exit_code = failure.exit_code
         caller.send(control.encode(failure))
+    except Exception as error:  # noqa: BLE001 - a child must not run its parent's code
+        logs.unforeseen(log, "the supervisor", error)
     finally:
         os._exit(exit_code)
 
@@ -93,6 +100,7 @@ def _supervise(
         # Held here too, it would keep a dead worker's mount from failing.
         os.close(device)
         control.expect(worker.connection, control.READY)
+        _tune(place)
         announce()
         return _verdict(worker.wait())
     except _Stopped:
@@ -192,8 +200,11 @@ def _mount(place: Path, options: Options) -> int:
     """Mount on *place* and return the descriptor of the mount; raises Failure."""
     wanted = _MOUNT_OPTIONS + (",allow_other" if options.allow_other else "")
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        helper = subprocess.Popen(
+    # Whatever comes in between, the helper is waited for: it might mount later.
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
             [mountpoint.fusermount(), "-o", wanted, "--", str(place)],
             env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
             pass_fds=[theirs.fileno()],
@@ -201,7 +212,8 @@ def _mount(place: Path, options: Options) -> int:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ) as helper,
+    ):
         theirs.close()
         _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
         _, said = helper.communicate()
@@ -212,6 +224,19 @@ def _mount(place: Path, options: Options) -> int:
             _remedy(said),
         )
     return descriptors[0]
+
+
+def _tune(place: Path) -> None:
+    """Let the kernel read further ahead, and ask for more at once, if we may say so."""
+    if (mount := mountpoint.find_mount(place)) is None:
+        return
+    connection = mount.device.rpartition(":")[2]
+    for path, value in (
+        (f"/sys/class/bdi/{mount.device}/read_ahead_kb", _READ_AHEAD_KB),
+        (f"/sys/fs/fuse/connections/{connection}/max_background", _MAX_BACKGROUND),
+    ):
+        with suppress(OSError):  # only root may, and fusectl may not be mounted
+            Path(path).write_text(str(value), "ascii")
 
 
 def _remedy(said: str) -> str:

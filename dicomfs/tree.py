@@ -18,7 +18,7 @@ from dicomfs import draft, tags
 from dicomfs.attributes import Attributes
 from dicomfs.draft import Branch, Leaf, Role
 from dicomfs.fileset import FileSet
-from dicomfs.identity import ROOT_INODE, Position, inode
+from dicomfs.identity import ROOT_INODE, Position, file_inode, inode
 from dicomfs.node import File, Folder, Listing, Node, Part
 from dicomfs.record import NO_RECORD, DirectoryRecord, Level
 
@@ -39,11 +39,13 @@ _SIGNS: Final = {
     Level.STUDY: (tags.STUDY_INSTANCE_UID,),
     Level.SERIES: (tags.SERIES_INSTANCE_UID,),
 }
+# Folders that are filled in above records whose own level is further down.
 _FILLED_IN: Final = {
     Level.PATIENT: Role.PATIENT,
     Level.STUDY: Role.STUDY,
     Level.SERIES: Role.SERIES,
 }
+_LEVELS_ABOVE: Final = {role: level for level, role in _FILLED_IN.items()}
 
 
 class Tree:
@@ -67,12 +69,6 @@ class Tree:
             parts=[Part(each, each.root, whole_entity=True) for each in self.file_sets],
         )
 
-    def listing(self, folder: Folder) -> Listing:
-        """Return what is in *folder*, by name; computed once and kept."""
-        if folder.listing is None:
-            folder.listing = self.expand(folder)
-        return folder.listing
-
     def expand(self, folder: Folder) -> Listing:
         """Compute what is in *folder*, by name and in the order of names.
 
@@ -87,10 +83,12 @@ class Tree:
         # The DICOMDIR itself is no instance, whatever its records say.
         leaves = [leaf for leaf in leaves if leaf.place != leaf.file_set.place]
         leaves = draft.without_duplicates(leaves)
+        # In the order in which they lie on the medium, as far as File IDs tell.
+        leaves.sort(key=lambda leaf: (leaf.file_set.identity, leaf.file_id))
         names = draft.names(branches, leaves)
         nodes: list[Node] = [
             *(self._folder(folder, branch) for branch in branches),
-            *(_file(folder, leaf) for leaf in leaves),
+            *(_file(folder, leaf, place) for place, leaf in enumerate(leaves)),
         ]
         for node, name in zip(nodes, names, strict=True):
             node.name = name
@@ -100,11 +98,11 @@ class Tree:
         """Return what the records of *folder* become in it."""
         branches: list[Branch] = []
         leaves: list[Leaf] = []
-        above = _entities_above(folder)
+        depth, above = _above(folder)
         for file_set, record in _records(folder):
             attributes = record.attributes.under(folder.character_sets)
             if (role := _role(folder, record)) is not Role.OWN:
-                branches.append(self._above(role, attributes, file_set, record))
+                branches.append(self._folder_above(role, attributes, file_set, record))
                 continue
             file_id = file_set.file_id(record)
             if record.type in _FOREIGN_TYPES or record.type == _MRDR:
@@ -113,13 +111,13 @@ class Tree:
                 leaves.append(Leaf(attributes, file_set, record, file_id))
             if record.lower != NO_RECORD or (_is_folder(record) and not file_id):
                 branch = _own_folder(attributes, file_set, record)
-                if len(above) > _MAX_DEPTH or not above.isdisjoint(branch.parts):
+                if depth > _MAX_DEPTH or not above.isdisjoint(branch.parts):
                     log.warning("a record leads back up or too deep: %d", record.offset)
                     branch.parts = []
                 branches.append(branch)
         return branches, leaves
 
-    def _above(
+    def _folder_above(
         self,
         role: Role,
         attributes: Attributes,
@@ -127,7 +125,7 @@ class Tree:
         record: DirectoryRecord,
     ) -> Branch:
         """Return a folder that is filled in above *record*."""
-        level = Level[role.name] if role.name in Level.__members__ else Level.OTHER
+        level = _LEVELS_ABOVE.get(role, Level.OTHER)
         signs = _SIGNS.get(level, ())
         if signs and not any(attributes.raw(sign) for sign in signs):
             attributes = self._header(file_set, record) or attributes
@@ -152,7 +150,7 @@ class Tree:
 
     def _folder(self, parent: Folder, branch: Branch) -> Folder:
         return Folder(
-            inode=inode(branch.position, branch.role.value),
+            inode=inode(branch.position, branch.role.value, parent.inode),
             name="",
             parent=parent,
             mtime_ns=self._time_ns(parent, branch),
@@ -184,14 +182,18 @@ def _records(folder: Folder) -> Iterator[tuple[FileSet, DirectoryRecord]]:
             yield file_set, file_set.record(offset)
 
 
-def _entities_above(folder: Folder) -> set[Part]:
-    """Return the parts of *folder* and of those above it: to go there is to go round."""
-    above: set[Part] = set()
-    place: Folder | None = folder
-    while place is not None:
-        above.update(place.parts)
-        place = place.parent
-    return above
+def _above(folder: Folder) -> tuple[int, set[Part]]:
+    """Return how deep *folder* lies, and its parts and those of the folders above it.
+
+    A record that leads to one of those parts leads round in a circle.
+    """
+    depth = 0
+    parts = set(folder.parts)
+    while folder.parent is not None:
+        folder = folder.parent
+        depth += 1
+        parts.update(folder.parts)
+    return depth, parts
 
 
 def _role(folder: Folder, record: DirectoryRecord) -> Role:
@@ -219,9 +221,9 @@ def _own_folder(
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 
-def _file(parent: Folder, leaf: Leaf) -> File:
+def _file(parent: Folder, leaf: Leaf, ordinal: int) -> File:
     return File(
-        inode=inode(leaf.file_set.position(leaf.record), "file"),
+        inode=file_inode(parent.inode, ordinal),
         name="",
         parent=parent,
         mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,

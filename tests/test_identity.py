@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.identity import Position, inode, patient_keys
+from dicomfs.identity import Position, file_inode, inode, patient_keys
 
 ONE = b"one file-set"
 OTHER = b"another file-set"
@@ -156,22 +156,37 @@ POSITIONS = st.builds(Position, st.binary(max_size=32), st.integers(1, 2**32 - 1
 def test_an_inode_number_fits_and_is_never_that_of_the_root(
     position: Position, role: str
 ) -> None:
-    number = inode(position, role)
+    number = inode(position, role, 1)
 
     assert 1 < number < 2**64
-    assert number == inode(position, role)
+    assert number == inode(position, role, 1)
 
 
 def test_inode_numbers_are_the_same_in_every_process() -> None:
-    assert inode(Position(b"medium", 396), "file") == 3792946953348791772
+    assert inode(Position(b"medium", 396), "file", 1) == 17809058503248425210
 
 
 def test_inode_numbers_differ() -> None:
     numbers = {
-        inode(Position(file_set, offset), role)
+        inode(Position(file_set, offset), role, parent)
         for file_set in (ONE, OTHER)
-        for offset in range(8, 80_000, 8)
+        for offset in range(8, 40_000, 8)
+        for parent in (1, 2)
         for role in ("file", "folder", "patient", "study", "series")
     }
 
-    assert len(numbers) == 2 * 9_999 * 5
+    assert len(numbers) == 2 * 4_999 * 2 * 5
+
+
+def test_files_of_a_folder_are_numbered_in_a_row() -> None:
+    numbers = [file_inode(parent, n) for parent in (1, 2, 2**64 - 1) for n in range(99)]
+
+    assert len(set(numbers)) == len(numbers)
+    assert numbers[:99] == list(range(numbers[0], numbers[0] + 99))
+    assert all(1 < number < 2**64 for number in numbers)
+
+
+def test_more_files_than_can_be_numbered_in_a_row_differ() -> None:
+    numbers = {file_inode(1, ordinal) for ordinal in range(70_000)}
+
+    assert len(numbers) == 70_000

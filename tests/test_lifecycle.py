@@ -38,6 +38,7 @@ from tests.mounting import (
     need_root,
     new_mark,
     run,
+    tool_path,
     until,
 )
 
@@ -977,3 +978,97 @@ def test_the_demonstration_does_not_use_a_folder_of_somebody_else(demo: Mount) -
     os.chown(demo.place, 65534, 65534)
 
     assert_fails(run_demo(demo), Exit.MOUNTPOINT_NOT_FOLDER)
+
+
+# -- when others do not keep to the order of things ------------------------------------
+
+
+def a_fusermount(folder: Path, before: str) -> dict[str, str]:
+    """Return an environment in which fusermount3 does *before* first."""
+    real = shutil.which("fusermount3", path=tool_path())
+    script = folder / "bin/fusermount3"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\n{before}\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    return {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+
+
+# The worker is the only other child of the process that runs fusermount3.
+WORKER = 'worker=$(pgrep -P $PPID | grep -v "^$$\\$" | head -n 1)'
+
+
+@pytest.mark.parametrize("mode", [(), ("--foreground",)], ids=["background", "front"])
+@pytest.mark.parametrize(
+    "end", ["kill -9 $worker", "kill -STOP $worker; (sleep 1; kill -9 $worker) &"]
+)
+def test_a_worker_that_dies_before_it_gets_the_mount_is_told(
+    tmp_path: Path, medium: Path, mode: tuple[str, ...], end: str
+) -> None:
+    need("pgrep")
+    place = tmp_path / "mnt"
+    place.mkdir()
+    env = a_fusermount(tmp_path, f"{WORKER}\n{end}\nsleep 0.3")
+
+    done = dicomfs("mount", *mode, medium, place, env=env)
+
+    assert_fails(done, Exit.WORKER_DIED)
+    assert not is_mounted(place)
+
+
+def test_a_signal_while_fusermount3_runs_leaves_nothing_mounted(
+    tmp_path: Path, medium: Path
+) -> None:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    env = a_fusermount(tmp_path, "kill -INT $PPID; sleep 1")
+
+    dicomfs("mount", "--foreground", medium, place, env=env)
+
+    assert not is_mounted(place)
+
+
+@contextlib.contextmanager
+def stopped(shown: Mount) -> Iterator[None]:
+    """Let the worker of a mount answer nothing for a while."""
+    worker = shown.worker
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("lazy", [(), ("--lazy",)], ids=["umount", "lazy"])
+def test_a_mount_that_does_not_answer_can_be_ended(
+    mount: Mounter, medium: Path, lazy: tuple[str, ...]
+) -> None:
+    shown = mount(medium)
+
+    with stopped(shown):
+        done = dicomfs("umount", *lazy, shown.place)
+
+    assert done.returncode == 0, done.stderr
+    assert not is_mounted(shown.place)
+
+
+def test_a_second_mount_does_not_wait_for_one_that_does_not_answer(
+    mount: Mounter, medium: Path
+) -> None:
+    shown = mount(medium)
+
+    with stopped(shown):
+        done = dicomfs("mount", medium, shown.place)
+
+    assert_fails(done, Exit.MOUNTPOINT_IN_USE)
+
+
+def test_one_mount_that_cannot_be_ended_does_not_keep_the_others(
+    mount: Mounter, medium: Path, tmp_path: Path
+) -> None:
+    first, second = mount(medium), mount(medium)
+
+    done = dicomfs("umount", first.place, tmp_path / "no mount", second.place)
+
+    assert done.returncode == Exit.NOT_MOUNTED
+    assert first.has_ended(5)
+    assert second.has_ended(5)

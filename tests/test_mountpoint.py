@@ -109,14 +109,14 @@ def test_the_mounts_of_this_machine_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("mount", "ours"),
     [
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=100,group_id=100"), True),
-        (Mount("fuse.dicomfs", "dicomfs ro,group_id=5,user_id=100"), True),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=1000,group_id=100"), False),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=10,group_id=100"), False),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=0,group_id=0"), False),
-        (Mount("fuse.sshfs", "host: ro,user_id=100,group_id=100"), False),
-        (Mount("fuse", "dicomfs ro,user_id=100,group_id=100"), False),
-        (Mount("ext4", "/dev/sda1 rw"), False),
+        (Mount("fuse.dicomfs", "dicomfs ro,user_id=100,group_id=100", "0:45"), True),
+        (Mount("fuse.dicomfs", "dicomfs ro,group_id=5,user_id=100", "0:45"), True),
+        (Mount("fuse.dicomfs", "dicomfs ro,user_id=1000,group_id=100", "0:45"), False),
+        (Mount("fuse.dicomfs", "dicomfs ro,user_id=10,group_id=100", "0:45"), False),
+        (Mount("fuse.dicomfs", "dicomfs ro,user_id=0,group_id=0", "0:45"), False),
+        (Mount("fuse.sshfs", "host: ro,user_id=100,group_id=100", "0:45"), False),
+        (Mount("fuse", "dicomfs ro,user_id=100,group_id=100", "0:45"), False),
+        (Mount("ext4", "/dev/sda1 rw", "0:45"), False),
     ],
     ids=[
         "ours",

@@ -429,3 +429,16 @@ def test_names_are_cut_between_characters(letter: str, lead: int) -> None:
     rest = stem[len(found)]
     assert not unicodedata.combining(rest)
     assert rest != "\u200d"
+
+
+def test_a_letter_under_too_many_accents_is_still_a_name() -> None:
+    attributes = having(PATIENT_NAME="e" + "\u0301" * 100, PATIENT_ID="29")
+
+    assert faults(naming.patient_name(attributes)) == []
+    assert naming.patient_name(attributes)[0] == "é"
+
+
+@pytest.mark.parametrize("letter", ["\u3164", "\u034f", "\ufffe", "\ufe0f", "\u115f"])
+def test_letters_that_nobody_sees_are_left_out(letter: str) -> None:
+    assert clean(letter) == ""
+    assert clean(f"a{letter}b") == "ab"

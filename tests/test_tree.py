@@ -213,7 +213,7 @@ def test_names_and_inodes_are_the_same_whatever_was_visited_before(
             random = Random(seed)
             while waiting:
                 above, folder = waiting.pop(random.randrange(len(waiting)))
-                for name, node in tree.listing(folder).items():
+                for name, node in tree.expand(folder).items():
                     path = f"{above}/{name}".lstrip("/")
                     found[path] = node.inode
                     if isinstance(node, Folder):
@@ -242,7 +242,7 @@ def test_nothing_but_the_dicomdir_is_read_to_show_the_root(tmp_path: Path) -> No
     medium = CountingMedium(tmp_path)
 
     with opened(medium) as tree:
-        tree.listing(tree.root)
+        tree.expand(tree.root)
 
         assert medium.opened == ["DICOMDIR"]
         assert medium.stated == ["DICOMDIR"]
@@ -257,7 +257,7 @@ def test_the_root_costs_the_same_whatever_the_size_of_the_medium(
         large_dicomdir(root, records=records, patients=20)
         medium = CountingMedium(root)
         with opened(medium) as tree:
-            assert len(tree.listing(tree.root)) == 20
+            assert len(tree.expand(tree.root)) == 20
             costs.append(medium.bytes_read)
 
     # At most a block of 64 KiB for each patient, and for header and root.
@@ -278,7 +278,7 @@ def test_a_study_opens_one_instance_a_series_and_looks_at_no_other(
         for path, node in walk(tree, tree.root):
             if path.count("/") == 1 and isinstance(node, Folder):
                 before = len(medium.opened)
-                tree.listing(node)
+                tree.expand(node)
                 assert len(medium.opened) - before <= 4
                 tree.expand(node)
         opens = len(medium.opened) - 1
@@ -1170,3 +1170,54 @@ def test_a_series_of_many_equal_images_is_listed_quickly(tmp_path: Path) -> None
 
     assert len(set(at_depth(seen, 3))) == 5_000
     assert time.monotonic() - began < 20
+
+
+# -- many records, one folder ----------------------------------------------------------
+
+
+def test_a_patient_of_many_records_keeps_all_files(tmp_path: Path) -> None:
+    medium = [
+        patient(
+            "Doe^J", "1", [study(f"1.{n}", [series(f"1.{n}.1", [image(f"2.{n}")])])]
+        )
+        for n in range(100)
+    ]
+
+    assert len(files(look_at(tmp_path, medium))) == 100
+
+
+def test_a_study_that_is_filled_in_above_many_series_keeps_all_files(
+    tmp_path: Path,
+) -> None:
+    several = [
+        series(f"1.2.{n}", [image(f"2.{n}")], number=n, StudyInstanceUID="1.2")
+        for n in range(100)
+    ]
+
+    assert len(files(look_at(tmp_path, [patient("Doe^J", "1", several)]))) == 100
+
+
+def test_slices_that_share_a_uid_are_all_shown(tmp_path: Path) -> None:
+    images = [image("1.1", number=n, file=f"I{n}", size=100) for n in range(1, 6)]
+
+    assert len(files(look_at(tmp_path, in_series(*images)))) == 5
+
+
+def test_an_entity_of_two_patients_is_two_folders(tmp_path: Path) -> None:
+    one, other = patient("A", "1", [study("1.1")]), patient("B", "2")
+    other.lower = one.children[0]
+
+    seen = look_at(tmp_path, [one, other])
+
+    assert len({node.inode for node in seen.values()}) == len(seen) == 4
+
+
+def test_inodes_of_a_series_ascend_as_its_files_lie_on_the_medium(
+    tmp_path: Path,
+) -> None:
+    images = [image(f"1.{n}", number=n, file=f"D/I{9 - n}") for n in range(1, 9)]
+
+    seen = look_at(tmp_path, in_series(*images))
+
+    by_name = [seen[path].inode for path in sorted(files(seen))]
+    assert by_name == sorted(by_name, reverse=True)

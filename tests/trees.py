@@ -206,7 +206,7 @@ def walk(tree: Tree, folder: Folder, path: str = "") -> Iterator[tuple[str, Node
     count = 0
     while waiting:
         above, folder = waiting.pop()
-        for name, node in tree.listing(folder).items():
+        for name, node in tree.expand(folder).items():
             count += 1
             assert count < _MAX_NODES, "the tree has no end"
             below = f"{above}/{name}" if above else name
