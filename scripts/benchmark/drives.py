@@ -1,0 +1,134 @@
+"""Row 9: what is left of the speed of a slow drive (see ``drive`` for the drive)."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmark.bench import Bench
+from scripts.benchmark.files import copy_time
+from scripts.benchmark.index import IMPORTS, walk_down
+from scripts.benchmark.media import memory_folder
+from scripts.benchmark.mounts import work_folder
+from scripts.benchmark.processes import BenchError, alternate, python, run, time_of
+from scripts.benchmark.result import Comparison, Result
+from scripts.benchmark.sizes import Study
+
+_PATIENTS: Final = 3  # as on a disc: few, with many images each
+_RECORDS: Final = 5_000
+_TARGET: Final = 1.2
+_COLD: Final = "everything cold, the drive too, for each run"
+
+# The DICOMDIR's first bytes, and each root record: what names the root's folders.
+_ROOT_RECORDS: Final = """
+import sys
+from pydicom import dcmread
+dataset = dcmread(sys.argv[1])
+records = {each.seq_item_tell: each for each in dataset.DirectoryRecordSequence}
+at = dataset.OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity
+print(0)
+while at:
+    print(at)
+    at = records[at].OffsetOfTheNextDirectoryRecord
+"""
+
+_READ_PAGES: Final = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+for offset in map(int, sys.argv[2:]):
+    os.pread(fd, 4096, offset & -4096)
+"""
+
+
+def slow_drive(bench: Bench) -> Iterator[Result]:
+    """Row 9: mounting from a slow drive, and copying a series from it."""
+    yield _root(bench, bench.media.index(_RECORDS, patients=_PATIENTS))
+    yield _series(bench, bench.media.study(bench.sizes.slow_series))
+
+
+def _root(bench: Bench, medium: Path) -> Comparison:
+    offsets = run(python(_ROOT_RECORDS, medium / "DICOMDIR")).split()
+    did: dict[str, str] = {}
+
+    def ours() -> float:
+        with (
+            bench.mounts.drive(medium) as drive,
+            bench.mounts.dicomfs(drive.place) as mount,
+        ):
+            elapsed = mount.seconds + mount.time_of("ls", mount.place)
+        did["dicomfs"] = str(drive)
+        return elapsed
+
+    def raw() -> float:
+        starting = time_of(IMPORTS)
+        with bench.mounts.drive(medium) as drive:
+            read = python(_READ_PAGES, drive.place / "DICOMDIR", *offsets)
+            elapsed = time_of(read) - time_of(python(""))
+        did["the raw medium"] = f"{drive} in {elapsed:.3f} s"
+        return starting + elapsed
+
+    a, b = alternate(bench.runs, ours, raw)
+    return Comparison(
+        row=9,
+        what=f"slow drive: mount + ls of the root, {_RECORDS:,} records",
+        against="imports of row 1 + reading the root records",
+        a=a,
+        b=b,
+        target=_TARGET,
+        cache=_COLD,
+        note=_told(did),
+    )
+
+
+def _series(bench: Bench, medium: Path) -> Comparison:
+    study: Study = bench.sizes.slow_series
+    files = sorted((medium / "DICOM").rglob("I*"))
+    did: dict[str, str] = {}
+    with bench.mounts.dicomfs(medium) as mount:
+        below = walk_down(mount, levels=4).relative_to(mount.place)
+        if len(mount.run("ls", mount.place / below).splitlines()) != len(files):
+            raise BenchError("the first series is not all of the study")
+    parent = memory_folder(study.images * study.size) or bench.folder
+    with work_folder(parent) as target:
+
+        def ours() -> float:
+            with (
+                bench.mounts.drive(medium) as drive,
+                bench.mounts.dicomfs(drive.place) as mount,
+            ):
+                elapsed = copy_time(mount.place / below, target)
+            did["dicomfs"] = str(drive)
+            return elapsed
+
+        def raw() -> float:
+            with bench.mounts.drive(medium) as drive:
+                elapsed = _copy_in_order(drive.place, medium, files, target)
+            did["the raw medium"] = str(drive)
+            return elapsed
+
+        a, b = alternate(bench.runs, ours, raw)
+    return Comparison(
+        row=9,
+        what=f"slow drive: cp -r of a series of {study}",
+        against="cp of the same files in physical order",
+        a=a,
+        b=b,
+        target=_TARGET,
+        nominal=bench.is_nominal("slow_series"),
+        cache=_COLD,
+        note=_told(did),
+    )
+
+
+def _copy_in_order(drive: Path, medium: Path, files: list[Path], target: Path) -> float:
+    place = target / "raw"
+    place.mkdir()
+    try:
+        paths = [drive / each.relative_to(medium) for each in files]
+        return time_of(["cp", *paths, place])
+    finally:
+        shutil.rmtree(place)
+
+
+def _told(did: dict[str, str]) -> str:
+    return "in the last run " + ", ".join(f"{who}: {what}" for who, what in did.items())

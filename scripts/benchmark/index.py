@@ -1,0 +1,198 @@
+"""Rows 1 to 4: how fast a medium is there, and what that takes."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmark.bench import Bench
+from scripts.benchmark.mounts import Mount
+from scripts.benchmark.processes import (
+    BenchError,
+    Memory,
+    alternate,
+    python,
+    run,
+    settled_memory,
+    time_of,
+)
+from scripts.benchmark.result import Comparison, Result, Rule
+from scripts.benchmark.sizes import MIB
+
+IMPORTS: Final = python("import pyfuse3, trio, pydicom")
+
+_FILE_SET: Final = """
+import sys
+from pydicom.fileset import FileSet
+FileSet(sys.argv[1])
+"""
+
+_DCMREAD: Final = """
+import sys
+from pydicom import dcmread
+from scripts.benchmark.processes import Memory
+before = Memory.of(["self"])
+dataset = dcmread(sys.argv[1])
+len(dataset.DirectoryRecordSequence)
+print(Memory.of(["self"]).proportional - before.proportional)
+"""
+
+_COUNT: Final = 'find "$1" -type f | wc -l'
+
+
+def mounting(bench: Bench) -> Iterator[Result]:
+    """Row 1: mounting, beside the imports that it cannot do without."""
+    places = [bench.media.index(records) for records in bench.sizes.indexes]
+    alternate(1, _mounting(bench, places[0]), _importing)  # compiles what is imported
+    for place, records in zip(places, bench.sizes.indexes, strict=True):
+        taken, imports = alternate(bench.runs, _mounting(bench, place), _importing)
+        yield Comparison(
+            row=1,
+            what=f"mount, {records:,} records",
+            against="python -c 'import pyfuse3, trio, pydicom'",
+            a=taken,
+            b=imports,
+            target=1.4,
+            nominal=bench.is_nominal("records"),
+            cache="DICOMDIR and Python warm",
+        )
+    small, large = alternate(
+        bench.runs, _mounting(bench, places[0]), _mounting(bench, places[-1])
+    )
+    yield Comparison(
+        row=1,
+        what=f"mount, {bench.sizes.indexes[-1]:,} records",
+        against=f"mount, {bench.sizes.indexes[0]:,} records",
+        a=large,
+        b=small,
+        target=1.1,
+        nominal=bench.is_nominal("records"),
+    )
+
+
+def _mounting(bench: Bench, place: Path) -> Callable[[], float]:
+    def measure() -> float:
+        with bench.mounts.dicomfs(place) as mount:
+            return mount.seconds
+
+    return measure
+
+
+def _importing() -> float:
+    return time_of(IMPORTS)
+
+
+def first_look(bench: Bench) -> Iterator[Result]:
+    """Row 2: mounting and looking into one series, beside reading the File-set."""
+    records = bench.sizes.file_set
+    place = bench.media.index(records, files=True)
+
+    def look() -> float:
+        with bench.mounts.dicomfs(place) as mount:
+            start = time.perf_counter()
+            walk_down(mount, levels=4)
+            return mount.seconds + time.perf_counter() - start
+
+    # FileSet takes minutes for a large index: its time hardly varies, so once must do.
+    taken = [look() for _ in range(bench.runs)]
+    yield Comparison(
+        row=2,
+        what=f"mount + ls of root, patient, study, series; {records:,} records",
+        against="pydicom FileSet(path)",
+        a=taken,
+        b=[time_of(python(_FILE_SET, place / "DICOMDIR"))],
+        target=0.01,
+        nominal=bench.is_nominal("file_set"),
+        cache="medium warm, mount cold",
+        note="FileSet was measured once",
+    )
+
+
+def walk_down(mount: Mount, levels: int) -> Path:
+    """List the root and the first folder below it, *levels* in all; return the last."""
+    place = mount.place
+    for level in range(levels):
+        names = mount.run("ls", place).splitlines()
+        if not names:
+            raise BenchError("a folder of the mount is empty")
+        if level < levels - 1:
+            place /= names[0]
+    return place
+
+
+def listing(bench: Bench) -> Iterator[Result]:
+    """Row 3: finding every file, beside DCMTK printing every record."""
+    records = bench.sizes.listed
+    place = bench.media.index(records, files=True)
+    images = bench.media.images(place)
+
+    def find() -> float:
+        with bench.mounts.dicomfs(place) as mount:
+            start = time.perf_counter()
+            found = mount.run("sh", "-c", _COUNT, "sh", mount.place)
+            elapsed = time.perf_counter() - start
+        if int(found) != images:
+            raise BenchError(f"find shows {int(found)} files of {images}")
+        return mount.seconds + elapsed
+
+    a, b = alternate(bench.runs, find, lambda: time_of(["dcmdump", place / "DICOMDIR"]))
+    yield Comparison(
+        row=3,
+        what=f"mount + find -type f | wc -l, {records:,} records",
+        against="dcmdump DICOMDIR > /dev/null",
+        a=a,
+        b=b,
+        target=0.6,
+        nominal=bench.is_nominal("listed"),
+        cache="medium warm, mount cold",
+    )
+
+
+def memory(bench: Bench) -> Iterator[Result]:
+    """Row 4: what all processes of the mount hold, in proportional set size."""
+    small, _, large = bench.sizes.indexes
+    of_small = [_mounted_memory(bench, small) for _ in range(bench.runs)]
+    of_large = [_mounted_memory(bench, large) for _ in range(bench.runs)]
+    resident = (of_large[-1].resident - of_small[-1].resident) / MIB
+    private = (of_large[-1].private - of_small[-1].private) / MIB
+    yield Comparison(
+        row=4,
+        what=f"memory after mounting {large:,} records",
+        against=f"after mounting {small:,}",
+        a=[each.proportional / MIB for each in of_large],
+        b=[each.proportional / MIB for each in of_small],
+        rule=Rule.MORE,
+        target=10,
+        unit="MiB",
+        nominal=bench.is_nominal("records"),
+        note="PSS of supervisor and worker together; "
+        f"by RSS {resident:+.1f} MiB, private only {private:+.1f} MiB",
+    )
+    yield _growth(bench)
+
+
+def _mounted_memory(bench: Bench, records: int) -> Memory:
+    with bench.mounts.dicomfs(bench.media.index(records)) as mount:
+        return settled_memory(mount.processes)
+
+
+def _growth(bench: Bench) -> Comparison:
+    records = bench.sizes.listed
+    place = bench.media.index(records, files=True)
+    with bench.mounts.dicomfs(place) as mount:
+        before = settled_memory(mount.processes)
+        mount.run("sh", "-c", _COUNT, "sh", mount.place)
+        after = settled_memory(mount.processes)
+    read = int(run(python(_DCMREAD, place / "DICOMDIR")))
+    return Comparison(
+        row=4,
+        what=f"memory that find takes more, {records:,} records",
+        against="that pydicom dcmread takes more",
+        a=[(after.proportional - before.proportional) / MIB],
+        b=[read / MIB],
+        target=0.15,
+        unit="MiB",
+        nominal=bench.is_nominal("listed"),
+        note=f"PSS; measured once; by RSS of all processes "
+        f"{(after.resident - before.resident) / MIB:+.1f} MiB",
+    )

@@ -1,0 +1,153 @@
+"""Media for the comparisons, made when they are first wanted."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from scripts.benchmark.processes import BenchError
+from scripts.benchmark.sizes import MIB, Study
+from tests import medium_builder as build
+
+PATIENTS: Final = 10
+_IMAGES_PER_SERIES: Final = 500
+_UIDS: Final = "2.25.9"
+
+
+@dataclass(slots=True)
+class Media:
+    """Media in folders below *folder*."""
+
+    folder: Path
+    _indexes: dict[Path, build.Counts] = field(default_factory=dict)
+    _studies: dict[Study, Path] = field(default_factory=dict)
+
+    def index(
+        self, records: int, *, files: bool = False, patients: int = PATIENTS
+    ) -> Path:
+        """Return a medium with so many records; its files, if any, are all alike."""
+        kind = "-files" if files else ""
+        place = self.folder / f"index-{records}-{patients}{kind}"
+        if place not in self._indexes:
+            self._indexes[place] = build.large_dicomdir(
+                place,
+                records=records,
+                patients=patients,
+                images_per_series=_IMAGES_PER_SERIES,
+                files=files,
+            )
+        return place
+
+    def images(self, index: Path) -> int:
+        """Return how many images an *index* has."""
+        return self._indexes[index].images
+
+    def study(self, study: Study) -> Path:
+        """Return a medium with one such study; every file is its own."""
+        if study not in self._studies:
+            place = self.folder / f"study-{len(self._studies)}"
+            self._studies[study] = _make_study(place, study)
+        return self._studies[study]
+
+    def instance(self, size: int, folder: Path) -> Path:
+        """Make a medium with one instance of *size* bytes in *folder*; return it."""
+        root = folder / "one-instance"
+        image = build.image(f"{_UIDS}.1", file="DICOM/I0000001")
+        medium = [_patient("One", [build.series(f"{_UIDS}.2", [image])])]
+        written = build.write_medium(root, medium)
+        with written.files[image].open("ab") as out:
+            block = os.urandom(MIB)
+            while (missing := size - out.tell()) > 0:
+                out.write(block[:missing])
+        return root
+
+    def described(self, series: int, images: int, *, in_records: bool) -> Path:
+        """Return a small medium whose series have their descriptions, or not."""
+        root = self.folder / f"described-{in_records}"
+        told = "Thorax" if in_records else build.OMIT
+        medium = [
+            _patient(
+                "Told",
+                [
+                    build.series(
+                        f"{_UIDS}.3.{number}",
+                        [_image(number, image) for image in range(1, images + 1)],
+                        number=number,
+                        description=told,
+                        header_description="Thorax",
+                    )
+                    for number in range(1, series + 1)
+                ],
+            )
+        ]
+        if not root.exists():
+            build.write_medium(root, medium)
+        return root
+
+
+def _patient(name: str, series: list[build.Record]) -> build.Record:
+    study = build.study(f"{_UIDS}.4", series, description="Study")
+    return build.patient(f"Bench^{name}", f"B-{name}", [study])
+
+
+def _image(series: int, number: int) -> build.Record:
+    return build.image(
+        f"{_UIDS}.5.{series}.{number}",
+        number=number,
+        file=f"DICOM/S{series:07d}/I{number:07d}",
+    )
+
+
+def _make_study(place: Path, study: Study) -> Path:
+    series = -(-study.images // _IMAGES_PER_SERIES)
+    build.large_dicomdir(
+        place,
+        records=2 + series + study.images,
+        images_per_series=_IMAGES_PER_SERIES,
+    )
+    data = build.instance_bytes(size=study.size)
+    for path in _paths(place, study.images, series):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return place
+
+
+def _paths(place: Path, images: int, series: int) -> list[Path]:
+    """Return where the first patient's images belong, in the order of their File IDs."""
+    each, rest = divmod(images, series)
+    return [
+        place / f"DICOM/P0000001/S{number:07d}/I{image:07d}"
+        for number in range(1, series + 1)
+        for image in range(1, each + (number <= rest) + 1)
+    ]
+
+
+def need_room(folder: Path, size: int) -> None:
+    """Raise BenchError if there is no room for *size* bytes below *folder*."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise BenchError(
+            f"{folder} has {free / MIB:.0f} MiB free, {size / MIB:.0f} are needed"
+        )
+
+
+def memory_folder(size: int) -> Path | None:
+    """Return a folder of a tmpfs with room for *size* bytes twice, if there is one.
+
+    Twice, because a tmpfs may be larger than the memory that is free.
+    """
+    available = _available_memory()
+    for folder in (Path("/dev/shm"), Path(f"/run/user/{os.getuid()}")):
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            continue
+        if min(shutil.disk_usage(folder).free, available) > 2 * size:
+            return folder
+    return None
+
+
+def _available_memory() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0

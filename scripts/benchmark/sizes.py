@@ -1,0 +1,68 @@
+"""How much is measured."""
+
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study of *images* instances of *size* bytes each."""
+
+    images: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.images:,} x {self.size // KIB} KiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes of all media, and how often each comparison is made."""
+
+    runs: int = 5
+    records: int = 100_000  # of the middle index; the others have 1/100 and 10 times
+    listed: int = 100_000  # of the medium that is listed whole
+    file_set: int = 100_000  # of the medium that FileSet reads: about 1 ms a record
+    instance: int = GIB
+    studies: tuple[Study, ...] = (Study(2_000, 512 * KIB), Study(10_000, 20 * KIB))
+    slow_series: Study = Study(200, 512 * KIB)
+
+    @classmethod
+    def quick(cls) -> Self:
+        """Return sizes that take a minute or two; rows that need less say so."""
+        return cls(
+            runs=3,
+            listed=20_000,
+            file_set=4_000,
+            instance=256 * MIB,
+            studies=(Study(200, 512 * KIB), Study(1_000, 20 * KIB)),
+            slow_series=Study(40, 512 * KIB),
+        )
+
+    def with_records(self, records: int) -> Self:
+        """Return the same with indexes of so many records; small studies with few."""
+        most = max(records // 10, 1)
+        return replace(
+            self,
+            records=records,
+            listed=records,
+            file_set=records,
+            studies=tuple(
+                replace(study, images=min(study.images, most)) for study in self.studies
+            ),
+            slow_series=replace(
+                self.slow_series, images=min(self.slow_series.images, most)
+            ),
+        )
+
+    @property
+    def indexes(self) -> tuple[int, int, int]:
+        """How many records the small, the middle and the large index have."""
+        return max(self.records // 100, 100), self.records, self.records * 10
+
+
+NOMINAL: Final = Sizes()
