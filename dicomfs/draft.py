@@ -73,10 +73,22 @@ class Leaf:
     file_set: FileSet
     record: DirectoryRecord
     file_id: bytes
+    ordinal: int = 0
     place: Path = ()
     size: int = 0
     mtime_ns: int = 0
     error: int = 0
+
+
+def number(leaves: Sequence[Leaf]) -> None:
+    """Give *leaves* numbers in the order in which they lie, as far as their File IDs tell.
+
+    All of them, and before anything is asked of the medium: an inode number must not
+    come to mean another file because a drive failed to find one in between.
+    """
+    order = sorted(leaves, key=lambda leaf: (leaf.file_set.identity, leaf.file_id))
+    for ordinal, leaf in enumerate(order):
+        leaf.ordinal = ordinal
 
 
 def locate(leaves: Sequence[Leaf]) -> None:

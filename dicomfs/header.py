@@ -23,31 +23,7 @@ _MAX_VALUE: Final = 1024
 
 # Elements lie in ascending order: nothing of use comes behind the last of these.
 _WANTED: Final = dict.fromkeys(
-    (
-        tags.SPECIFIC_CHARACTER_SET,
-        tags.SOP_CLASS_UID,
-        tags.SOP_INSTANCE_UID,
-        tags.STUDY_DATE,
-        tags.SERIES_DATE,
-        tags.STUDY_TIME,
-        tags.SERIES_TIME,
-        tags.ACCESSION_NUMBER,
-        tags.MODALITY,
-        tags.TIMEZONE_OFFSET_FROM_UTC,
-        tags.STUDY_DESCRIPTION,
-        tags.SERIES_DESCRIPTION,
-        tags.PATIENT_NAME,
-        tags.PATIENT_ID,
-        tags.ISSUER_OF_PATIENT_ID,
-        tags.PATIENT_BIRTH_DATE,
-        tags.PATIENT_SEX,
-        tags.STUDY_INSTANCE_UID,
-        tags.SERIES_INSTANCE_UID,
-        tags.STUDY_ID,
-        tags.SERIES_NUMBER,
-        tags.INSTANCE_NUMBER,
-    ),
-    _MAX_VALUE,
+    (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, *tags.NAMING), _MAX_VALUE
 )
 _LAST: Final = max(_WANTED)
 

@@ -58,3 +58,28 @@ STRUCTURE_SET_LABEL: Final = 0x30060002
 RT_PLAN_LABEL: Final = 0x300A0002
 USER_CONTENT_LABEL: Final = 0x30100033
 PIXEL_DATA: Final = 0x7FE00010
+
+# What patients, studies, series and instances are named and told apart by: looked for
+# in directory records, and in the header of an instance where records lack it.
+NAMING: Final = (
+    SPECIFIC_CHARACTER_SET,
+    STUDY_DATE,
+    SERIES_DATE,
+    STUDY_TIME,
+    SERIES_TIME,
+    ACCESSION_NUMBER,
+    MODALITY,
+    TIMEZONE_OFFSET_FROM_UTC,
+    STUDY_DESCRIPTION,
+    SERIES_DESCRIPTION,
+    PATIENT_NAME,
+    PATIENT_ID,
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_BIRTH_DATE,
+    PATIENT_SEX,
+    STUDY_INSTANCE_UID,
+    SERIES_INSTANCE_UID,
+    STUDY_ID,
+    SERIES_NUMBER,
+    INSTANCE_NUMBER,
+)

@@ -79,16 +79,15 @@ class Tree:
         for branch in branches:
             if branch.level is Level.SERIES:
                 branch.description = self._description(branch)
+        draft.number(leaves)
         draft.locate(leaves)
         # The DICOMDIR itself is no instance, whatever its records say.
         leaves = [leaf for leaf in leaves if leaf.place != leaf.file_set.place]
         leaves = draft.without_duplicates(leaves)
-        # In the order in which they lie on the medium, as far as File IDs tell.
-        leaves.sort(key=lambda leaf: (leaf.file_set.identity, leaf.file_id))
         names = draft.names(branches, leaves)
         nodes: list[Node] = [
             *(self._folder(folder, branch) for branch in branches),
-            *(_file(folder, leaf, place) for place, leaf in enumerate(leaves)),
+            *(_file(folder, leaf) for leaf in leaves),
         ]
         for node, name in zip(nodes, names, strict=True):
             node.name = name
@@ -221,9 +220,9 @@ def _own_folder(
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 
-def _file(parent: Folder, leaf: Leaf, ordinal: int) -> File:
+def _file(parent: Folder, leaf: Leaf) -> File:
     return File(
-        inode=file_inode(parent.inode, ordinal),
+        inode=file_inode(parent.inode, leaf.ordinal),
         name="",
         parent=parent,
         mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,

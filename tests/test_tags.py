@@ -7,7 +7,7 @@ from pydicom.datadict import keyword_for_tag
 
 from dicomfs import tags
 
-TAGS = {name: value for name, value in vars(tags).items() if name.isupper()}
+TAGS = {name: value for name, value in vars(tags).items() if isinstance(value, int)}
 
 # Shorter than their keywords, which are sentences.
 SHORTENED = {

@@ -1221,3 +1221,19 @@ def test_inodes_of_a_series_ascend_as_its_files_lie_on_the_medium(
 
     by_name = [seen[path].inode for path in sorted(files(seen))]
     assert by_name == sorted(by_name, reverse=True)
+
+
+def test_a_file_that_cannot_be_found_for_a_while_changes_no_other_inode(
+    tmp_path: Path,
+) -> None:
+    twice = [image("1.1", number=1, file=f"I{n}", size=100) for n in (1, 2)]
+    written = write_medium(tmp_path, in_series(*twice, image("1.3", number=3)))
+
+    with opened(tmp_path) as tree:
+        before = dict(walk(tree, tree.root))
+    written.files[twice[0]].unlink()
+    with opened(tmp_path) as tree:
+        after = dict(walk(tree, tree.root))
+
+    last = f"{SERIES}/0003.dcm"
+    assert after[last].inode == before[last].inode
