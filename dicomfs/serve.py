@@ -17,6 +17,8 @@ _T = TypeVar("_T")
 
 _INDEX_THREADS: Final = 4
 _MEDIUM_THREADS: Final = 8
+# Nodes in listings that are kept; those that the kernel knows are kept besides.
+MOST_KEPT: Final = 200_000
 # The kernel asks for at most 256 pages at a time.
 _BUFFER: Final = 1024 * 1024
 
@@ -37,13 +39,19 @@ class Server:
     Methods raise OSError from the medium and trio.TooSlowError at the deadline.
     """
 
-    def __init__(self, tree: Expandable, deadline: float) -> None:
+    def __init__(
+        self, tree: Expandable, deadline: float, most_kept: int = MOST_KEPT
+    ) -> None:
         self.root = tree.root
         self._tree = tree
         self._deadline = deadline
         self._index = trio.CapacityLimiter(_INDEX_THREADS)
         self._medium = trio.CapacityLimiter(_MEDIUM_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
+        # How many nodes are in the listings that are kept, the oldest first.
+        self._kept: dict[Folder, int] = {}
+        self._count = 0
+        self._most_kept = most_kept
         self._expanding: dict[Folder, trio.Lock] = {}
 
     async def listing(self, folder: Folder) -> Listing:
@@ -52,16 +60,27 @@ class Server:
             return folder.listing
         with trio.fail_after(self._deadline):
             async with self._expanding.setdefault(folder, trio.Lock()):
-                if folder.listing is None:
-                    folder.listing = await self._in_thread(
+                listing = folder.listing
+                if listing is None:
+                    listing = await self._in_thread(
                         self._index, lambda: self._tree.expand(folder)
                     )
+                    self._keep(folder, listing)
         self._expanding.pop(folder, None)
-        return folder.listing
+        return listing
+
+    def _keep(self, folder: Folder, listing: Listing) -> None:
+        """Keep a listing, and give up the oldest ones if there are too many nodes."""
+        folder.listing = listing
+        self._kept[folder] = len(listing)
+        self._count += len(listing)
+        while self._count > self._most_kept and len(self._kept) > 1:
+            self.forget(next(iter(self._kept)))
 
     def forget(self, folder: Folder) -> None:
         """Give up the listing of *folder*; it comes out the same when asked again."""
         folder.listing = None
+        self._count -= self._kept.pop(folder, 0)
 
     async def open(self, file: File) -> Source:
         """Open *file* for reading."""

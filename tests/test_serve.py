@@ -192,6 +192,17 @@ async def test_a_forgotten_folder_is_listed_anew(server: Server, fast: Gate) -> 
     assert fast.visits == 2
 
 
+async def test_only_so_many_listings_are_kept() -> None:
+    tree = FakeTree({str(number): Gate() for number in range(9)})
+    server = Server(tree, DEADLINE, most_kept=3)
+    several = [a_folder(str(number)) for number in range(9)]
+
+    for folder in several:
+        await server.listing(folder)
+
+    assert [folder.listing is None for folder in several] == [True] * 6 + [False] * 3
+
+
 async def test_forgetting_while_others_wait_leaves_none_without_an_answer(
     server: Server, slow: Gate
 ) -> None:
