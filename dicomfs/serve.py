@@ -5,6 +5,7 @@ thread of one of two limiters, so that reads of one bad file cannot take the thr
 that list folders; a request that is not done by its deadline fails alone.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -86,8 +87,13 @@ class Server:
         """Open *file* for reading."""
         if (source := file.open_cached()) is not None:
             return source
-        with trio.fail_after(self._deadline):
-            return await self._in_thread(self._medium, file.open)
+        opening = _Opening(file)
+        try:
+            with trio.fail_after(self._deadline):
+                return await self._in_thread(self._medium, opening.run)
+        except trio.TooSlowError:
+            opening.give_up()
+            raise
 
     async def read(self, source: Source, offset: int, size: int) -> bytes | memoryview:
         """Return the *size* bytes at *offset*, fewer only where the file ends.
@@ -111,3 +117,29 @@ class Server:
         return await trio.to_thread.run_sync(
             work, abandon_on_cancel=True, limiter=limiter
         )
+
+
+class _Opening:
+    """Opens a file in a thread, and closes it again if nobody waits for it any more."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._source: Source | None = None
+
+    def run(self) -> Source:
+        """Open the file; for the thread."""
+        source = self._file.open()
+        with self._lock:
+            self._source = source
+            if self._given_up:
+                source.close()
+        return source
+
+    def give_up(self) -> None:
+        """Close the file, now or when it is opened at last."""
+        with self._lock:
+            self._given_up = True
+            if self._source is not None:
+                self._source.close()

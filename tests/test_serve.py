@@ -81,11 +81,23 @@ class GatedSource(BytesSource):
         return super().read_at(offset, size)
 
 
+class ClosingSource(BytesSource):
+    """Bytes that know whether they were closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Close them, once."""
+        assert not self.closed
+        self.closed = True
+
+
 class FakeMedium:
     """A medium whose every file is behind a gate."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
+        self.opened: list[ClosingSource] = []
 
     def open_cached(self, path: Place) -> None:
         """Say that the medium has to be asked."""
@@ -94,7 +106,9 @@ class FakeMedium:
     def open(self, path: Place) -> Source:
         """Pass the gate, and open the file."""
         self.gate.passed()
-        return BytesSource(b"".join(path))
+        source = ClosingSource(b"".join(path))
+        self.opened.append(source)
+        return source
 
 
 class FakeFileSet:
@@ -300,6 +314,28 @@ async def test_an_open_that_hangs_fails_at_its_deadline(
         await server.open(a_file(slow))
 
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
+
+
+async def test_a_file_that_is_opened_too_late_is_closed_again(
+    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+) -> None:
+    file = a_file(slow)
+    medium = cast(FakeMedium, file.file_set.medium)
+
+    async def too_slow_to_open() -> None:
+        with pytest.raises(trio.TooSlowError):
+            await server.open(file)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(too_slow_to_open)
+        while slow.visits == 0:
+            await trio.lowlevel.checkpoint()
+        mock_clock.jump(DEADLINE + 1)
+    slow.lift()
+    while not medium.opened or not medium.opened[0].closed:
+        await trio.lowlevel.checkpoint()
+
+    assert [source.closed for source in medium.opened] == [True]
 
 
 async def test_a_read_that_hangs_fails_at_its_deadline(
