@@ -46,6 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted")
         return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - people get two lines, no traceback
+        _complain(_unforeseen(error))
+        return Exit.UNEXPECTED
+
+
+def _unforeseen(error: Exception) -> Failure:
+    from dicomfs import logs
+
+    return Failure(
+        Exit.UNEXPECTED,
+        f"an error that dicomfs did not foresee: {logs.place_of(error)}",
+        "report it, with what you did and with dicomfs --version",
+    )
 
 
 def _complain(failure: Failure) -> None:
@@ -390,19 +403,20 @@ def _print(lines: Iterator[str], *, is_json: bool) -> None:
         # UTF-8 everywhere (RFC 8259).
         encoding = "utf-8" if is_json else None
         sys.stdout.reconfigure(encoding=encoding, errors="replace")
-    for line in lines:
-        try:
-            print(line, flush=is_json)
-        except BrokenPipeError:
-            # Whoever read it has seen enough. Python would complain at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
-        except OSError as error:
-            raise Failure(
-                Exit.UNEXPECTED,
-                f"the output cannot be written: {error.strerror}",
-                "see that there is room where it goes",
-            ) from error
+    try:
+        for line in lines:
+            print(line)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise Failure(
+            Exit.UNEXPECTED,
+            f"the output cannot be written: {error.strerror}",
+            "see that there is room where it goes",
+        ) from error
 
 
 def _demo(_: argparse.Namespace) -> Exit:

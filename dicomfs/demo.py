@@ -28,7 +28,9 @@ def sample() -> Path:
 def private_folder() -> Path:
     """Return a folder that only this user can enter, made if it is missing."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    base = Path(runtime) if runtime else Path(tempfile.gettempdir())
+    if not runtime or not os.access(runtime, os.W_OK | os.X_OK):
+        runtime = tempfile.gettempdir()
+    base = Path(runtime)
     folder = base / f"dicomfs-demo-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat() if not mountpoint.is_stale(folder) else None

@@ -1,5 +1,6 @@
 """A File-set: one DICOMDIR, and the files of the medium that it references."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -37,9 +38,8 @@ def find_dicomdirs(medium: Medium) -> list[Path]:
     OSError if the root cannot be read.
     """
     level: list[Path] = [()]
-    for depth in range(_SEARCH_DEPTH + 1):
-        found = [place for folder in level if (place := _dicomdir_in(medium, folder))]
-        if found or depth == _SEARCH_DEPTH:
+    for _ in range(_SEARCH_DEPTH + 1):
+        if found := [p for up in level if (p := _dicomdir_in(medium, up))]:
             return found
         level = [(*up, name) for up in level for name in _folders_in(medium, up)]
     return []
@@ -48,13 +48,12 @@ def find_dicomdirs(medium: Medium) -> list[Path]:
 def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
     try:
         name = fileid.Names(medium.names(folder)).match(DICOMDIR)
+        is_file = name is not None and name not in medium.folders(folder)
     except OSError:
         if not folder:
             raise
         return None
-    if name is None or name in medium.folders(folder):
-        return None
-    return (*folder, name)
+    return (*folder, name) if name is not None and is_file else None
 
 
 def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
@@ -72,13 +71,20 @@ class FileSet:
         self.medium = medium
         self.mtime_ns = medium.status(place).mtime_ns
         self.place = place
-        self._directory = Directory(medium.open(place))
+        source = medium.open(place)
+        try:
+            self._directory = Directory(source)
+        except BaseException:
+            source.close()
+            raise
         self._locator = fileid.Locator(medium, place[:-1])
+        # What tells this File-set from others, the same on every mount.
+        self.identity = self._directory.identity
 
-    @property
-    def identity(self) -> bytes:
-        """What tells this File-set from others, the same on every mount."""
-        return self._directory.identity
+    def tell_apart(self) -> None:
+        """Make the identity that of this copy, where a medium has the same one twice."""
+        by_place = self.identity + b"/".join(self.place)
+        self.identity = hashlib.sha256(by_place).digest()
 
     @property
     def root(self) -> int:
@@ -190,7 +196,10 @@ def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
     failures: list[Failure] = []
     for place in places:
         try:
-            file_sets.append(_open_file_set(medium, place))
+            file_set = _open_file_set(medium, place)
+            if any(file_set.identity == other.identity for other in file_sets):
+                file_set.tell_apart()
+            file_sets.append(file_set)
         except Failure as failure:
             failures.append(failure)
     if file_sets:

@@ -128,6 +128,7 @@ class Operations(pyfuse3.Operations):
             absent = EntryAttributes()
             absent.entry_timeout = _TIMEOUT
             return absent
+        self._check(node)
         self._remember(node)
         return self._attributes(node)
 
@@ -145,18 +146,26 @@ class Operations(pyfuse3.Operations):
         """Return the attributes of a node."""
         return self._attributes(self._node(inode))
 
-    @_guarded
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
-        """Forget nodes that the kernel has forgotten, and with folders their listing."""
-        for inode, count in inode_list:
-            left = self._lookups.get(inode, 0) - count
-            if left > 0:
-                self._lookups[inode] = left
-                continue
-            self._lookups.pop(inode, None)
-            node = self._nodes.pop(inode, None)
-            if isinstance(node, Folder):
-                self._server.forget(node)
+        """Forget nodes that the kernel has forgotten, and with folders their listing.
+
+        Nobody waits for an answer, and not even a FUSEError may get out of here.
+        """
+        try:
+            for inode, count in inode_list:
+                self._forget(inode, count)
+        except Exception as error:  # noqa: BLE001 - see _guarded
+            logs.unforeseen(log, "forget", error)
+
+    def _forget(self, inode: int, count: int) -> None:
+        left = self._lookups.get(inode, 0) - count
+        if left > 0:
+            self._lookups[inode] = left
+            return
+        self._lookups.pop(inode, None)
+        node = self._nodes.pop(inode, None)
+        if isinstance(node, Folder):
+            self._server.forget(node)
 
     # -- folders -------------------------------------------------------------
 
@@ -184,6 +193,7 @@ class Operations(pyfuse3.Operations):
         file_entry, folder_entry = self._blank(File), self._blank(Folder)
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
+            self._check(node)
             entry = file_entry if isinstance(node, File) else folder_entry
             _fill(entry, node)
             name = FileNameT(node.name.encode())
@@ -267,6 +277,17 @@ class Operations(pyfuse3.Operations):
         if isinstance(node, File):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
+
+    def _check(self, node: Node) -> None:
+        """See that the kernel knows no other node by this inode number.
+
+        The numbers are hashes: should two ever be the same, neither may be taken for
+        the other.
+        """
+        known = self._nodes.get(node.inode)
+        if known is not None and known is not node and not known.is_same(node):
+            log.error("two nodes have the inode number %d", node.inode)
+            raise pyfuse3.FUSEError(errno.EIO)
 
     def _remember(self, node: Node) -> None:
         self._nodes[node.inode] = node

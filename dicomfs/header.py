@@ -22,9 +22,7 @@ _HEAD: Final = 8
 _MAX_VALUE: Final = 1024
 
 # Elements lie in ascending order: nothing of use comes behind the last of these.
-_WANTED: Final = dict.fromkeys(
-    (tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID, *tags.NAMING), _MAX_VALUE
-)
+_WANTED: Final = dict.fromkeys(tags.NAMING, _MAX_VALUE)
 _LAST: Final = max(_WANTED)
 
 

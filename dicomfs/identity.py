@@ -17,7 +17,8 @@ ROOT_INODE: Final = 1
 
 # Files of a folder that are numbered in a row: the rest of the 64 bits is a hash.
 _ORDINALS: Final = 0xFFFF
-_NOT_ROOT: Final = 1 << 63
+# Set in these numbers and in no others.
+_IN_A_ROW: Final = 1 << 63
 # Attributes that must not contradict each other in one patient.
 _WITNESSES: Final = (
     tags.ISSUER_OF_PATIENT_ID,
@@ -48,18 +49,20 @@ def inode(position: Position, role: str, parent: int) -> int:
     """
     data = b"%b %d %d %b" % (*position, parent, role.encode())
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+    number &= ~_IN_A_ROW
     return number if number > ROOT_INODE else number + 2
 
 
 def file_inode(parent: int, ordinal: int) -> int:
     """Return the inode number of the file that is number *ordinal* in its folder.
 
-    The numbers of a folder ascend: ``cp -r`` and others read files in the order of their
-    inodes, and on a disc only the order in which they lie is quick.
+    The numbers of a folder ascend, of its first 65,536 files: ``cp -r`` and others read
+    files in the order of their inodes, and on a disc only the order in which they lie
+    is quick.
     """
     if ordinal > _ORDINALS:
         return inode(Position(b"", ordinal), "file", parent)
-    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | ordinal | _NOT_ROOT
+    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | ordinal | _IN_A_ROW
 
 
 def patient_keys(

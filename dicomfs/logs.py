@@ -27,14 +27,13 @@ def configure(options: Options) -> None:
 
 def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:
     """Log an error that should not have been, by its type and place."""
+    log.error("%s failed: %s", where, place_of(error))
+
+
+def place_of(error: BaseException) -> str:
+    """Return the type and the place of *error*, but not its text."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error(
-        "%s failed: %s in %s:%d",
-        where,
-        type(error).__name__,
-        Path(frame.filename).name,
-        frame.lineno or 0,
-    )
+    return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
 
 
 def _handler(options: Options) -> logging.Handler:

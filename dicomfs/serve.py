@@ -53,25 +53,41 @@ class Server:
         self._kept: dict[Folder, int] = {}
         self._count = 0
         self._most_kept = most_kept
-        self._expanding: dict[Folder, trio.Lock] = {}
+        self._expanding: dict[Folder, _Expansion] = {}
 
     async def listing(self, folder: Folder) -> Listing:
-        """Return what is in *folder*, by name; computed once by whoever asks first."""
+        """Return what is in *folder*, by name.
+
+        It is computed once for all who ask meanwhile, and goes on if they give up: a
+        folder that takes longer than the deadline is there when asked for again.
+        """
         if folder.listing is not None:
+            # The latest ones are kept longest.
+            self._kept[folder] = self._kept.pop(folder, len(folder.listing))
             return folder.listing
+        expansion = self._expanding.get(folder)
+        if expansion is None:
+            expansion = self._expanding[folder] = _Expansion()
+            trio.lowlevel.spawn_system_task(self._expand, folder, expansion)
         with trio.fail_after(self._deadline):
-            async with self._expanding.setdefault(folder, trio.Lock()):
-                listing = folder.listing
-                if listing is None:
-                    listing = await self._in_thread(
-                        self._index, lambda: self._tree.expand(folder)
-                    )
-                    self._keep(folder, listing)
-        self._expanding.pop(folder, None)
-        return listing
+            await expansion.done.wait()
+        return expansion.result()
+
+    async def _expand(self, folder: Folder, expansion: "_Expansion") -> None:
+        try:
+            expansion.listing = await self._in_thread(
+                self._index, lambda: self._tree.expand(folder)
+            )
+            self._keep(folder, expansion.listing)
+        except Exception as error:  # noqa: BLE001 - raised to those who wait
+            expansion.error = error
+        finally:
+            del self._expanding[folder]
+            expansion.done.set()
 
     def _keep(self, folder: Folder, listing: Listing) -> None:
         """Keep a listing, and give up the oldest ones if there are too many nodes."""
+        self.forget(folder)
         folder.listing = listing
         self._kept[folder] = len(listing)
         self._count += len(listing)
@@ -117,6 +133,21 @@ class Server:
         return await trio.to_thread.run_sync(
             work, abandon_on_cancel=True, limiter=limiter
         )
+
+
+class _Expansion:
+    """A listing that is being computed, for all who wait for it."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.listing: Listing = {}
+        self.error: Exception | None = None
+
+    def result(self) -> Listing:
+        """Return the listing, or raise what kept it from being computed."""
+        if self.error is not None:
+            raise self.error
+        return self.listing
 
 
 class _Opening:

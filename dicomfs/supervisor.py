@@ -44,17 +44,6 @@ class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to
     """A signal asks for the end."""
 
 
-def mount_in_foreground(
-    source: OpenedSource, place: Path, options: Options, announce: Callable[[], None]
-) -> Exit:
-    """Mount *source* on *place* and stay until the mount ends; return how it did.
-
-    *announce* is called when the mount answers. Raises Failure if it does not come so
-    far.
-    """
-    return _supervise(source, place, options, announce)
-
-
 def mount_in_background(source: OpenedSource, place: Path, options: Options) -> None:
     """Mount *source* on *place* and return when the mount answers; raises Failure."""
     ours, theirs = control.pair()
@@ -75,7 +64,7 @@ def _run_in_background(
 
     exit_code = Exit.UNEXPECTED
     try:
-        exit_code = _supervise(source, place, options, announce)
+        exit_code = mount_in_foreground(source, place, options, announce)
     except Failure as failure:
         exit_code = failure.exit_code
         caller.send(control.encode(failure))
@@ -85,22 +74,31 @@ def _run_in_background(
         os._exit(exit_code)
 
 
-def _supervise(
+def mount_in_foreground(
     source: OpenedSource, place: Path, options: Options, announce: Callable[[], None]
 ) -> Exit:
+    """Mount *source* on *place* and stay until the mount ends; return how it did.
+
+    *announce* is called when the mount answers. Raises Failure if it does not come so
+    far.
+    """
     worker: _Worker | None = None
+    mount: mountpoint.Mount | None = None
     try:
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
         logs.configure(options)
         worker = _Worker(source, options)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         control.expect(worker.connection, control.OPENED)
         device = _mount(place, options)
+        mount = mountpoint.find_mount(place)
         control.send_device(worker.connection, device)
         # Held here too, it would keep a dead worker's mount from failing.
         os.close(device)
         control.expect(worker.connection, control.READY)
-        _tune(place)
+        if mount is not None:
+            _tune(mount)
         announce()
         return _verdict(worker.wait())
     except _Stopped:
@@ -108,7 +106,7 @@ def _supervise(
     finally:
         _ignore_stop_signals()
         if worker is not None:
-            _end(worker, place)
+            _end(worker, place, mount)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -136,6 +134,8 @@ class _Worker:
 
     def __init__(self, source: OpenedSource, options: Options) -> None:
         self.connection, theirs = control.pair()
+        # A signal in between would find a worker that nobody knows of.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         self.pid = os.fork()
         if self.pid == 0:
             self.connection.close()
@@ -175,6 +175,7 @@ def _work(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         try:
             # pyfuse3, trio and pydicom: only here, after the fork.
             from dicomfs import worker
@@ -226,10 +227,8 @@ def _mount(place: Path, options: Options) -> int:
     return descriptors[0]
 
 
-def _tune(place: Path) -> None:
+def _tune(mount: mountpoint.Mount) -> None:
     """Let the kernel read further ahead, and ask for more at once, if we may say so."""
-    if (mount := mountpoint.find_mount(place)) is None:
-        return
     connection = mount.device.rpartition(":")[2]
     for path, value in (
         (f"/sys/class/bdi/{mount.device}/read_ahead_kb", _READ_AHEAD_KB),
@@ -249,12 +248,17 @@ def _remedy(said: str) -> str:
     return "give a folder of your own, on a file system that can be mounted on"
 
 
-def _end(worker: _Worker, place: Path) -> None:
-    """Leave nothing mounted and nothing running."""
+def _end(worker: _Worker, place: Path, ours: mountpoint.Mount | None) -> None:
+    """Leave nothing mounted and nothing running.
+
+    *ours* is the mount as it was made; None if a signal came before that was seen.
+    """
     mount = mountpoint.find_mount(place)
-    if mount is not None and mount.is_ours:
-        # While the worker lives the mount is its; afterwards only a dead one is, as
-        # somebody else may have mounted there since.
+    # After a lazy unmount somebody may have mounted there anew.
+    is_it = ours is None or mount is None or mount.device == ours.device
+    if mount is not None and mount.is_ours and is_it:
+        # While the worker lives its device number is taken; afterwards a mount that
+        # answers is another one.
         if worker.alive:
             if mountpoint.unmount(place, lazy=False):
                 mountpoint.unmount(place, lazy=True)

@@ -57,7 +57,6 @@ IMPLANT_TEMPLATE_GROUP_NAME: Final = 0x00780001
 STRUCTURE_SET_LABEL: Final = 0x30060002
 RT_PLAN_LABEL: Final = 0x300A0002
 USER_CONTENT_LABEL: Final = 0x30100033
-PIXEL_DATA: Final = 0x7FE00010
 
 # What patients, studies, series and instances are named and told apart by: looked for
 # in directory records, and in the header of an instance where records lack it.

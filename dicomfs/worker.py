@@ -9,6 +9,7 @@ import functools
 import logging
 import signal
 import socket
+from contextlib import suppress
 
 import pyfuse3
 import trio
@@ -55,7 +56,9 @@ def _say_ready(connection: socket.socket, options: Options) -> None:
     """Say that the kernel has begun to talk: from here on the mount answers."""
     if not options.foreground:
         process.detach()
-    connection.send(control.READY)
+    # Without a supervisor there is nobody to tell; the mount works all the same.
+    with suppress(OSError):
+        connection.send(control.READY)
 
 
 async def _serve() -> None:

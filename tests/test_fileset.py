@@ -290,3 +290,11 @@ def test_one_broken_file_set_of_several_costs_only_itself(
     [file_set] = open_file_sets(medium)
 
     assert file_set.place == (b"A", b"DICOMDIR")
+
+
+def test_two_copies_of_one_dicomdir_are_told_apart() -> None:
+    medium = FakeMedium({"A/DICOMDIR": INDEX, "B/DICOMDIR": INDEX})
+
+    one, other = open_file_sets(medium)
+
+    assert one.identity != other.identity

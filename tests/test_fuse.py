@@ -728,7 +728,6 @@ XATTR: Final = XAttrNameT(ERROR_XATTR)
 CALLS: Final[dict[str, Callable[[Trapped], Awaitable[object]]]] = {
     "lookup": lambda t: t.operations.lookup(ROOT, NAME, CONTEXT),
     "getattr": lambda t: t.operations.getattr(t.good, CONTEXT),
-    "forget": lambda t: t.operations.forget([(InodeT(20), 100)]),
     "opendir": lambda t: t.operations.opendir(ROOT, CONTEXT),
     "readdir": lambda t: t.operations.readdir(t.folder, 2, ReaddirToken()),
     "open": lambda t: t.operations.open(t.good, FlagT(0), CONTEXT),
@@ -781,6 +780,19 @@ async def test_no_exception_gets_out_of_a_handler(
 
     assert answer == "EIO"
     expect_log(f"^{handler} failed: [A-Za-z]+ in [a-z_0-9]+[.]py:[0-9]+$")
+    assert SECRET not in logged()
+
+
+@pytest.mark.parametrize("error", UNFORESEEN, ids=lambda error: type(error).__name__)
+async def test_nothing_at_all_gets_out_of_forget(
+    error: Exception, expect_log: ExpectLog, logged: Callable[[], str]
+) -> None:
+    trapped = Trapped(Trap(error))
+    await trapped.prepare()
+
+    await trapped.operations.forget([(InodeT(20), 100)])
+
+    expect_log("^forget failed: [A-Za-z]+ in [a-z_0-9]+[.]py:[0-9]+$")
     assert SECRET not in logged()
 
 

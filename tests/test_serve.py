@@ -206,6 +206,23 @@ async def test_a_forgotten_folder_is_listed_anew(server: Server, fast: Gate) -> 
     assert fast.visits == 2
 
 
+async def test_a_folder_that_takes_longer_than_the_deadline_is_listed_in_the_end(
+    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+) -> None:
+    folder = a_folder("slow")
+    for _ in range(6):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(too_slow, server, folder)
+            while slow.visits == 0:
+                await trio.lowlevel.checkpoint()
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(DEADLINE + 1)
+    slow.lift()
+
+    assert list(await server.listing(folder)) == ["below"]
+    assert slow.visits == 1
+
+
 async def test_only_so_many_listings_are_kept() -> None:
     tree = FakeTree({str(number): Gate() for number in range(9)})
     server = Server(tree, DEADLINE, most_kept=3)

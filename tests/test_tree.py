@@ -1237,3 +1237,30 @@ def test_a_file_that_cannot_be_found_for_a_while_changes_no_other_inode(
 
     last = f"{SERIES}/0003.dcm"
     assert after[last].inode == before[last].inode
+
+
+def test_a_file_that_is_not_the_one_that_was_listed_is_not_opened(
+    tmp_path: Path,
+) -> None:
+    written = write_medium(tmp_path, in_series(image("1.1", number=1)))
+
+    with opened(tmp_path) as tree:
+        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Folder)]
+        with next(iter(written.files.values())).open("ab") as medium:
+            medium.write(b"more")
+        with pytest.raises(OSError, match="not the one that was listed"):
+            file.open()
+
+
+def test_nodes_are_the_same_when_they_are_listed_anew_and_else_not(
+    tmp_path: Path,
+) -> None:
+    write_medium(tmp_path, in_series(image("1.1"), image("1.2"), image("1.3")))
+    with opened(tmp_path) as tree:
+        once, again = list(walk(tree, tree.root)), list(walk(tree, tree.root))
+
+    for (_, one), (_, same) in zip(once, again, strict=True):
+        assert one.is_same(same)
+    folders_only = [node for _, node in once if isinstance(node, Folder)]
+    assert not folders_only[0].is_same(folders_only[1])
+    assert not folders_only[0].is_same(once[-1][1])
