@@ -370,12 +370,14 @@ def _umount(given: argparse.Namespace) -> Exit:
 
 
 def _tree(given: argparse.Namespace) -> Exit:
+    from dicomfs import logs
     from dicomfs import mountpoint as mountpoints
     from dicomfs.fileset import open_file_sets
     from dicomfs.media import Folder
     from dicomfs.media.opening import open_source
     from dicomfs.tree import Tree
 
+    logs.to_terminal()
     opened = open_source(mountpoints.resolve(given.source))
     file_sets = open_file_sets(Folder(opened.fd), opened.dicomdir)
     tree = Tree(file_sets, read_headers=not given.index_only)
@@ -408,10 +410,11 @@ def _print(lines: Iterator[str], *, is_json: bool) -> None:
             print(line)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read it has seen enough. Python would complain at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        # Python would try once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return  # whoever read it has seen enough
         raise Failure(
             Exit.UNEXPECTED,
             f"the output cannot be written: {error.strerror}",

@@ -27,6 +27,7 @@ class Header(NamedTuple):
     file_set_uid: bytes
     file_set_id: bytes
     root: int
+    is_whole: bool
 
 
 class Directory:
@@ -100,5 +101,7 @@ def _read_header(window: Window) -> Header:
         syntax,
         meta.sop_instance_uid,
         values.get(tags.FILE_SET_ID, b"").strip(b" \0"),
-        syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
+        root := syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
+        # A sequence that is longer than the file is not met here.
+        root == NO_RECORD or tags.DIRECTORY_RECORD_SEQUENCE in values,
     )

@@ -78,6 +78,10 @@ class FileSet:
             source.close()
             raise
         self._locator = fileid.Locator(medium, place[:-1])
+        if not self._directory.header.is_whole:
+            log.warning(
+                "the DICOMDIR is cut off: files of its last records are missing"
+            )
         # What tells this File-set from others, the same on every mount.
         self.identity = self._directory.identity
 

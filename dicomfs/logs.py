@@ -17,12 +17,26 @@ _SYSLOG: Final = Path("/dev/log")
 
 
 def configure(options: Options) -> None:
-    """Send the log to a file if one was named, else to the terminal or to syslog."""
+    """Send the log to a file if one was named, else to the terminal or to syslog.
+
+    A mount in the background shows warnings on the terminal as well, until it lets go
+    of it: who asked should see what is wrong with the medium.
+    """
     handler = _handler(options)
     handler.setFormatter(logging.Formatter(_FORMAT))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if options.verbose else logging.WARNING)
+    if not options.foreground:
+        to_terminal()
+
+
+def to_terminal() -> None:
+    """Show warnings on the terminal, as the command line shows what it has to say."""
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING)
+    terminal.setFormatter(logging.Formatter("dicomfs: %(message)s"))
+    logging.getLogger().addHandler(terminal)
 
 
 def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:

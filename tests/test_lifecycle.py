@@ -1072,3 +1072,15 @@ def test_one_mount_that_cannot_be_ended_does_not_keep_the_others(
     assert done.returncode == Exit.NOT_MOUNTED
     assert first.has_ended(5)
     assert second.has_ended(5)
+
+
+def test_a_dicomdir_that_is_cut_off_is_mounted_and_said_to_be(
+    mount: Mounter, medium: Path
+) -> None:
+    dicomdir = medium / "DICOMDIR"
+    dicomdir.write_bytes(dicomdir.read_bytes()[:-40])
+
+    shown = mount(medium)
+
+    shown.expect_log("cut off")
+    assert "the DICOMDIR is cut off" in shown.said
