@@ -1,23 +1,43 @@
 """Serving the tree: blocking work goes to threads, within a deadline.
 
 The event loop answers what is in memory. Whatever may wait for the medium runs in a
-thread of one of two limiters, so that reads of one bad file cannot take the threads
-that list folders; a request that is not done by its deadline fails alone.
+thread, of which listing, reading and closing have their own, so that reads of one bad
+file cannot take the threads that list folders. Threads that hang make room for others,
+and a request that is not done by its deadline fails alone.
 """
 
+import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import trio
 
-from dicomfs.node import File, Folder, Listing
+from dicomfs.errors import DicomfsError
+from dicomfs.node import File, Folder, Listing, merged
 from dicomfs.source import FileSource, Source
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_INDEX_THREADS: Final = 4
-_MEDIUM_THREADS: Final = 8
+# An index of so many records is looked through as a whole, in the background; a larger
+# one only if a link fails.
+_MOST_EXAMINED: Final = 200_000
+# Who mounts a medium looks at it at once, and that comes first.
+_FIRST_REQUESTS: Final = 1.0
+
+# How many work at a time, and how many threads there may be with those that hang. A
+# drive serves one after the other, and its kernel sorts what waits; others do more.
+_INDEX_THREADS: Final = (4, 16)
+_MEDIUM_THREADS: Final = (8, 72)
+_CLOSING_THREADS: Final = (2, 8)
+# A thread that takes longer hangs. A seek of an optical drive takes 0.2 s at most; but
+# where some hang already others do most likely, and those that do not lose nothing.
+_PATIENCE: Final = 0.5
+_PATIENCE_WHEN_HUNG: Final = 0.1
 # Nodes in listings that are kept; those that the kernel knows are kept besides.
 MOST_KEPT: Final = 200_000
 # The kernel asks for at most 256 pages at a time.
@@ -29,8 +49,17 @@ class Expandable(Protocol):
 
     root: Folder
 
+    @property
+    def revision(self) -> int:
+        """Counts up when folders have to be computed anew."""
+        ...
+
     def expand(self, folder: Folder) -> Listing:
         """Compute what is in *folder*."""
+        ...
+
+    def examine(self, most: int) -> None:
+        """Look at the whole index of up to *most* records."""
         ...
 
 
@@ -46,14 +75,20 @@ class Server:
         self.root = tree.root
         self._tree = tree
         self._deadline = deadline
-        self._index = trio.CapacityLimiter(_INDEX_THREADS)
-        self._medium = trio.CapacityLimiter(_MEDIUM_THREADS)
+        self._index = _Threads(*_INDEX_THREADS)
+        self._medium = _Threads(*_MEDIUM_THREADS)
+        self._closing = _Threads(*_CLOSING_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
         # How many nodes are in the listings that are kept, the oldest first.
         self._kept: dict[Folder, int] = {}
         self._count = 0
         self._most_kept = most_kept
         self._expanding: dict[Folder, _Expansion] = {}
+        # Files whose opening took too long, by their inode numbers.
+        self._late: dict[int, _Opening] = {}
+        self._revision = tree.revision
+        # Told of a folder and a name in it that is there no more, or only now.
+        self.on_change: Callable[[Folder, str], None] = lambda _folder, _name: None
 
     async def listing(self, folder: Folder) -> Listing:
         """Return what is in *folder*, by name.
@@ -75,15 +110,50 @@ class Server:
 
     async def _expand(self, folder: Folder, expansion: "_Expansion") -> None:
         try:
-            expansion.listing = await self._in_thread(
-                self._index, lambda: self._tree.expand(folder)
-            )
+            expansion.listing = await self._index.run(lambda: self._tree.expand(folder))
             self._keep(folder, expansion.listing)
         except Exception as error:  # noqa: BLE001 - raised to those who wait
             expansion.error = error
         finally:
             del self._expanding[folder]
             expansion.done.set()
+        if self._revision != self._tree.revision:
+            await self._refresh()
+
+    async def examine(self) -> None:
+        """Look whether the links between all records are sound, unless they are many.
+
+        To be done once the mount answers, and has answered its first requests.
+        """
+        await trio.sleep(_FIRST_REQUESTS)
+        try:
+            await self._index.run(lambda: self._tree.examine(_MOST_EXAMINED))
+        except (OSError, DicomfsError) as error:
+            log.warning("the index cannot be looked through: %s", type(error).__name__)
+        await self._refresh()
+
+    async def compute(self, work: Callable[[], _T]) -> _T:
+        """Do *work*, which asks nothing of the medium, in a thread."""
+        return await self._index.run(work)
+
+    async def _refresh(self) -> None:
+        """Compute the listings that are kept anew, if links turned out to be wrong.
+
+        What is in them keeps its name; what belongs elsewhere goes, and what was found
+        comes.
+        """
+        while self._revision != self._tree.revision:
+            self._revision = self._tree.revision
+            for folder in list(self._kept):
+                with suppress(OSError, DicomfsError):
+                    new = await self._index.run(partial(self._tree.expand, folder))
+                    if (old := folder.listing) is not None:
+                        self._replace(folder, old, merged(old, new))
+
+    def _replace(self, folder: Folder, old: Listing, new: Listing) -> None:
+        self._keep(folder, new)
+        for name in old.keys() ^ new.keys():
+            self.on_change(folder, name)
 
     def _keep(self, folder: Folder, listing: Listing) -> None:
         """Keep a listing, and give up the oldest ones if there are too many nodes."""
@@ -100,16 +170,39 @@ class Server:
         self._count -= self._kept.pop(folder, 0)
 
     async def open(self, file: File) -> Source:
-        """Open *file* for reading."""
+        """Open *file* for reading; fails at once while opening it hangs already."""
         if (source := file.open_cached()) is not None:
             return source
+        late = self._late.get(file.inode)
+        if late is not None and late.is_running:
+            raise trio.TooSlowError
         opening = _Opening(file)
         try:
             with trio.fail_after(self._deadline):
-                return await self._in_thread(self._medium, opening.run)
+                return await self._medium.run(opening.run)
         except trio.TooSlowError:
-            opening.give_up()
+            self._give_up(opening)
             raise
+
+    def _give_up(self, opening: "_Opening") -> None:
+        source = opening.give_up()
+        if source is not None:
+            self.close(source)
+        still = [each for each in self._late.values() if each.is_running]
+        self._late = {each.file.inode: each for each in (*still, opening)}
+
+    def close(self, source: Source) -> None:
+        """Close *source*; nobody waits for it."""
+        if isinstance(source, FileSource) and not source.is_prompt:
+            # Network file systems and FUSE ask their server before they let go.
+            trio.lowlevel.spawn_system_task(self._close, source)
+        else:
+            source.close()
+
+    async def _close(self, source: Source) -> None:
+        # The descriptor is given up whatever close(2) says.
+        with suppress(OSError):
+            await self._closing.run(source.close)
 
     async def read(self, source: Source, offset: int, size: int) -> bytes | memoryview:
         """Return the *size* bytes at *offset*, fewer only where the file ends.
@@ -121,18 +214,59 @@ class Server:
             count = source.read_cached(offset, self._buffer[:size])
             if count is not None:
                 return self._buffer[:count]
-        with trio.fail_after(self._deadline):
-            return await self._in_thread(
-                self._medium, lambda: source.read_at(offset, size)
-            )
+        reading = _Reading(source, offset, size)
+        try:
+            with trio.fail_after(self._deadline):
+                return await self._medium.run(reading.run)
+        except trio.TooSlowError:
+            reading.give_up()
+            raise
 
-    async def _in_thread(
-        self, limiter: trio.CapacityLimiter, work: Callable[[], _T]
-    ) -> _T:
-        # A thread that hangs in the medium cannot be stopped, only left behind.
-        return await trio.to_thread.run_sync(
-            work, abandon_on_cancel=True, limiter=limiter
-        )
+
+class _Threads:
+    """Threads of which *working* at a time may wait for the medium, in order.
+
+    A thread that hangs in the medium cannot be stopped, only left behind. It does not
+    count any more once it hangs, so that those behind it get on; in all there are
+    never more than *most* threads.
+    """
+
+    def __init__(self, working: int, most: int) -> None:
+        self._working = working
+        self._all = trio.CapacityLimiter(most)
+        # When those that count began, the oldest first.
+        self._began: dict[object, float] = {}
+        self._turn = trio.StrictFIFOLock()
+        self._ended = trio.Event()
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """Do *work* in a thread and return what it returns; cancelling leaves it behind."""
+        if self._turn.locked() or len(self._began) >= self._working:
+            await self._wait()
+        me = object()
+        self._began[me] = trio.current_time()
+        try:
+            return await trio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._all
+            )
+        finally:
+            self._began.pop(me, None)
+            self._ended.set()
+
+    async def _wait(self) -> None:
+        """Wait until one more may work; those who came first are let through first."""
+        async with self._turn:
+            while len(self._began) >= self._working:
+                oldest, began = next(iter(self._began.items()))
+                self._ended = trio.Event()
+                with trio.move_on_at(began + self._patience()):
+                    await self._ended.wait()
+                if trio.current_time() >= began + self._patience():
+                    self._began.pop(oldest, None)
+
+    def _patience(self) -> float:
+        is_hung = self._all.borrowed_tokens > len(self._began)
+        return _PATIENCE_WHEN_HUNG if is_hung else _PATIENCE
 
 
 class _Expansion:
@@ -154,23 +288,57 @@ class _Opening:
     """Opens a file in a thread, and closes it again if nobody waits for it any more."""
 
     def __init__(self, file: File) -> None:
-        self._file = file
+        self.file = file
+        self.is_running = False
         self._lock = threading.Lock()
         self._given_up = False
         self._source: Source | None = None
 
     def run(self) -> Source:
         """Open the file; for the thread."""
-        source = self._file.open()
-        with self._lock:
-            self._source = source
-            if self._given_up:
-                source.close()
+        self.is_running = True
+        try:
+            source = self.file.open()
+            with self._lock:
+                self._source = source
+                is_late = self._given_up
+        finally:
+            self.is_running = False
+        if is_late:
+            source.close()
         return source
 
-    def give_up(self) -> None:
-        """Close the file, now or when it is opened at last."""
+    def give_up(self) -> Source | None:
+        """Have the file closed when it is opened at last; return it if it is already."""
         with self._lock:
             self._given_up = True
-            if self._source is not None:
-                self._source.close()
+            return self._source
+
+
+class _Reading:
+    """Reads bytes in a thread; while it hangs, nobody else is sent after them."""
+
+    def __init__(self, source: Source, offset: int, size: int) -> None:
+        self._source = source
+        self._place = offset, size
+        self._lock = threading.Lock()
+        self._is_running = False
+        self._given_up = False
+
+    def run(self) -> bytes:
+        """Read the bytes; for the thread."""
+        self._is_running = True
+        try:
+            return self._source.read_at(*self._place)
+        finally:
+            with self._lock:
+                self._is_running = False
+                if self._given_up and isinstance(self._source, FileSource):
+                    self._source.hangs_no_more(*self._place)
+
+    def give_up(self) -> None:
+        """Let others who ask for the bytes have an error at once as long as it hangs."""
+        with self._lock:
+            if self._is_running and isinstance(self._source, FileSource):
+                self._given_up = True
+                self._source.hangs(*self._place)

@@ -7,9 +7,24 @@ SIGBUS.
 
 import errno
 import os
+import threading
+import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 BLOCK: Final = 64 * 1024
+# The kernel keeps, and so loses, the files of a medium in pages of this size.
+PAGE: Final = 4096
+
+# What begins at the start of a window can be told by this much: the header of an item
+# and that of its first element, or the longest header of an element.
+_LEAST: Final = 16
+# How long the medium is not asked again for a page that it could not give.
+_REST: Final = 60.0
+_MOST_FAILURES: Final = 16_384
+
+# What tells a file from all others: its device and inode number.
+FileId = tuple[int, int]
 
 
 class Source(Protocol):
@@ -32,14 +47,91 @@ class Source(Protocol):
         ...
 
 
-class FileSource:
-    """An open file, by its descriptor, which it owns."""
+class Failures:
+    """The pages of files that the medium could not give a moment ago.
 
-    def __init__(self, fd: int) -> None:
+    Each attempt at a bad sector may hold a drive up for a minute, and with it all
+    other files; and a disc that is dying dies faster. So a page that failed rests for
+    a minute: until then whoever asks for it gets the error from memory. Used by all
+    threads. Of too many pages those that failed first are forgotten.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        most: int = _MOST_FAILURES,
+    ) -> None:
+        self._clock = clock
+        self._most = most
+        self._lock = threading.Lock()
+        # Until when each page rests, in the order in which they failed.
+        self._until: dict[tuple[FileId, int], float] = {}
+        # What somebody waits for already, without hope: file, first and last page.
+        self._hanging: list[tuple[FileId, int, int]] = []
+
+    def add(self, file: FileId, offset: int) -> None:
+        """Remember that the page at *offset* of *file* could not be read."""
+        page = (file, offset // PAGE)
+        with self._lock:
+            self._until.pop(page, None)
+            self._until[page] = self._clock() + _REST
+            if len(self._until) > self._most:
+                del self._until[next(iter(self._until))]
+
+    def hold(self, file: FileId, offset: int, size: int) -> None:
+        """Remember that reading the *size* bytes at *offset* hangs, until ``let_go``."""
+        with self._lock:
+            self._hanging.append((file, *_pages(offset, size)))
+
+    def let_go(self, file: FileId, offset: int, size: int) -> None:
+        """Forget that reading those bytes hung."""
+        with self._lock:
+            self._hanging.remove((file, *_pages(offset, size)))
+
+    def check(self, file: FileId, offset: int, size: int) -> None:
+        """Raise OSError (EIO) if one of the *size* bytes at *offset* is not to be read."""
+        if not self._until and not self._hanging:
+            return
+        first, last = _pages(offset, size)
+        now = self._clock()
+        with self._lock:
+            is_bad = any(
+                self._until.get((file, number), now) > now
+                for number in range(first, last + 1)
+            ) or any(
+                which == file and begin <= last and first <= end
+                for which, begin, end in self._hanging
+            )
+        if is_bad:
+            raise OSError(errno.EIO, "the medium failed there a moment ago")
+
+
+def _pages(offset: int, size: int) -> tuple[int, int]:
+    """Return the numbers of the first and the last page of a range."""
+    return offset // PAGE, (offset + size - 1) // PAGE
+
+
+# Of the process: it reads one medium, and opens each file of it many times.
+_FAILURES: Final = Failures()
+
+
+class FileSource:
+    """An open file, by its descriptor, which it owns.
+
+    *is_prompt* says that closing it asks nobody: then the event loop may do it.
+    """
+
+    def __init__(
+        self, fd: int, *, is_prompt: bool = False, failures: Failures = _FAILURES
+    ) -> None:
         self.fd = fd
+        self.is_prompt = is_prompt
         status = os.fstat(fd)
         self.size: int = status.st_size
         self.mtime_ns: int = status.st_mtime_ns
+        self.changed_ns: int = status.st_ctime_ns
+        self._id: FileId = (status.st_dev, status.st_ino)
+        self._failures = failures
         self._tells = True
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -47,23 +139,67 @@ class FileSource:
 
         A short ``pread`` is continued: the kernel of a mount takes a short answer for
         the end of the file, and half an image would silently be gone. A file that ends
-        before the size it was opened with raises OSError (EIO).
+        before the size it was opened with raises OSError (EIO), and so does a page that
+        failed a moment ago, without asking the medium.
         """
         size = min(size, self.size - offset)
         if size <= 0:
             return b""
-        data = os.pread(self.fd, size, offset)
-        if len(data) == size:
-            return data
-        return self._read_on(data, offset, size)
+        self._failures.check(self._id, offset, size)
+        data = self._pread(offset, size)
+        if len(data) < size:
+            data = self._read_on(data, offset, size)
+        if self._is_changed():
+            raise OSError(errno.EIO, "the file was changed since it was opened")
+        return data
+
+    def _is_changed(self) -> bool:
+        """Whether somebody wrote to the file: what was read may be another patient's.
+
+        A file system notes the time before it takes the first byte.
+        """
+        return os.fstat(self.fd).st_ctime_ns != self.changed_ns
 
     def _read_on(self, data: bytes, offset: int, size: int) -> bytes:
+        """Return *data* with what is missing of the *size* bytes at *offset*.
+
+        Where a read ended early there is most likely a bad page. It is asked for by
+        itself, so that it is known which page it is.
+        """
         while len(data) < size:
-            more = os.pread(self.fd, size - len(data), offset + len(data))
+            at = offset + len(data)
+            more = self._pread(at, min(PAGE - at % PAGE, size - len(data)))
             if not more:
                 raise OSError(errno.EIO, "the file ended before its size")
             data += more
+            if len(data) < size:
+                data += self._pread(offset + len(data), size - len(data))
         return data
+
+    def _pread(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self.fd, size, offset)
+        except OSError as error:
+            # Other errors are no bad sectors: a medium that was pulled may come back.
+            if error.errno == errno.EIO:
+                self._remember(offset, size)
+            raise
+
+    def _remember(self, offset: int, size: int) -> None:
+        # Of several pages nobody knows which is bad: who needs them asks for each.
+        if offset % PAGE + size <= PAGE:
+            self._failures.add(self._id, offset)
+
+    def hangs(self, offset: int, size: int) -> None:
+        """Let reads of any of the *size* bytes at *offset* fail at once.
+
+        For one who gave up waiting for them; ``hangs_no_more`` takes it back.
+        """
+        self._failures.hold(self._id, offset, size)
+
+    def hangs_no_more(self, offset: int, size: int) -> None:
+        """Let those bytes be read again."""
+        self._failures.let_go(self._id, offset, size)
 
     def read_cached(self, offset: int, buffer: memoryview) -> int | None:
         """Fill *buffer* with what ``read_at`` would give, if memory holds it all.
@@ -84,7 +220,8 @@ class FileSource:
         except OSError as error:
             self._tells = error.errno != errno.EOPNOTSUPP
             return None
-        return count if count == size else None
+        # Where the file was changed, ``read_at`` fails.
+        return None if count < size or self._is_changed() else count
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -124,10 +261,29 @@ class Window:
         self.data = b""
         self._block = block
 
-    def load(self, offset: int) -> None:
-        """Move the window so that it begins at *offset*."""
-        self.data = self.source.read_at(offset, self._block)
-        self.start = offset
+    def load(self, offset: int, least: int = _LEAST) -> None:
+        """Move the window so that it begins at *offset* and shows *least* bytes.
+
+        Next to a bad page it shows no more than the pages that hold those: so a bad
+        sector costs the records on it, not all others in the block. Raises OSError if
+        they cannot be read, and shows what it showed.
+        """
+        try:
+            data = self.source.read_at(offset, self._block)
+        except OSError:
+            data = self._pages(offset, least)
+        self.data, self.start = data, offset
+
+    def _pages(self, offset: int, least: int) -> bytes:
+        """Return what is at *offset*, to the end of the page that has the last byte."""
+        data = b""
+        while len(data) < least:
+            at = offset + len(data)
+            page = self.source.read_at(at, PAGE - at % PAGE)
+            if not page:
+                break
+            data += page
+        return data
 
     def read(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the source ends."""
@@ -136,5 +292,5 @@ class Window:
             return self.data[at : at + size]
         if size > self._block:
             return self.source.read_at(offset, size)
-        self.load(offset)
+        self.load(offset, size)
         return self.data[:size]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dicomfs.media.folder import Folder
+from dicomfs.media.medium import Status
 
 
 @pytest.fixture
@@ -48,10 +49,11 @@ def test_links_are_no_folders(folder: Folder) -> None:
     assert folder.folders(()) == [b"DICOM"]
 
 
-def test_the_status_of_a_file_is_its_size_and_time(folder: Folder, path: Path) -> None:
+def test_the_status_of_a_file_is_its_size_and_times(folder: Folder, path: Path) -> None:
     found = folder.status((b"DICOM", b"I1"))
 
-    assert found == (5, (path / "DICOM/I1").stat().st_mtime_ns)
+    real = (path / "DICOM/I1").stat()
+    assert found == Status(5, real.st_mtime_ns, real.st_ctime_ns)
 
 
 @pytest.mark.parametrize("name", [b"DICOM", b"fifo", b"link"])

@@ -16,7 +16,7 @@ from dicomfs.media.medium import Path as Place
 from dicomfs.node import File, Folder, Listing
 from dicomfs.record import Level
 from dicomfs.serve import Server
-from dicomfs.source import BytesSource, FileSource, Source
+from dicomfs.source import PAGE, BytesSource, FileSource, Source
 
 DEADLINE: Final = 30.0
 
@@ -51,6 +51,8 @@ class FakeTree:
 
     def __init__(self, gates: dict[str, Gate]) -> None:
         self.root = a_folder("root")
+        self.revision = 0
+        self.examined = 0
         self.gates = gates
         self.failure: Exception | None = None
         self.threads: set[int] = set()
@@ -62,6 +64,10 @@ class FakeTree:
         if self.failure is not None:
             raise self.failure
         return {"below": a_folder("below")}
+
+    def examine(self, most: int) -> None:
+        """Count it."""
+        self.examined = most
 
 
 def a_folder(name: str) -> Folder:
@@ -119,8 +125,18 @@ class FakeFileSet:
 
 
 def a_file(gate: Gate, error: int = 0) -> File:
-    file_set = cast(FileSet, FakeFileSet(gate))
-    return File(2, "0001.dcm", a_folder("series"), 0, file_set, (b"ONE",), 3, error)
+    return File(
+        inode=2,
+        name="0001.dcm",
+        parent=a_folder("series"),
+        mtime_ns=0,
+        file_set=cast(FileSet, FakeFileSet(gate)),
+        offset=1,
+        place=(b"ONE",),
+        size=3,
+        error=error,
+        reason="",
+    )
 
 
 @pytest.fixture
@@ -339,12 +355,8 @@ async def test_a_file_that_is_opened_too_late_is_closed_again(
     file = a_file(slow)
     medium = cast(FakeMedium, file.file_set.medium)
 
-    async def too_slow_to_open() -> None:
-        with pytest.raises(trio.TooSlowError):
-            await server.open(file)
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(too_slow_to_open)
+        nursery.start_soon(too_slow_to_open, server, file)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         mock_clock.jump(DEADLINE + 1)
@@ -424,6 +436,225 @@ async def test_a_file_that_hangs_keeps_no_other_from_being_read(
     assert data == b"yz"
 
 
+# -- threads that hang -----------------------------------------------------------------
+
+
+async def test_reads_that_hang_make_room_for_others(
+    server: Server, slow: Gate, fast: Gate
+) -> None:
+    hanging = GatedSource(b"abc", slow)
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(server.read, hanging, 0, 3)
+        await until_visited(slow, 8)
+        data = await server.read(GatedSource(b"xyz", fast), 0, 3)
+        visits = slow.visits
+        nursery.cancel_scope.cancel()
+
+    assert data == b"xyz"
+    # Those who came first were let through first.
+    assert visits == 50
+
+
+async def test_listings_that_hang_make_room_for_others(
+    tree: FakeTree, server: Server, slow: Gate
+) -> None:
+    names = [str(number) for number in range(8)]
+    tree.gates |= dict.fromkeys(names, slow)
+    async with trio.open_nursery() as nursery:
+        for name in names:
+            nursery.start_soon(server.listing, a_folder(name))
+        await until_visited(slow, 4)
+        listed = await server.listing(a_folder("fast"))
+        nursery.cancel_scope.cancel()
+
+    assert list(listed) == ["below"]
+
+
+async def test_reads_that_are_only_slow_wait_for_each_other(
+    server: Server, slow: Gate
+) -> None:
+    source = GatedSource(b"abc", slow)
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(server.read, source, 0, 3)
+        await until_visited(slow, 8)
+        await trio.testing.wait_all_tasks_blocked()
+        at_once = slow.visits
+        slow.lift()
+
+    assert at_once == 8
+    assert slow.visits == 20
+
+
+async def test_there_are_only_so_many_threads_however_many_hang(
+    server: Server, slow: Gate, autojump_clock: trio.testing.MockClock
+) -> None:
+    hanging = GatedSource(b"abc", slow)
+    began = autojump_clock.current_time()
+
+    async def read() -> None:
+        with pytest.raises(trio.TooSlowError):
+            await server.read(hanging, 0, 3)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(150):
+            nursery.start_soon(read)
+
+    assert slow.visits <= 72
+    assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
+
+
+async def test_threads_that_hung_are_of_use_again_when_they_are_done(
+    server: Server, slow: Gate
+) -> None:
+    hanging = GatedSource(b"abc", slow)
+    for _ in range(2):
+        slow.shut()
+        visits = slow.visits
+        async with trio.open_nursery() as nursery:
+            for _ in range(72):
+                nursery.start_soon(server.read, hanging, 0, 3)
+            await until_visited(slow, visits + 72)
+            slow.lift()
+
+    assert slow.visits == 2 * 72
+
+
+async def test_nobody_is_sent_after_a_file_whose_opening_hangs(
+    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+) -> None:
+    file = a_file(slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(too_slow_to_open, server, file)
+        while slow.visits == 0:
+            await trio.lowlevel.checkpoint()
+        mock_clock.jump(DEADLINE + 1)
+
+    await too_slow_to_open(server, file)
+    visits = slow.visits
+    slow.lift()
+    with trio.fail_after(DEADLINE):
+        while not await can_open(server, file):
+            await trio.lowlevel.checkpoint()
+
+    assert visits == 1
+
+
+async def too_slow_to_open(server: Server, file: File) -> None:
+    with pytest.raises(trio.TooSlowError):
+        await server.open(file)
+
+
+async def can_open(server: Server, file: File) -> bool:
+    try:
+        await server.open(file)
+    except trio.TooSlowError:
+        return False
+    return True
+
+
+async def test_nobody_is_sent_after_bytes_that_hang(
+    server: Server,
+    tmp_path: Path,
+    slow: Gate,
+    monkeypatch: pytest.MonkeyPatch,
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    source, same = a_file_source(tmp_path, 3 * PAGE), a_file_source(tmp_path, 3 * PAGE)
+    monkeypatch.setattr(FileSource, "read_cached", lambda *_: None)
+    pread = os.pread
+
+    def hang(fd: int, size: int, offset: int) -> bytes:
+        if offset < PAGE:
+            slow.passed()
+        return pread(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", hang)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(too_slow_to_read, server, source)
+        while slow.visits == 0:
+            await trio.lowlevel.checkpoint()
+        mock_clock.jump(DEADLINE + 1)
+
+    with pytest.raises(OSError, match="failed there") as caught:
+        await server.read(same, 10, 10)
+    behind = await server.read(same, PAGE, PAGE)
+    slow.lift()
+    while not can_read(same):
+        await trio.lowlevel.checkpoint()
+    source.close()
+    same.close()
+
+    assert caught.value.errno == errno.EIO
+    assert behind == bytes(PAGE)
+    assert slow.visits == 2
+
+
+async def too_slow_to_read(server: Server, source: Source) -> None:
+    with pytest.raises(trio.TooSlowError):
+        await server.read(source, 0, 10)
+
+
+def can_read(source: Source) -> bool:
+    try:
+        return source.read_at(0, 10) == bytes(10)
+    except OSError:
+        return False
+
+
+def a_file_source(folder: Path, size: int) -> FileSource:
+    if not (folder / "file").exists():
+        (folder / "file").write_bytes(bytes(size))
+    return FileSource(os.open(folder / "file", os.O_RDONLY))
+
+
+# -- closing ---------------------------------------------------------------------------
+
+
+async def test_a_file_whose_closing_may_hang_is_closed_away_from_the_event_loop(
+    server: Server, tmp_path: Path, slow: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = a_file_source(tmp_path, 1)
+    close = source.close
+
+    def hang() -> None:
+        slow.passed()
+        close()
+
+    monkeypatch.setattr(source, "close", hang)
+
+    server.close(source)
+    await until_visited(slow)
+    os.fstat(source.fd)
+    slow.lift()
+
+    assert await is_closed(source.fd)
+
+
+async def test_a_file_of_the_kernel_s_own_file_systems_is_closed_at_once(
+    server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    source = FileSource(os.open(tmp_path / "file", os.O_RDONLY), is_prompt=True)
+
+    server.close(source)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(source.fd)
+
+
+async def is_closed(fd: int) -> bool:
+    with trio.move_on_after(10):
+        while True:
+            try:
+                os.fstat(fd)
+            except OSError:
+                return True
+            await trio.lowlevel.checkpoint()
+    return False
+
+
 # -- reading ---------------------------------------------------------------------------
 
 
@@ -475,3 +706,63 @@ async def test_a_failing_read_raises_what_the_medium_said(
 
     source.close()
     assert caught.value.errno == errno.EIO
+
+
+# -- links that turn out to be wrong -----------------------------------------------------
+
+
+class ChangingTree(FakeTree):
+    """A root in which other things are found after its index was looked through."""
+
+    def __init__(self) -> None:
+        super().__init__({"root": Gate()})
+        self.names = [["kept", "gone"], ["came", "kept"]]
+
+    def expand(self, folder: Folder) -> Listing:
+        """Return what is found by now."""
+        del folder
+        return {
+            name: Folder(
+                2 + len(name) + ord(name[0]), name, self.root, 0, Level.OTHER, []
+            )
+            for name in self.names[self.revision]
+        }
+
+    def examine(self, most: int) -> None:
+        """Find out that there are others."""
+        super().examine(most)
+        self.revision = 1
+
+
+async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    del autojump_clock
+    tree = ChangingTree()
+    server = Server(tree, DEADLINE)
+    told: list[tuple[str, str]] = []
+    server.on_change = lambda folder, name: told.append((folder.name, name))
+    before = await server.listing(tree.root)
+    kept = before["kept"]
+
+    await server.examine()
+
+    after = await server.listing(tree.root)
+    assert list(before) == ["kept", "gone"]
+    assert list(after) == ["came", "kept"]
+    assert after["kept"] is kept
+    assert sorted(told) == [("root", "came"), ("root", "gone")]
+    assert tree.examined == 200_000
+
+
+async def test_what_is_found_sound_changes_nothing(
+    tree: FakeTree, autojump_clock: trio.testing.MockClock
+) -> None:
+    del autojump_clock
+    server = Server(tree, DEADLINE)
+    folder = a_folder("fast")
+    before = await server.listing(folder)
+
+    await server.examine()
+
+    assert await server.listing(folder) is before

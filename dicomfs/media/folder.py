@@ -77,14 +77,14 @@ class Folder:
 
     def open(self, path: Path) -> FileSource:
         """Open the regular file at *path*."""
-        return FileSource(beneath.open_file(self._fd, path))
+        return FileSource(beneath.open_file(self._fd, path), is_prompt=self._is_prompt)
 
     def open_cached(self, path: Path) -> FileSource | None:
         """Open the file at *path* if that takes no waiting for the medium, else None."""
         if not self._is_prompt:
             return None
         fd = beneath.open_file_cached(self._fd, path)
-        return None if fd is None else FileSource(fd)
+        return None if fd is None else FileSource(fd, is_prompt=True)
 
     def room(self) -> Room:
         """Return how large the file system is that the folder lies on."""
@@ -101,7 +101,7 @@ def _status(found: os.stat_result | OSError) -> Status | OSError:
         return found
     if not stat.S_ISREG(found.st_mode):
         return OSError(errno.EINVAL, "not a regular file")
-    return Status(found.st_size, found.st_mtime_ns)
+    return Status(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def fstype(fd: int) -> str:
