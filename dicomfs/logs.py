@@ -24,6 +24,8 @@ def configure(options: Options) -> None:
     """
     handler = _handler(options)
     handler.setFormatter(logging.Formatter(_FORMAT))
+    # A log that cannot be written is no reason to show people what could not.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if options.verbose else logging.WARNING)
@@ -46,8 +48,9 @@ def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:
 
 def place_of(error: BaseException) -> str:
     """Return the type and the place of *error*, but not its text."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
+    # extract_tb would read the source, which the worker cannot.
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}:{line}"
 
 
 def _handler(options: Options) -> logging.Handler:

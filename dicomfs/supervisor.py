@@ -34,10 +34,10 @@ _MOUNT_OPTIONS: Final = (
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Of 128 KiB at a time a read costs more for the asking than for the copying.
 _READ_AHEAD_KB: Final = 1024
-# The default is 12: so many reads that hang would let no other one through.
-_MAX_BACKGROUND: Final = 500
 # SIGTERM has to end everything within five seconds, whatever the medium does.
 _GRACE: Final = 3.0
+# A process that hangs in the medium cannot be ended; nor need it be waited for.
+_LAST_GRACE: Final = 1.0
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to end
@@ -64,7 +64,7 @@ def _run_in_background(
 
     exit_code = Exit.UNEXPECTED
     try:
-        exit_code = mount_in_foreground(source, place, options, announce)
+        exit_code = mount_in_foreground(source, place, options, announce, caller)
     except Failure as failure:
         exit_code = failure.exit_code
         caller.send(control.encode(failure))
@@ -75,12 +75,16 @@ def _run_in_background(
 
 
 def mount_in_foreground(
-    source: OpenedSource, place: Path, options: Options, announce: Callable[[], None]
+    source: OpenedSource,
+    place: Path,
+    options: Options,
+    announce: Callable[[], None],
+    caller: socket.socket | None = None,
 ) -> Exit:
     """Mount *source* on *place* and stay until the mount ends; return how it did.
 
-    *announce* is called when the mount answers. Raises Failure if it does not come so
-    far.
+    *announce* is called when the mount answers; *caller* is not the worker's business.
+    Raises Failure if it does not come so far.
     """
     worker: _Worker | None = None
     mount: mountpoint.Mount | None = None
@@ -88,7 +92,7 @@ def mount_in_foreground(
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
         logs.configure(options)
-        worker = _Worker(source, options)
+        worker = _Worker(source, options, caller)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         control.expect(worker.connection, control.OPENED)
         device = _mount(place, options)
@@ -132,13 +136,18 @@ def _verdict(status: int | None) -> Exit:
 class _Worker:
     """The process that serves the mount."""
 
-    def __init__(self, source: OpenedSource, options: Options) -> None:
+    def __init__(
+        self, source: OpenedSource, options: Options, caller: socket.socket | None
+    ) -> None:
+        """Start it; it does not keep the connection to the *caller*."""
         self.connection, theirs = control.pair()
         # A signal in between would find a worker that nobody knows of.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         self.pid = os.fork()
         if self.pid == 0:
             self.connection.close()
+            if caller is not None:
+                caller.close()
             _work(source, options, theirs)
         theirs.close()
         os.close(source.fd)
@@ -159,10 +168,13 @@ class _Worker:
     def stop(self) -> None:
         """End the worker: asked first, then by force."""
         self.connection.close()
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, grace in (
+            (signal.SIGTERM, _GRACE),
+            (signal.SIGKILL, _LAST_GRACE),
+        ):
             if self.alive:
                 os.kill(self.pid, number)
-                self.wait(_GRACE)
+                self.wait(grace)
 
 
 def _work(
@@ -228,14 +240,10 @@ def _mount(place: Path, options: Options) -> int:
 
 
 def _tune(mount: mountpoint.Mount) -> None:
-    """Let the kernel read further ahead, and ask for more at once, if we may say so."""
-    connection = mount.device.rpartition(":")[2]
-    for path, value in (
-        (f"/sys/class/bdi/{mount.device}/read_ahead_kb", _READ_AHEAD_KB),
-        (f"/sys/fs/fuse/connections/{connection}/max_background", _MAX_BACKGROUND),
-    ):
-        with suppress(OSError):  # only root may, and fusectl may not be mounted
-            Path(path).write_text(str(value), "ascii")
+    """Let the kernel read further ahead, if we may say so."""
+    path = Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb")
+    with suppress(OSError):  # only root may
+        path.write_text(str(_READ_AHEAD_KB), "ascii")
 
 
 def _remedy(said: str) -> str:

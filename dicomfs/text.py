@@ -31,6 +31,8 @@ _CODECS: Final = python_encoding | {
 _ESCAPES: Final = CODES_TO_ENCODINGS | {b"\x1b-b": "iso8859_15"}
 # Python's codecs read their own escape sequences; pydicom thinks that of GB 2312, too.
 _ESCAPING: Final = frozenset({"iso2022_jp", "iso2022_jp_2"})
+# All that may be needed: the worker loads them before it gives up its rights.
+CODECS: Final = frozenset({*_CODECS.values(), *_ESCAPES.values()})
 _STAND_ALONE: Final = frozenset(_CODECS[term] for term in STAND_ALONE_ENCODINGS)
 
 
@@ -57,6 +59,15 @@ def decode(
         return value.decode("utf-8").strip(_PADDING)
     except UnicodeDecodeError:
         return value.decode("latin-1").strip(_PADDING)
+
+
+def fits(value: bytes, character_set: bytes, *, is_name: bool = False) -> bool:
+    """Whether *value* is text in *character_set*; *is_name* for person names (PN)."""
+    try:
+        _decode_strictly(value, codecs_of(character_set), is_name)
+    except ValueError:  # UnicodeError is one
+        return False
+    return True
 
 
 @lru_cache(maxsize=64)

@@ -1,25 +1,32 @@
 """The worker: it reads the medium and serves the mount, with no rights but to do that.
 
 It gets the medium as a descriptor, and the mount as another once the medium proved to
-be a File-set. In this order: import all that will be needed, open the index, take the
-mount, give up rights (nothing yet), say that the mount answers.
+be a File-set. In this order: load all that will be needed, give up rights, open the
+index, take the mount, say that it answers. Not a byte of the medium is read before the
+rights are gone.
 """
 
+import array  # noqa: F401 - socket imports it when it takes a descriptor
+import codecs
 import functools
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 
 import pyfuse3
 import trio
 
-from dicomfs import control, process
+from dicomfs import control, process, report, sandbox, text
 from dicomfs.fileset import open_file_sets
+from dicomfs.findings import Findings
 from dicomfs.fuse import Operations, Ownership
+from dicomfs.handshake import Handshake
 from dicomfs.media import Folder
 from dicomfs.media.opening import OpenedSource
 from dicomfs.options import Options
+from dicomfs.scan import scanned
 from dicomfs.serve import Server
 from dicomfs.tree import Tree
 
@@ -27,52 +34,101 @@ log = logging.getLogger(__name__)
 
 # pyfuse3 starts 99 at most by itself; requests that hang would fill those.
 _MAX_TASKS = 500
+# Requests that are being answered get so many seconds when the mount is to end.
+_LAST_WORDS = 1.0
 
 
 def run(source: OpenedSource, options: Options, connection: socket.socket) -> None:
     """Serve *source* until it is unmounted; raises Failure if it is no File-set."""
     medium = Folder(source.fd)
-    tree = Tree(
-        open_file_sets(medium, source.dicomdir), read_headers=not options.index_only
+    null = _let_go(options)
+    _load()
+    for lacking in sandbox.restrict([source.fd]):
+        log.warning("the sandbox lacks %s", lacking)
+    if options.log_names:
+        log.warning("this log will contain names of patients (--log-names)")
+    findings = Findings(log_names=options.log_names)
+    file_sets = (
+        scanned(medium, findings)
+        if options.scan
+        else open_file_sets(medium, source.dicomdir, findings)
     )
+    tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
     device = control.receive_device(connection)
     if device is None:
         return
+    greeting = trio.CancelScope()
+    server = Server(tree, options.deadline)
     operations = Operations(
-        Server(tree, options.deadline),
+        server,
         Ownership(options.uid, options.gid, options.umask),
         medium.room(),
-        on_init=functools.partial(_say_ready, connection, options),
+        functools.partial(report.of, tree),
+        on_init=greeting.cancel,
     )
-    pyfuse3.init(operations, f"/dev/fd/{device}", set())
+    say_ready = functools.partial(_say_ready, connection, null)
+    handshake = Handshake(device)
+    pyfuse3.init(operations, f"/dev/fd/{handshake.fd}", set())
     try:
-        trio.run(_serve)
+        trio.run(_serve, server, greeting, handshake, say_ready)
     finally:
         pyfuse3.close(unmount=False)
 
 
-def _say_ready(connection: socket.socket, options: Options) -> None:
+def _let_go(options: Options) -> int | None:
+    """Let a worker in the background go of its caller; only the streams come later.
+
+    Return what then takes their place: in the sandbox nothing can be opened.
+    """
+    if options.foreground:
+        return None
+    process.leave()
+    return process.open_null()
+
+
+def _load() -> None:
+    """Load what Python would load when it is first used: the sandbox has no files."""
+    for codec in text.CODECS:
+        codecs.lookup(codec)
+
+
+def _say_ready(connection: socket.socket, null: int | None) -> None:
     """Say that the kernel has begun to talk: from here on the mount answers."""
-    if not options.foreground:
-        process.detach()
+    if null is not None:
+        process.silence(null)
     # Without a supervisor there is nobody to tell; the mount works all the same.
     with suppress(OSError):
         connection.send(control.READY)
 
 
-async def _serve() -> None:
+async def _serve(
+    server: Server,
+    greeting: trio.CancelScope,
+    handshake: Handshake,
+    say_ready: Callable[[], None],
+) -> None:
     async with trio.open_nursery() as nursery:
-        await nursery.start(_end_on_signal)
-        await pyfuse3.main(max_tasks=_MAX_TASKS)
+        await nursery.start(_end_on_signal, nursery.cancel_scope)
+        with greeting:
+            await pyfuse3.main()
+        if greeting.cancelled_caught:
+            handshake.finish()
+            say_ready()
+            nursery.start_soon(server.examine)
+            await pyfuse3.main(max_tasks=_MAX_TASKS)
         nursery.cancel_scope.cancel()
 
 
 async def _end_on_signal(
+    everything: trio.CancelScope,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM) as signals:
         task_status.started()
         async for _ in signals:
             pyfuse3.terminate()
+            # It waits for its requests, and those may wait for the medium.
+            await trio.sleep(_LAST_WORDS)
+            everything.cancel()
             return
