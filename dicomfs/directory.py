@@ -7,27 +7,46 @@ file means nothing.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from dicomfs import tags
-from dicomfs.element import Syntax, elements
+from dicomfs.element import EXPLICIT_LITTLE, UNDEFINED_LENGTH, Syntax, elements
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
-from dicomfs.meta import DEFLATED, read_meta
+from dicomfs.findings import Kind
+from dicomfs.meta import DEFLATED, Meta, read_meta
 from dicomfs.record import NO_RECORD, DirectoryRecord, read_record
 from dicomfs.source import Source, Window
 
 _DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256
+_BEGINNING: Final = 1024
+_MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
+_EXPLICIT_LITTLE: Final = b"1.2.840.10008.1.2.1"
 
 
 class Header(NamedTuple):
-    """What stands in front of the directory records."""
+    """What stands in front of the directory records.
+
+    *root* is the offset of the first record of the root entity as written, *records*
+    that of the first item of the Directory Record Sequence, *unusual* what is not as
+    the standard wants it, and does no harm.
+    """
 
     syntax: Syntax
     file_set_uid: bytes
     file_set_id: bytes
     root: int
+    records: int
     is_whole: bool
+    unusual: tuple[Kind, ...]
+
+
+class Links(Protocol):
+    """Links between records as they should have been written."""
+
+    def of(self, offset: int) -> tuple[int, int]:
+        """Return the next and the first lower record of the one at *offset*."""
+        ...
 
 
 class Directory:
@@ -37,7 +56,7 @@ class Directory:
     """
 
     def __init__(self, source: Source) -> None:
-        """Read the header of the DICOMDIR in *source* and check its root.
+        """Read the header of the DICOMDIR in *source*.
 
         Raises NotDicomError or DirectoryError, and OSError from the medium.
         """
@@ -47,15 +66,22 @@ class Directory:
         # Not the File-set UID alone: some writers give all their discs the same.
         beginning = b"%d %b" % (source.size, window.data)
         self.identity: bytes = hashlib.sha256(beginning).digest()
+        self._beginning = window.data[:_BEGINNING]
+        # Records that overlap could make a small file take for ever to be read.
+        self.most_read = 2 * source.size
+        # Set where the links as written are wrong.
+        self.links: Links | None = None
         try:
             self.header = _read_header(window)
         except ElementError as error:
             raise DirectoryError(f"the header is damaged: {error}") from error
-        if self.header.root != NO_RECORD:
-            self.record(self.header.root, window)
 
-    def record(self, offset: int, window: Window | None = None) -> DirectoryRecord:
-        """Return the directory record at *offset*; DirectoryError if there is none."""
+    def is_unchanged(self) -> bool:
+        """Whether the DICOMDIR still begins as it did; raises OSError."""
+        return self.source.read_at(0, len(self._beginning)) == self._beginning
+
+    def written(self, offset: int, window: Window | None = None) -> DirectoryRecord:
+        """Return the record at *offset* as it is written; DirectoryError if none is."""
         return read_record(
             window or Window(self.source),
             offset,
@@ -63,21 +89,33 @@ class Directory:
             self.source.size,
         )
 
+    def record(self, offset: int, window: Window | None = None) -> DirectoryRecord:
+        """Return the record at *offset*, with the links that it should have."""
+        record = self.written(offset, window)
+        if self.links is None:
+            return record
+        next_, lower = self.links.of(offset)
+        return record._replace(next=next_, lower=lower)
+
     def entity(self, first: int) -> Iterator[DirectoryRecord]:
         """Yield the records of the directory entity whose first record is at *first*.
 
         Inactive records are passed over: of them only the link to the next one counts
         (PS3.3 F.3.2.2). Raises DirectoryError where the chain breaks or closes a loop,
-        behind the records that came before.
+        behind the records that came before, and OSError from the medium.
         """
         window = Window(self.source)
         seen: set[int] = set()
+        length = 0
         offset = first
         while offset != NO_RECORD:
             if offset in seen:
                 raise DirectoryError("a chain of records loops back", offset)
             seen.add(offset)
             record = self.record(offset, window)
+            length += record.length
+            if length > self.most_read:
+                raise DirectoryError("records overlap", offset)
             if record.in_use:
                 yield record
             offset = record.next
@@ -89,19 +127,40 @@ def _read_header(window: Window) -> Header:
         raise DirectoryError("the DICOMDIR is deflated and so its offsets lead nowhere")
     syntax = meta.syntax(window)
     values: dict[int, bytes] = {}
-    for element in elements(window, meta.start, window.size, syntax):
+    records = meta.start
+    for element in elements(window, meta.start, window.size, syntax, cut=True):
         values[element.tag] = b""
         if element.tag == tags.DIRECTORY_RECORD_SEQUENCE:
+            records = element.start
+            is_whole = (
+                element.length == UNDEFINED_LENGTH
+                or element.start + element.length <= window.size
+            )
             break
         if element.length <= _MAX_VALUE:
             values[element.tag] = window.read(element.start, element.length)
+    else:
+        # Without records, it means what it says only if it says that it is empty.
+        is_whole = not any(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"?"))
     if not any(tag >> 16 == _DIRECTORY_GROUP for tag in values):
         raise NotDicomError("the file is in DICOM format, but no directory")
     return Header(
         syntax,
         meta.sop_instance_uid,
         values.get(tags.FILE_SET_ID, b"").strip(b" \0"),
-        root := syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
-        # A sequence that is longer than the file is not met here.
-        root == NO_RECORD or tags.DIRECTORY_RECORD_SEQUENCE in values,
+        syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
+        records,
+        is_whole,
+        tuple(_unusual(meta, syntax, values)),
     )
+
+
+def _unusual(meta: Meta, syntax: Syntax, values: dict[int, bytes]) -> Iterator[Kind]:
+    if not meta.is_whole:
+        yield Kind.NO_FILE_META
+    elif meta.sop_class_uid != _MEDIA_STORAGE_DIRECTORY:
+        yield Kind.WRONG_SOP_CLASS
+    if meta.transfer_syntax != _EXPLICIT_LITTLE or syntax is not EXPLICIT_LITTLE:
+        yield Kind.WRONG_SYNTAX
+    if any(values.get(tags.FILE_SET_CONSISTENCY_FLAG, b"")):
+        yield Kind.CONSISTENCY_FLAG

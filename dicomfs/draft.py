@@ -1,7 +1,9 @@
 """Folders and files in the making: placed, joined and named before they become nodes."""
 
 import errno
-from collections.abc import Hashable, Sequence
+import os
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -10,6 +12,7 @@ from dicomfs import naming, tags
 from dicomfs.attributes import Attributes
 from dicomfs.errors import FileIdError
 from dicomfs.fileset import FileSet
+from dicomfs.findings import Finding, Kind
 from dicomfs.identity import Position, patient_keys
 from dicomfs.media.medium import Path
 from dicomfs.naming import Name
@@ -18,6 +21,11 @@ from dicomfs.record import DirectoryRecord, Level
 
 # What the medium has under the name is a link, a device, or elsewhere.
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
+_FEW: Final = 5
+_DONE: Final = {
+    Kind.REPEATED_INSTANCE: "listed once",
+    Kind.DUPLICATE_INSTANCE: "all are listed",
+}
 _SERIES_DIGITS: Final = 3
 _INSTANCE_DIGITS: Final = 4
 _UIDS: Final = {
@@ -77,7 +85,11 @@ class Leaf:
     place: Path = ()
     size: int = 0
     mtime_ns: int = 0
+    changed_ns: int = 0
     error: int = 0
+    fault: Kind | None = None
+    reason: str = ""
+    copies: tuple[tuple[FileSet, Path], ...] = ()
 
 
 def number(leaves: Sequence[Leaf]) -> None:
@@ -101,17 +113,51 @@ def locate(leaves: Sequence[Leaf]) -> None:
         found = together[0].file_set.locate_all(file_ids)
         for leaf, where in zip(together, found, strict=True):
             if isinstance(where, Exception):
-                leaf.error = _errno(where)
+                leaf.error, leaf.fault, leaf.reason = _refusal(where)
             else:
-                leaf.place, (leaf.size, leaf.mtime_ns) = where
+                leaf.place, (leaf.size, leaf.mtime_ns, leaf.changed_ns) = where
 
 
-def _errno(error: OSError | FileIdError) -> int:
-    if isinstance(error, FileIdError) or error.errno in _REFUSALS:
-        return errno.EACCES
+def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
+    """Return what opening the file gives, what kind of fault that is, and in words."""
+    if isinstance(error, FileIdError):
+        return errno.EACCES, Kind.REFUSED_PATH, str(error)
+    if error.errno in _REFUSALS:
+        return errno.EACCES, Kind.NOT_A_FILE, "it is no regular file of this medium"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return errno.ENOENT
-    return error.errno or errno.EIO
+        return errno.ENOENT, Kind.MISSING_FILE, os.strerror(errno.ENOENT)
+    number = error.errno or errno.EIO
+    return number, Kind.UNREADABLE_FILE, os.strerror(number)
+
+
+def faults(leaves: Sequence[Leaf], where: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what is wrong with the files of *leaves*, all of those in folder *where*."""
+    bad: dict[Kind, list[Leaf]] = defaultdict(list)
+    uids = Counter(leaf.record.sop_instance_uid for leaf in leaves)
+    for leaf in leaves:
+        if leaf.fault is not None:
+            bad[leaf.fault].append(leaf)
+        elif leaf.copies:
+            bad[Kind.REPEATED_INSTANCE].append(leaf)
+        elif uids[leaf.record.sop_instance_uid] > 1 and leaf.record.sop_instance_uid:
+            bad[Kind.DUPLICATE_INSTANCE].append(leaf)
+    for kind, alike in bad.items():
+        record = alike[0].record
+        files = tuple(_as_path(leaf.file_id) for leaf in alike[:_FEW])
+        yield Finding(
+            kind,
+            record.offset,
+            record.type,
+            where,
+            len(alike),
+            len(leaves),
+            done=_DONE.get(kind, "listed; opening it fails"),
+            files=files,
+        )
+
+
+def _as_path(file_id: bytes) -> str:
+    return file_id.decode("utf-8", "replace").replace("\\", "/")
 
 
 def joined(branches: Sequence[Branch]) -> list[Branch]:
@@ -141,18 +187,26 @@ def _key(branch: Branch) -> Hashable:
 
 
 def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """Return *leaves* without those that repeat an instance.
+    """Return *leaves* without those that repeat an instance, which become its copies.
 
     The same instance has the same UID, Instance Number and size: there are writers that
     give all slices of a series one UID, and uncompressed slices are all of one size. A
     file that cannot be opened repeats any of that UID and number that can.
     """
     there = {_instance(leaf) for leaf in leaves if not leaf.error}
+    by_file: dict[Hashable, Leaf] = {}
     result: dict[Hashable, Leaf] = {}
     for leaf in leaves:
-        if not leaf.record.sop_instance_uid:
+        uid = leaf.record.sop_instance_uid
+        if not uid:
             result[leaf.file_set.position(leaf.record)] = leaf
-        elif not leaf.error or _instance(leaf) not in there:
+        elif not leaf.error:
+            # One file is one instance, even if it is listed once for each frame.
+            first = by_file.setdefault((id(leaf.file_set), leaf.place, uid), leaf)
+            first = result.setdefault((_instance(first), first.size), first)
+            if first is not leaf:
+                first.copies += ((leaf.file_set, leaf.place),)
+        elif _instance(leaf) not in there:
             result.setdefault((_instance(leaf), leaf.size), leaf)
     return list(result.values())
 

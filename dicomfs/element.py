@@ -7,7 +7,7 @@ its header only.
 from collections.abc import Iterator, Mapping
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception's name
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from dicomfs.errors import ElementError
 from dicomfs.source import Window
@@ -47,6 +47,11 @@ class Syntax:
     def integer(self, value: bytes) -> int:
         """Return the unsigned integer that *value* holds."""
         return int.from_bytes(value, "little" if self.little else "big")
+
+    def tag(self, tag: int) -> bytes:
+        """Return *tag* as it is written: group, then element."""
+        order: Literal["little", "big"] = "little" if self.little else "big"
+        return (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)
 
     def plain_header(self, data: bytes, at: int) -> tuple[int, bytes | None, int, int]:
         """Return tag, no VR, length of the value and of the header itself."""
@@ -95,14 +100,20 @@ def sniff(head: bytes) -> Syntax:
 
 
 def elements(
-    window: Window, offset: int, end: int, syntax: Syntax, depth: int = 0
+    window: Window,
+    offset: int,
+    end: int,
+    syntax: Syntax,
+    depth: int = 0,
+    *,
+    cut: bool = False,
 ) -> Iterator[Element]:
     """Yield the elements from *offset* to *end*, in the order in which they lie there.
 
     An Item Delimitation Item is yielded and ends the run. A value of undefined length
     is passed over only when the next element is asked for. A run that is cut off in
-    the middle of an element ends before it. Raises ElementError where undefined
-    lengths nest too deeply or are not closed.
+    the middle of an element ends before it, or behind it with *cut*. Raises
+    ElementError where undefined lengths nest too deeply or are not closed.
     """
     data, start, header = window.data, window.start, syntax.header
     while offset + _HEADER <= end:
@@ -115,7 +126,7 @@ def elements(
         except StructError:
             return
         value = offset + size
-        if length != UNDEFINED_LENGTH and value + length > end:
+        if length != UNDEFINED_LENGTH and value + length > end and not cut:
             return
         yield Element(tag, vr, value, length)
         if tag == ITEM_DELIMITATION:
@@ -136,11 +147,12 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
     wanted: Mapping[int, int],
     values: dict[int, bytes],
     last_tag: int = 0xFFFFFFFF,
-) -> None:
+) -> int:
     """Put the values of the elements from *offset* to *end* into *values*, by tag.
 
     Only those of tags in *wanted*, which gives the longest value to be read of each.
-    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does. This
+    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does.
+    Returns where it ended: *end*, if the elements fill all the room there is. This
     is the hot loop of listing a folder: it reads the common element by itself and leaves
     the others to ``elements``.
     """
@@ -153,27 +165,28 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
             window.load(offset)
             data, start, size, at = window.data, offset, len(window.data), 0
             if size < _HEADER:
-                return
+                break
         group, element, vr, length = unpack(data, at)
         tag = group << 16 | element
         value = at + _HEADER
         if tag > last_tag:
-            return
+            break
         if not explicit or vr not in _SHORT_VRS:
             rest = _read_uncommon(window, offset, end, syntax, wanted, values)
             if rest is None:
-                return
+                break
             offset, data, start = rest, window.data, window.start
             size = len(data)
             continue
         offset += _HEADER + length
         if offset > end:
-            return
+            return value + start - _HEADER
         if length <= wanted.get(tag, -1):
             if value + length <= size:
                 values[tag] = data[value : value + length]
             else:
                 values[tag] = window.read(offset - length, length)
+    return offset
 
 
 def _read_uncommon(

@@ -25,6 +25,8 @@ _VERSION: Final = re.compile(rb";\d*$")
 _EXTENSIONS: Final = (b"dcm", b"dicom", b"dic", b"ima")
 # The standard allows 8 components and some writers exceed it; more is an attack.
 _MAX_COMPONENTS: Final = 16
+# No name on Linux is longer.
+_MAX_COMPONENT: Final = 255
 _MAX_FOLDERS: Final = 64
 
 
@@ -42,6 +44,8 @@ def components(file_id: bytes) -> Path:
         raise FileIdError("a File ID names no file")
     if len(path) > _MAX_COMPONENTS:
         raise FileIdError("a File ID has too many components")
+    if max(map(len, path)) > _MAX_COMPONENT:
+        raise FileIdError("a component of a File ID is too long")
     return path
 
 

@@ -1,10 +1,14 @@
 """A File-set: one DICOMDIR, and the files of the medium that it references."""
 
+import errno
 import hashlib
 import logging
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from enum import Enum
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from dicomfs import fileid
 from dicomfs.attributes import Attributes
@@ -17,16 +21,28 @@ from dicomfs.errors import (
     FileIdError,
     NotDicomError,
 )
+from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.header import read_header
-from dicomfs.identity import Position
+from dicomfs.identity import Origin, Position
+from dicomfs.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.media.medium import Medium, Path, Status
 from dicomfs.media.opening import unreadable
-from dicomfs.record import NO_RECORD, DirectoryRecord
+from dicomfs.record import NO_RECORD, DirectoryRecord, Level
+from dicomfs.recovery import Mended, Repair, repair
+from dicomfs.source import Source, Window
 
 log = logging.getLogger(__name__)
 
 DICOMDIR: Final = b"DICOMDIR"
 _SEARCH_DEPTH: Final = 3
+_SCAN: Final = "give --scan to build the tree from the files themselves"
+_SHOWN_UNLINKED: Final = "shown in Unlinked"
+_ITEM: Final = 8
+# The object identifiers that begin a CMS object (RFC 5652), within its first bytes.
+_HEAD: Final = 64
+_ASN1_SEQUENCE: Final = b"\x30"
+_CMS_SIGNED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+_CMS_ENVELOPED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03"
 _HEADER_ATTEMPTS: Final = 2
 
 
@@ -63,37 +79,108 @@ def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
         return []
 
 
-class FileSet:
-    """The records and files of one DICOMDIR, which lies at *place* of *medium*."""
+class LinksMended(Exception):  # noqa: N818 - no error: a walk has to begin anew
+    """The links of a DICOMDIR turned out to be wrong, and are others from now on."""
 
-    def __init__(self, medium: Medium, place: Path) -> None:
-        """Read the header of the DICOMDIR; raises what ``Directory`` does."""
+
+class Examined(Enum):
+    """Whether all records of a DICOMDIR were looked at, and not only those asked for."""
+
+    NOT_YET = "not yet"
+    WHOLE = "whole"
+    TOO_LARGE = "too large to be looked at without need"
+
+
+class Locator(Protocol):
+    """Finds files by the components of their File IDs; see ``fileid.Locator``."""
+
+    def locate(self, path: Path) -> tuple[Path, Status]:
+        """Return where the file lies, and its status; raises OSError."""
+        ...
+
+    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+        """Do for each of *paths* what ``locate`` does."""
+        ...
+
+
+class FileSet:
+    """The records of one DICOMDIR, which lies at *place* of *medium*, and their files.
+
+    Links are followed as they are written, until one fails or ``examine`` finds them
+    wrong: then they are mended, once (see ``recovery``).
+    """
+
+    def __init__(
+        self,
+        medium: Medium,
+        source: Source,
+        findings: Findings,
+        place: Path = (),
+        locator: Locator | None = None,
+    ) -> None:
+        """Read the header of the DICOMDIR in *source*; raises what ``Directory`` does.
+
+        Without a *place* it is none of the medium's files.
+        """
         self.medium = medium
-        self.mtime_ns = medium.status(place).mtime_ns
+        self.findings = findings
         self.place = place
-        source = medium.open(place)
-        try:
-            self._directory = Directory(source)
-        except BaseException:
-            source.close()
-            raise
-        self._locator = fileid.Locator(medium, place[:-1])
-        if not self._directory.header.is_whole:
-            log.warning(
-                "the DICOMDIR is cut off: files of its last records are missing"
-            )
+        self._status = medium.status(place) if place else Status(0, 0)
+        self.mtime_ns = self._status.mtime_ns
+        self.examined = Examined.NOT_YET
+        # How many records were looked at by then.
+        self.records = 0
+        # Of those who looked at the links, or at what nothing links to.
+        self.revision = 0
+        self._directory = Directory(source)
+        self._locator = locator or fileid.Locator(medium, place[:-1])
+        self._mending = threading.Lock()
+        self._repair = Repair((self._directory.header.root,))
+        self._unreadable: list[tuple[int, int]] = []
+        self._verdicts: dict[int, bool] = {}
         # What tells this File-set from others, the same on every mount.
         self.identity = self._directory.identity
+        if not self._begins_well():
+            self._examine()
+        self._note_header()
+
+    def note(self, finding: Finding) -> None:
+        """Add a *finding* about a record: those of other File-sets have its offset too."""
+        self.findings.add(finding, key=(self.identity, finding))
+
+    def _note_header(self) -> None:
+        header = self._directory.header
+        if not header.is_whole:
+            self.note(Finding(Kind.INDEX_CUT_OFF))
+        for kind in header.unusual:
+            self.note(Finding(kind))
 
     def tell_apart(self) -> None:
         """Make the identity that of this copy, where a medium has the same one twice."""
         by_place = self.identity + b"/".join(self.place)
         self.identity = hashlib.sha256(by_place).digest()
 
+    # -- records -----------------------------------------------------------------------
+
     @property
-    def root(self) -> int:
-        """Offset of the first record of the root entity; 0 if there is none."""
-        return self._directory.header.root
+    def roots(self) -> Sequence[int]:
+        """Offsets of the first records of root entities; one, in a sound DICOMDIR."""
+        return [root for root in self._repair.roots if root != NO_RECORD]
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether other links are followed than are written."""
+        return self._directory.links is not None
+
+    @property
+    def unlinked(self) -> Sequence[int]:
+        """Offsets of the first records of entities that belong nowhere."""
+        return self._repair.unlinked
+
+    @property
+    def strays(self) -> Sequence[int]:
+        """Offsets of single records that were found not to be where they belong."""
+        return sorted(at for at, is_home in self._verdicts.items() if not is_home)
 
     def position(self, record: DirectoryRecord) -> Position:
         """Return where *record* lies."""
@@ -103,15 +190,201 @@ class FileSet:
         """Return the directory record at *offset*; DirectoryError if there is none."""
         return self._directory.record(offset)
 
+    def entities(self, first: int, owner: int) -> Sequence[int]:
+        """Return where the entities below the record at *owner* begin.
+
+        *first* is where it leads to as far as is known; without an owner that is all.
+        """
+        made = self._repair
+        if owner != NO_RECORD and made.links is not None:
+            first = made.links.of(owner)[1]
+        linked = [first] if first != NO_RECORD else []
+        return linked + made.adopted.get(owner, [])
+
+    def all_records(self) -> Iterator[DirectoryRecord]:
+        """Yield all records in the order of the file, inactive and unlinked ones too.
+
+        What cannot be read is passed over. Raises OSError if the medium fails.
+        """
+        window = Window(self._directory.source)
+        for offset in read_index(self._directory).offsets:
+            with suppress(DirectoryError, OSError):
+                yield self._directory.written(offset, window)
+
     def entity(self, first: int) -> Iterator[DirectoryRecord]:
         """Yield the active records of the directory entity that begins at *first*.
 
-        A chain that breaks ends there; what came before is shown, and it is logged.
+        Raises LinksMended where the links turn out to be wrong: whatever was made of
+        these records is to be made anew. Raises OSError from the medium.
         """
+        links = self._directory.links
+        while first != NO_RECORD:
+            try:
+                yield from self._directory.entity(first)
+            except (DirectoryError, OSError) as error:
+                self._examine()
+                if self._directory.links is not links:
+                    raise LinksMended from error
+                first = self._behind(error)
+            else:
+                return
+
+    def doubt(self) -> None:
+        """Look at all records, as some lead back or too deep; raises as ``entity``."""
+        links = self._directory.links
+        self._examine()
+        if self._directory.links is not links:
+            raise LinksMended
+
+    def _behind(self, error: DirectoryError | OSError) -> int:
+        """Return where a chain goes on behind a record that cannot be read.
+
+        By links as written nobody knows: then it ends, or *error* is raised again.
+        """
+        offset = getattr(error, "offset", 0)
+        if self._directory.links is None or not offset:
+            if isinstance(error, OSError):
+                raise error
+            self.note(Finding(Kind.BROKEN_LINK, offset))
+            return NO_RECORD
+        self.note(Finding(Kind.DAMAGED_RECORD, offset, done="left out"))
+        return self._directory.links.of(offset)[0]
+
+    # -- looking at all of them ----------------------------------------------------------
+
+    def examine(self, most: int = MOST_RECORDS) -> None:
+        """Look at all records, unless there are more than *most*, and mend what is wrong.
+
+        Where the links had to be guessed, at the headers of all instances, too. Raises
+        OSError if the medium fails.
+        """
+        self._examine(most)
+        if self._repair.is_guess or self._repair.is_doubtful:
+            links = self._directory.links
+            assert isinstance(links, Mended)
+            for offset, kind in zip(
+                links.index.offsets, links.index.kinds, strict=True
+            ):
+                with suppress(DirectoryError):
+                    record = self.record(offset)
+                    if not kind & INACTIVE and self.file_id(record):
+                        self.is_home(record)
+
+    def _examine(self, most: int = MOST_RECORDS) -> None:
+        with self._mending:
+            if self.examined is Examined.WHOLE:
+                return
+            index = read_index(self._directory, most)
+            if not index.is_complete and most < MOST_RECORDS:
+                self.examined = Examined.TOO_LARGE
+                return
+            header = self._directory.header
+            if not len(index) and not (header.is_whole and header.root == NO_RECORD):
+                raise DirectoryError("no directory record is left")
+            made = repair(index, header.root, self)
+            self._note_index(index)
+            for finding in made.findings:
+                self.note(finding)
+            self._repair = made
+            if made.links is not None:
+                self._directory.links = made.links
+                self.revision += 1
+            self.records = len(index)
+            self.examined = Examined.WHOLE
+
+    def _note_index(self, index: Index) -> None:
+        """Note what the *index* itself shows."""
+        add = self.note
+        for first, end in index.unreadable:
+            add(Finding(Kind.INDEX_UNREADABLE, first, detail=f"bytes {first} to {end}"))
+        for offset in index.gaps:
+            add(Finding(Kind.DAMAGED_RECORD, offset, done="those behind it were found"))
+        if not index.is_complete:
+            add(Finding(Kind.TOO_MANY_RECORDS, count=len(index)))
+        inactive = [kind & INACTIVE for kind in index.kinds].count(INACTIVE)
+        for kind, count, offset in (
+            (Kind.INACTIVE_RECORD, inactive, 0),
+            (Kind.PRIVATE_RECORD, len(index.private), min(index.private, default=0)),
+            (Kind.UNKNOWN_TYPE, len(index.unknown), min(index.unknown, default=0)),
+        ):
+            if count:
+                add(Finding(kind, offset, count=count))
+
+    def _begins_well(self) -> bool:
+        """Whether the first records are what they should be, as far as a look can tell."""
+        directory = self._directory
         try:
-            yield from self._directory.entity(first)
-        except DirectoryError as error:
-            log.warning("a directory entity is incomplete: %s", error)
+            if directory.header.root == NO_RECORD:
+                return directory.header.is_whole and not self._has_records()
+            window = Window(directory.source)
+            first = directory.written(directory.header.root, window)
+            link = first.lower or first.next
+            if link == NO_RECORD or first.level not in {Level.PATIENT, Level.OTHER}:
+                return False
+            directory.written(link, window)
+        except DirectoryError:
+            return False
+        return True
+
+    def _has_records(self) -> bool:
+        header = self._directory.header
+        return header.records + _ITEM < self._directory.source.size
+
+    def is_home(self, record: DirectoryRecord) -> bool:
+        """Whether an instance belongs where its record is found.
+
+        Only where links led astray its own header is asked, and must not contradict;
+        where they had to be guessed it has to agree.
+        """
+        made = self._repair
+        if not (made.is_guess or made.is_doubtful) or record.offset in self._verdicts:
+            return self._verdicts.get(record.offset, True)
+        above = made.above(record.offset)
+        verdict = not above or not made.is_guess
+        if above and (said := self.said_by_header([record.offset])):
+            level = self._directory.written(above[-1]).level
+            agrees = self.said_by_records(above).agrees(said, level)
+            verdict = agrees is True if made.is_guess else agrees is not False
+        if not verdict:
+            self.note(
+                Finding(Kind.UNLINKED, record.offset, record.type, done=_SHOWN_UNLINKED)
+            )
+            self.revision += 1
+        self._verdicts[record.offset] = verdict
+        return verdict
+
+    def said_by_records(self, offsets: Sequence[int]) -> Origin:
+        """Return what a chain of records, from the top down, says of those below."""
+        origin = Origin.unknown()
+        for offset in offsets:
+            with suppress(DirectoryError, OSError):
+                record = self._directory.written(offset)
+                origin = Origin.of(record.attributes).below(origin)
+                if record.level is Level.STUDY and not origin.study_uid:
+                    # PS3.3 F.5.2: a STUDY that references a file may have it there.
+                    origin = origin._replace(study_uid=record.sop_instance_uid)
+        return origin
+
+    def said_by_header(self, offsets: Sequence[int]) -> Origin | None:
+        """Return what the header of the first readable of these instances says."""
+        for offset in offsets:
+            with suppress(DirectoryError, OSError):
+                file_id = self.file_id(self._directory.written(offset))
+                if file_id and (header := self._header_of(file_id)):
+                    return Origin.of(header)
+        return None
+
+    def check_unchanged(self) -> None:
+        """Raise OSError (EIO) if the DICOMDIR is not what it was when it was opened."""
+        if not self.place:
+            return
+        status = self.medium.status(self.place)
+        is_same = status == self._status
+        if not is_same or not self._directory.is_unchanged():
+            self.note(Finding(Kind.INDEX_CHANGED, done="nothing more is shown"))
+            raise OSError(errno.EIO, "the DICOMDIR was changed")
+
+    # -- files -------------------------------------------------------------------------
 
     def file_id(self, record: DirectoryRecord) -> bytes:
         """Return the Referenced File ID of *record*, empty if it has no file.
@@ -121,9 +394,9 @@ class FileSet:
         if record.file_id or record.mrdr == NO_RECORD:
             return record.file_id
         try:
-            return self.record(record.mrdr).file_id
-        except DirectoryError as error:
-            log.warning("a multi-referenced record is unusable: %s", error)
+            return self._directory.written(record.mrdr).file_id
+        except DirectoryError:
+            self.note(Finding(Kind.BROKEN_REFERENCE, record.offset, record.type))
             return b""
 
     def locate(self, file_id: bytes) -> tuple[Path, Status]:
@@ -150,18 +423,23 @@ class FileSet:
         Of the first one, or where that cannot be read of the second; else None.
         """
         for file_id in islice(self._file_ids(record), _HEADER_ATTEMPTS):
-            try:
-                source = self.medium.open(self.locate(file_id)[0])
-            except (OSError, DicomfsError) as error:
-                log.info("a header cannot be opened: %s", type(error).__name__)
-                continue
-            try:
-                return read_header(source)
-            except (OSError, DicomfsError) as error:
-                log.info("a header cannot be read: %s", type(error).__name__)
-            finally:
-                source.close()
+            if header := self._header_of(file_id):
+                return header
         return None
+
+    def _header_of(self, file_id: bytes) -> Attributes | None:
+        try:
+            source = self.medium.open(self.locate(file_id)[0])
+        except (OSError, DicomfsError) as error:
+            log.info("a header cannot be opened: %s", type(error).__name__)
+            return None
+        try:
+            return read_header(source)
+        except (OSError, DicomfsError) as error:
+            log.info("a header cannot be read: %s", type(error).__name__)
+            return None
+        finally:
+            source.close()
 
     def _file_ids(self, record: DirectoryRecord) -> Iterator[bytes]:
         """Yield the File IDs of *record* and of the records below it, in their order."""
@@ -174,9 +452,10 @@ class FileSet:
                 continue
             if file_id := self.file_id(below):
                 yield file_id
-            if below.lower != NO_RECORD and below.lower not in seen:
-                seen.add(below.lower)
-                chains.append(self.entity(below.lower))
+            for first in self.entities(below.lower, below.offset):
+                if first not in seen:
+                    seen.add(first)
+                    chains.append(self.entity(first))
 
 
 def _components(file_id: bytes) -> Path | FileIdError:
@@ -186,12 +465,15 @@ def _components(file_id: bytes) -> Path | FileIdError:
         return error
 
 
-def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
+def open_file_sets(
+    medium: Medium, dicomdir: bytes = b"", findings: Findings | None = None
+) -> list[FileSet]:
     """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
 
     One of several that is broken costs only itself. Raises Failure with the exit code
     that says why there is none.
     """
+    findings = Findings() if findings is None else findings
     try:
         places = [(dicomdir,)] if dicomdir else find_dicomdirs(medium)
     except OSError as error:
@@ -200,7 +482,7 @@ def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
     failures: list[Failure] = []
     for place in places:
         try:
-            file_set = _open_file_set(medium, place)
+            file_set = _open_file_set(medium, place, findings)
             if any(file_set.identity == other.identity for other in file_sets):
                 file_set.tell_apart()
             file_sets.append(file_set)
@@ -208,32 +490,64 @@ def open_file_sets(medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
             failures.append(failure)
     if file_sets:
         for left_out in failures:
-            log.warning("one of several File-sets is left out: %s", left_out.what)
+            findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=left_out.what))
         return file_sets
     if failures:
         raise failures[0]
     raise Failure(
         Exit.NO_DICOMDIR,
         f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
-        "give the folder that holds the DICOMDIR; a medium without one is not a DICOM "
-        "File-set",
+        f"give the folder that holds the DICOMDIR; or {_SCAN}",
     )
 
 
-def _open_file_set(medium: Medium, place: Path) -> FileSet:
+def _open_file_set(medium: Medium, place: Path, findings: Findings) -> FileSet:
     try:
-        return FileSet(medium, place)
-    except NotDicomError as error:
-        raise Failure(
-            Exit.NOT_DICOM,
-            f"the DICOMDIR is no DICOM directory: {error}",
-            "look whether the medium was copied whole, and is not encrypted",
-        ) from error
-    except DirectoryError as error:
-        raise Failure(
-            Exit.DICOMDIR_BROKEN,
-            f"the DICOMDIR is damaged: {error}",
-            "copy the medium again, or ask where it came from for another",
-        ) from error
+        source = medium.open(place)
     except OSError as error:
         raise unreadable(error) from error
+    try:
+        return FileSet(medium, source, findings, place)
+    except BaseException as error:
+        failure = _failure(source, error)
+        source.close()
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _failure(source: Source, error: BaseException) -> Failure | None:
+    """Return why the DICOMDIR in *source* is of no use, None if that is unforeseen."""
+    if isinstance(error, OSError):
+        return unreadable(error)
+    if isinstance(error, NotDicomError):
+        what, mend = _what_it_is(source, error)
+        return Failure(Exit.NOT_DICOM, what, mend)
+    if isinstance(error, DirectoryError):
+        return Failure(
+            Exit.DICOMDIR_BROKEN,
+            f"the DICOMDIR is damaged: {error}",
+            f"copy the medium again, or {_SCAN}",
+        )
+    return None
+
+
+def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
+    """Return what a file is that is no DICOMDIR, and what to do about it."""
+    head = source.read_at(0, _HEAD)
+    if not head:
+        return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
+    if head.startswith(_ASN1_SEQUENCE) and _CMS_ENVELOPED in head:
+        return (
+            "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
+            "decrypt it with the key of its recipient (PS3.15), then mount the result",
+        )
+    if head.startswith(_ASN1_SEQUENCE) and _CMS_SIGNED in head:
+        return (
+            "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
+            "unwrap it first (openssl cms -verify), then mount the result",
+        )
+    return (
+        f"the DICOMDIR is no DICOM directory: {error}",
+        f"look whether the medium was copied whole; or {_SCAN}",
+    )

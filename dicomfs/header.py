@@ -5,6 +5,7 @@ from the medium and at most ``MAX_READ`` are inflated.
 """
 
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +14,7 @@ from dicomfs.attributes import Attributes
 from dicomfs.element import read_values, sniff
 from dicomfs.errors import ElementError
 from dicomfs.meta import DEFLATED, read_meta
+from dicomfs.record import code_meaning
 from dicomfs.source import BytesSource, Source, Window
 
 MAX_READ: Final = 256 * 1024
@@ -21,16 +23,19 @@ _BLOCK: Final = 16 * 1024
 _HEAD: Final = 8
 _MAX_VALUE: Final = 1024
 
-# Elements lie in ascending order: nothing of use comes behind the last of these.
-_WANTED: Final = dict.fromkeys(tags.NAMING, _MAX_VALUE)
-_LAST: Final = max(_WANTED)
+_WANTED: Final = dict.fromkeys(
+    (*tags.NAMING, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID), _MAX_VALUE
+)
 
 
-def read_header(source: Source) -> Attributes:
+def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     """Return the attributes that name the instance in *source* and what it belongs to.
 
-    Attributes that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium
-    and NotDicomError or ElementError from a file that is not what it should be.
+    Those of ``tags.NAMING``, SOP Class UID and SOP Instance UID, those of the tags in
+    *more*, and of the File Meta Information Media Storage SOP Class and Instance UID
+    and Transfer Syntax UID. Of a code sequence it is the first Code Meaning. Attributes
+    that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium and
+    NotDicomError or ElementError from a file that is not what it should be.
     """
     limited = _LimitedSource(source, MAX_READ)
     window = Window(limited, _BLOCK)
@@ -40,10 +45,21 @@ def read_header(source: Source) -> Attributes:
         window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))
         start = 0
     syntax = sniff(window.read(start, _HEAD))
+    wanted = _WANTED | dict.fromkeys(more, _MAX_VALUE)
     values: dict[int, bytes] = {}
     # What came before the bound, or before damage, counts.
     with suppress(ElementError):
-        read_values(window, start, window.size, syntax, _WANTED, values, last_tag=_LAST)
+        # Elements lie in ascending order: nothing of use comes behind the last of these.
+        read_values(
+            window, start, window.size, syntax, wanted, values, last_tag=max(wanted)
+        )
+    if title := values.get(tags.CONCEPT_NAME_CODE_SEQUENCE):
+        values[tags.CONCEPT_NAME_CODE_SEQUENCE] = b""
+        with suppress(ElementError):
+            values[tags.CONCEPT_NAME_CODE_SEQUENCE] = code_meaning(title, syntax)
+    values[tags.MEDIA_STORAGE_SOP_CLASS_UID] = meta.sop_class_uid
+    values[tags.MEDIA_STORAGE_SOP_INSTANCE_UID] = meta.sop_instance_uid
+    values[tags.TRANSFER_SYNTAX_UID] = meta.transfer_syntax
     return Attributes(values)
 
 

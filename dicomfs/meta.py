@@ -19,8 +19,10 @@ _MAX_VALUE: Final = 256
 
 
 class Meta(NamedTuple):
-    """Media Storage SOP Instance UID, Transfer Syntax UID, and where the data begin."""
+    """What the File Meta Information says, and where the data set begins."""
 
+    is_whole: bool
+    sop_class_uid: bytes
     sop_instance_uid: bytes
     transfer_syntax: bytes
     start: int
@@ -35,7 +37,7 @@ def read_meta(window: Window) -> Meta:
 
     Raises NotDicomError where no DICOM file begins.
     """
-    start = _first_element(window)
+    begin = start = _first_element(window)
     head = window.read(start, _HEAD)
     syntax = sniff(head)
     group = syntax.integer(head[:2])
@@ -52,6 +54,8 @@ def read_meta(window: Window) -> Meta:
                 values[element.tag] = value.strip(b" \0")
             start = element.start + element.length
     return Meta(
+        bool(values) and begin == _PREAMBLE + len(_PREFIX),
+        values.get(tags.MEDIA_STORAGE_SOP_CLASS_UID, b""),
         values.get(tags.MEDIA_STORAGE_SOP_INSTANCE_UID, b""),
         values.get(tags.TRANSFER_SYNTAX_UID, b""),
         start,

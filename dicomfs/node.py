@@ -2,43 +2,57 @@
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from dicomfs.fileset import FileSet
+from dicomfs.identity import file_inode
 from dicomfs.media.medium import Path
-from dicomfs.record import Level
+from dicomfs.record import NO_RECORD, DirectoryRecord, Level
 from dicomfs.source import FileSource, Source
 
 
 class Part(NamedTuple):
-    """Where records of a folder lie: one alone, or a directory entity from its first."""
+    """Where records of a folder lie: one alone, or a directory entity from its first.
+
+    *owner* is the offset of the record that the entity is below, 0 if there is none.
+    """
 
     file_set: FileSet
     offset: int
     whole_entity: bool
+    owner: int = NO_RECORD
 
 
 @dataclass(slots=True, eq=False)
 class File:
-    """An instance. *error* is the errno that opening it gives, 0 if it can be opened."""
+    """An instance, whose record is at *offset*, and which may have *copies* elsewhere.
+
+    *error* is the errno that opening it gives and *reason* why, 0 and empty if it can
+    be opened.
+    """
 
     inode: int
     name: str
     parent: "Folder"
     mtime_ns: int
     file_set: FileSet
+    offset: int
     place: Path
     size: int
     error: int
+    reason: str
+    copies: tuple[tuple[FileSet, Path], ...] = ()
+    # When it was changed last as it was listed; 0 if that is not known.
+    changed_ns: int = 0
 
     @property
-    def reason(self) -> str:
-        """Why the file cannot be opened, in words; empty if it can."""
-        return os.strerror(self.error) if self.error else ""
+    def record(self) -> DirectoryRecord:
+        """The directory record, read anew: a listing of many files keeps none."""
+        return self.file_set.record(self.offset)
 
-    def is_same(self, other: "Node") -> bool:
+    def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same file, listed anew.
 
         In one folder no two files have one number.
@@ -48,7 +62,7 @@ class File:
     def open(self) -> Source:
         """Open the file on its medium; raises OSError."""
         if self.error:
-            raise OSError(self.error, self.reason)
+            raise OSError(self.error, os.strerror(self.error))
         return self._checked(self.file_set.medium.open(self.place))
 
     def open_cached(self) -> Source | None:
@@ -64,7 +78,10 @@ class File:
         A copy of a medium may be written to: then less than that size would be taken
         for the end of the file, and old pages mixed with new ones.
         """
-        is_other = isinstance(source, FileSource) and source.mtime_ns != self.mtime_ns
+        is_other = isinstance(source, FileSource) and (
+            source.mtime_ns != self.mtime_ns
+            or (self.changed_ns and source.changed_ns != self.changed_ns)
+        )
         if source.size != self.size or is_other:
             source.close()
             raise OSError(errno.EIO, "the file is not the one that was listed")
@@ -75,7 +92,8 @@ class File:
 class Folder:
     """A patient, study, series or another folder, whose records lie in *parts*.
 
-    *by_type* folders hold one folder for each record type.
+    *by_type* folders hold one folder for each record type, an *unlinked* one what
+    belongs nowhere.
     """
 
     inode: int
@@ -86,12 +104,68 @@ class Folder:
     parts: Sequence[Part]
     character_sets: tuple[bytes, ...] = ()
     by_type: bool = False
+    unlinked: bool = False
+    # The record that it was made of, and which others were joined with.
+    origin: Part | None = None
     listing: "Listing | None" = field(default=None, repr=False)
+    _begins: tuple[Sequence[Part], frozenset[tuple[FileSet, int]]] | None = field(
+        default=None, repr=False
+    )
 
-    def is_same(self, other: "Node") -> bool:
+    def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same folder, listed anew."""
         return isinstance(other, Folder) and other.parts == self.parts
+
+    @property
+    def begins(self) -> frozenset[tuple[FileSet, int]]:
+        """Where the folder's entities begin, to find out what leads back there."""
+        if self._begins is None or self._begins[0] is not self.parts:
+            self._begins = (
+                self.parts,
+                frozenset(part[:2] for part in self.parts if part.whole_entity),
+            )
+        return self._begins[1]
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The names of the folders from the root to this one, without the root's."""
+        above = self.parent.path if self.parent is not None else ()
+        return (*above, self.name) if self.name else above
 
 
 Node = File | Folder
 Listing = dict[str, Node]
+
+
+def merged(old: Listing, new: Listing) -> Listing:
+    """Return *new*, in which all that was in *old* keeps its name and inode number.
+
+    For a listing that the kernel knows already, when links turned out to be wrong.
+    """
+    known = {_identity(node): node for node in old.values()}
+    result: Listing = {}
+    added: list[Node] = []
+    for node in new.values():
+        if (before := known.get(_identity(node))) is None:
+            added.append(node)
+            continue
+        if isinstance(before, Folder) and isinstance(node, Folder):
+            before.parts = node.parts
+        result[before.name] = before
+    taken = {node.inode for node in known.values()}
+    for number, node in enumerate(added, start=len(old) + len(new)):
+        if node.inode in taken and node.parent is not None:
+            node.inode = file_inode(node.parent.inode, number)
+        if node.name in old or node.name in result:
+            stem, dot, extension = node.name.rpartition(".")
+            node.name = f"{stem or extension} [{node.inode:x}]{dot if stem else ''}"
+            node.name += extension if stem else ""
+        result[node.name] = node
+    return dict(sorted(result.items()))
+
+
+def _identity(node: Node) -> Hashable:
+    """Return what stays the same of a node whatever else is in its folder."""
+    if isinstance(node, File):
+        return node.file_set.identity, node.offset
+    return node.inode

@@ -3,36 +3,38 @@
     /                      the root of all File-sets together
     ├── Doe, Jane (12345)  patients
     │   └── ...            studies, series, instances
-    └── Other              root-level records that are no patients, by type
+    ├── Other              root-level records that are no patients, by type
+    └── Unlinked           records that nothing links to and that belong nowhere
 
 A folder's listing depends on the records of that folder alone: it is computed when
-somebody looks into it, it never changes, and computed again it comes out the same.
+somebody looks into it, and computed again it comes out the same, unless links between
+records turn out to be wrong meanwhile (``Tree.revision``).
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from dicomfs import draft, tags
 from dicomfs.attributes import Attributes
 from dicomfs.draft import Branch, Leaf, Role
-from dicomfs.fileset import FileSet
+from dicomfs.fileset import FileSet, LinksMended
+from dicomfs.findings import Finding, Kind
 from dicomfs.identity import ROOT_INODE, Position, file_inode, inode
+from dicomfs.index import MOST_RECORDS
 from dicomfs.node import File, Folder, Listing, Node, Part
-from dicomfs.record import NO_RECORD, DirectoryRecord, Level
+from dicomfs.record import MRDR, NO_RECORD, DirectoryRecord, Level, is_known
+from dicomfs.recovery import MAX_DEPTH
 
 __all__ = ["File", "Folder", "Listing", "Node", "Tree"]
 
-log = logging.getLogger(__name__)
-
-# Of folders in folders; the standard's Basic Directory has four levels.
-_MAX_DEPTH: Final = 32
+# Of folders in folders: of all that recovery leaves, and of what is filled in above it.
+_MAX_DEPTH: Final = MAX_DEPTH + 8
 # Their files are HL7 CDA documents in XML: no DICOM, and one such file in a folder
 # keeps DICOM clients from sending any.
 _FOREIGN_TYPES: Final = frozenset({"HL7 STRUC DOC"})
-# Lends its file to other records, and is nothing by itself (retired).
-_MRDR: Final = "MRDR"
+_UNLINKED: Final = "Unlinked"
 # What a record must have of a level to stand in for the missing record of that level.
 _SIGNS: Final = {
     Level.PATIENT: (tags.PATIENT_ID, tags.PATIENT_NAME),
@@ -58,32 +60,64 @@ class Tree:
         descriptions, and the patients and studies of records that stand without.
         """
         self.file_sets = sorted(file_sets, key=lambda file_set: file_set.identity)
+        self.findings = self.file_sets[0].findings
         self._read_headers = read_headers
-        self._headers: dict[Position, Attributes | None] = {}
+        self._headers: dict[tuple[Position, bool], Attributes | None] = {}
+        # How often a folder was computed.
+        self.listed = 0
         self.root = Folder(
             inode=ROOT_INODE,
             name="",
             parent=None,
             mtime_ns=max(file_set.mtime_ns for file_set in self.file_sets),
             level=Level.ROOT,
-            parts=[Part(each, each.root, whole_entity=True) for each in self.file_sets],
+            parts=[],
         )
+
+    @property
+    def revision(self) -> int:
+        """Counts up when folders have to be computed anew."""
+        return sum(file_set.revision for file_set in self.file_sets)
+
+    @property
+    def records(self) -> int:
+        """How many records were looked at, of DICOMDIRs that were looked through."""
+        return sum(file_set.records for file_set in self.file_sets)
+
+    def examine(self, most: int = MOST_RECORDS) -> None:
+        """Look at all records of the DICOMDIRs of up to *most*; mend what is wrong.
+
+        Raises OSError if a medium fails.
+        """
+        for file_set in self.file_sets:
+            file_set.examine(most)
 
     def expand(self, folder: Folder) -> Listing:
         """Compute what is in *folder*, by name and in the order of names.
 
-        Raises OSError if the medium cannot be read.
+        Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
+        while True:
+            with suppress(LinksMended):
+                return self._listing(folder)
+
+    def _listing(self, folder: Folder) -> Listing:
+        if folder.level is Level.ROOT:
+            folder.parts = [
+                Part(file_set, root, whole_entity=True)
+                for file_set in self.file_sets
+                for root in file_set.roots
+            ]
+        for file_set in {part.file_set for part in folder.parts} or self.file_sets:
+            file_set.check_unchanged()
         branches, leaves = self._drafts(folder)
         branches = draft.joined(branches)
         for branch in branches:
             if branch.level is Level.SERIES:
-                branch.description = self._description(branch)
+                branch.description = self._description(folder, branch)
         draft.number(leaves)
         draft.locate(leaves)
-        # The DICOMDIR itself is no instance, whatever its records say.
-        leaves = [leaf for leaf in leaves if leaf.place != leaf.file_set.place]
-        leaves = draft.without_duplicates(leaves)
+        leaves = self._instances(folder, leaves)
         names = draft.names(branches, leaves)
         nodes: list[Node] = [
             *(self._folder(folder, branch) for branch in branches),
@@ -91,30 +125,104 @@ class Tree:
         ]
         for node, name in zip(nodes, names, strict=True):
             node.name = name
-        return dict(sorted(zip(names, nodes, strict=True)))
+        listing = dict(sorted(zip(names, nodes, strict=True)))
+        if folder.level is Level.ROOT:
+            self._add_unlinked(listing)
+        self.listed += 1
+        return listing
+
+    def _instances(self, folder: Folder, leaves: list[Leaf]) -> list[Leaf]:
+        """Return *leaves* without what is no instance of its own; note what is wrong."""
+        # The DICOMDIR itself is no instance, whatever its records say.
+        for leaf in leaves:
+            if leaf.place and leaf.place == leaf.file_set.place:
+                offset, type_ = leaf.record.offset, leaf.record.type
+                leaf.file_set.note(Finding(Kind.REFERENCES_ITSELF, offset, type_))
+        leaves = [
+            leaf
+            for leaf in leaves
+            if not leaf.place or leaf.place != leaf.file_set.place
+        ]
+        leaves = draft.without_duplicates(leaves)
+        for fault in draft.faults(leaves, folder.path):
+            self.findings.add(fault, key=(folder.inode, fault.kind))
+        return leaves
+
+    def _add_unlinked(self, listing: Listing) -> None:
+        """Add the folder of what belongs nowhere to the root's, if there is anything."""
+        parts = [
+            Part(file_set, first, whole_entity=True)
+            for file_set in self.file_sets
+            for first in file_set.unlinked
+        ] + [
+            Part(file_set, stray, whole_entity=False)
+            for file_set in self.file_sets
+            for stray in file_set.strays
+        ]
+        if not parts:
+            return
+        name = _UNLINKED
+        while name in listing:
+            name += " records"
+        position = Position(parts[0].file_set.identity, NO_RECORD)
+        listing[name] = Folder(
+            inode=inode(position, _UNLINKED, ROOT_INODE),
+            name=name,
+            parent=self.root,
+            mtime_ns=self.root.mtime_ns,
+            level=Level.OTHER,
+            parts=parts,
+            unlinked=True,
+        )
 
     def _drafts(self, folder: Folder) -> tuple[list[Branch], list[Leaf]]:
         """Return what the records of *folder* become in it."""
         branches: list[Branch] = []
         leaves: list[Leaf] = []
-        depth, above = _above(folder)
+        above = _above(folder)
         for file_set, record in _records(folder):
+            if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
+                file_set.doubt()
             attributes = record.attributes.under(folder.character_sets)
             if (role := _role(folder, record)) is not Role.OWN:
                 branches.append(self._folder_above(role, attributes, file_set, record))
                 continue
-            file_id = file_set.file_id(record)
-            if record.type in _FOREIGN_TYPES or record.type == _MRDR:
-                file_id = b""
-            if file_id:
+            file_id = self._file_id(folder, file_set, record)
+            if file_id and (folder.unlinked or file_set.is_home(record)):
                 leaves.append(Leaf(attributes, file_set, record, file_id))
-            if record.lower != NO_RECORD or (_is_folder(record) and not file_id):
-                branch = _own_folder(attributes, file_set, record)
-                if depth > _MAX_DEPTH or not above.isdisjoint(branch.parts):
-                    log.warning("a record leads back up or too deep: %d", record.offset)
-                    branch.parts = []
-                branches.append(branch)
+            below = file_set.entities(record.lower, record.offset)
+            if below or (_is_folder(record) and not file_id):
+                place = (file_set, record.lower)
+                if len(above) > _MAX_DEPTH or any(place in each for each in above):
+                    file_set.doubt()
+                    below = []
+                branches.append(_own_folder(attributes, file_set, record, below))
         return branches, leaves
+
+    def _file_id(
+        self, folder: Folder, file_set: FileSet, record: DirectoryRecord
+    ) -> bytes:
+        """Return the File ID of an instance, empty if *record* is none."""
+        if record.damage:
+            finding = Finding(Kind.DAMAGED_RECORD, record.offset, record.type)
+            file_set.note(finding)
+        file_id = file_set.file_id(record)
+        if record.type == MRDR:
+            return b""
+        if not file_id and _should_have_file(record):
+            finding = Finding(Kind.BROKEN_REFERENCE, record.offset, record.type)
+            file_set.note(finding)
+        if file_id and record.type in _FOREIGN_TYPES:
+            finding = Finding(
+                Kind.FOREIGN_FILE,
+                record.offset,
+                record.type,
+                folder.path,
+                done="not listed",
+            )
+            file_set.note(finding)
+            return b""
+        return file_id
 
     def _folder_above(
         self,
@@ -131,21 +239,29 @@ class Tree:
         parts = [Part(file_set, record.offset, whole_entity=False)]
         return Branch(level, role, attributes, file_set, record, parts)
 
-    def _description(self, branch: Branch) -> str:
+    def _description(self, folder: Folder, branch: Branch) -> str:
         """Return a series' description; from an instance if its record has none."""
         if own := branch.attributes.text(tags.SERIES_DESCRIPTION):
             return own
+        if not self._read_headers:
+            return ""
         header = self._header(branch.file_set, branch.record)
+        if header is None and branch.parts:
+            offset, type_ = branch.record.offset, branch.record.type
+            branch.file_set.note(
+                Finding(Kind.HEADER_UNREADABLE, offset, type_, folder.path)
+            )
         return header.text(tags.SERIES_DESCRIPTION) if header else ""
 
     def _header(self, file_set: FileSet, record: DirectoryRecord) -> Attributes | None:
         """Return the header of an instance below *record*, read once and then kept."""
         if not self._read_headers:
             return None
-        position = file_set.position(record)
-        if position not in self._headers:
-            self._headers.setdefault(position, file_set.header(record))
-        return self._headers[position]
+        # Links that were wrong may have led to another patient's instance.
+        key = file_set.position(record), file_set.is_mended
+        if key not in self._headers:
+            self._headers.setdefault(key, file_set.header(record))
+        return self._headers[key]
 
     def _folder(self, parent: Folder, branch: Branch) -> Folder:
         return Folder(
@@ -157,6 +273,7 @@ class Tree:
             parts=branch.parts,
             character_sets=branch.attributes.character_sets,
             by_type=branch.role is Role.OTHER,
+            origin=Part(branch.file_set, branch.record.offset, whole_entity=False),
         )
 
     def _time_ns(self, parent: Folder, branch: Branch) -> int:
@@ -166,33 +283,32 @@ class Tree:
             own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
         elif branch.level is Level.SERIES:
             own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-            header = self._headers.get(branch.position)
+            header = self._headers.get((branch.position, branch.file_set.is_mended))
             if own is None and header is not None:
                 own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
         return parent.mtime_ns if own is None else own
 
 
 def _records(folder: Folder) -> Iterator[tuple[FileSet, DirectoryRecord]]:
-    for file_set, offset, whole_entity in folder.parts:
+    for file_set, offset, whole_entity, owner in folder.parts:
         if whole_entity:
-            for record in file_set.entity(offset):
-                yield file_set, record
+            for first in file_set.entities(offset, owner):
+                for record in file_set.entity(first):
+                    yield file_set, record
         else:
             yield file_set, file_set.record(offset)
 
 
-def _above(folder: Folder) -> tuple[int, set[Part]]:
-    """Return how deep *folder* lies, and its parts and those of the folders above it.
+def _above(folder: Folder) -> list[frozenset[tuple[FileSet, int]]]:
+    """Return where *folder* and the folders above it begin, from the lowest up.
 
-    A record that leads to one of those parts leads round in a circle.
+    A record that leads to one of those places leads round in a circle.
     """
-    depth = 0
-    parts = set(folder.parts)
+    places = [folder.begins]
     while folder.parent is not None:
         folder = folder.parent
-        depth += 1
-        parts.update(folder.parts)
-    return depth, parts
+        places.append(folder.begins)
+    return places
 
 
 def _role(folder: Folder, record: DirectoryRecord) -> Role:
@@ -206,17 +322,26 @@ def _role(folder: Folder, record: DirectoryRecord) -> Role:
     return Role.OWN
 
 
+def _should_have_file(record: DirectoryRecord) -> bool:
+    is_instance = record.level is Level.INSTANCE and is_known(record.type)
+    return is_instance and record.lower == NO_RECORD and not record.damage
+
+
 def _is_folder(record: DirectoryRecord) -> bool:
     return Level.PATIENT <= record.level <= Level.SERIES
 
 
 def _own_folder(
-    attributes: Attributes, file_set: FileSet, record: DirectoryRecord
+    attributes: Attributes,
+    file_set: FileSet,
+    record: DirectoryRecord,
+    below: Sequence[int],
 ) -> Branch:
     level = record.level if _is_folder(record) else Level.OTHER
     parts = []
-    if record.lower != NO_RECORD:
-        parts.append(Part(file_set, record.lower, whole_entity=True))
+    if below:
+        part = Part(file_set, below[0], whole_entity=True, owner=record.offset)
+        parts.append(part)
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 
@@ -227,7 +352,11 @@ def _file(parent: Folder, leaf: Leaf) -> File:
         parent=parent,
         mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
         file_set=leaf.file_set,
+        offset=leaf.record.offset,
         place=leaf.place,
         size=leaf.size,
         error=leaf.error,
+        reason=leaf.reason,
+        copies=leaf.copies,
+        changed_ns=leaf.changed_ns,
     )

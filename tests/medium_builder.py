@@ -133,6 +133,10 @@ class Record:
     def __setitem__(self, key: str | int, value: Value) -> None:
         self.attributes[_tag(key)] = value
 
+    def say(self, **header: Value) -> None:
+        """Let the headers of its file and of those below have these elements."""
+        self.header.update(_by_tag(header))
+
 
 _FIELDS: Final = frozenset(f.name for f in fields(Record))
 
@@ -758,14 +762,18 @@ def write_medium(
     *,
     dicomdir: str = "DICOMDIR",
     rename: Callable[[str], str] = str,
+    damage: Callable[[Layout], bytes] | None = None,
     **options: Unpack[Options],
 ) -> Written:
     """Write a DICOMDIR and every file it refers to below *root*.
 
     A file's name is its record's *path*, else what *rename* makes of the File ID.
+    *damage* returns what is left of the DICOMDIR.
     """
     medium = list(medium)
     layout = build_layout(medium, **options)
+    if damage is not None:
+        layout = replace(layout, data=damage(layout))
     target = root / dicomdir
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(layout.data)

@@ -180,12 +180,6 @@ def test_a_lower_entity_that_dangles_harms_no_other() -> None:
     assert ids(directory_of(medium)) == ["1", "2"]
 
 
-@pytest.mark.parametrize("first", [1, 8, 10**6], ids=["1", "8", "outside"])
-def test_a_root_that_is_no_record_is_refused_at_once(first: int) -> None:
-    with pytest.raises(DirectoryError, match="no directory record begins"):
-        directory_of(patients("1"), first=first)
-
-
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -18,6 +18,7 @@ from tests.medium_builder import (
     Items,
     Raw,
     Value,
+    code,
     element_bytes,
     icon,
     instance_bytes,
@@ -93,6 +94,50 @@ def test_all_that_names_an_instance_is_read(syntax: str) -> None:
     assert header.number(tags.SERIES_NUMBER) == 2
     assert header.number(tags.INSTANCE_NUMBER) == 17
     assert header.text(tags.MODALITY) == "CT"
+
+
+@SYNTAXES
+def test_what_an_instance_is_is_read(syntax: str) -> None:
+    wanted = {"SOPClassUID": uid.BasicTextSRStorage, "SOPInstanceUID": "1.2.3.4"}
+
+    header = read_header(BytesSource(instance_bytes(wanted, syntax=syntax)))
+
+    assert header.raw(tags.SOP_CLASS_UID).decode() == uid.BasicTextSRStorage
+    assert header.raw(tags.SOP_INSTANCE_UID) == b"1.2.3.4"
+    assert header.raw(tags.MEDIA_STORAGE_SOP_CLASS_UID).decode() == (
+        uid.BasicTextSRStorage
+    )
+    assert header.raw(tags.MEDIA_STORAGE_SOP_INSTANCE_UID) == b"1.2.3.4"
+    assert header.raw(tags.TRANSFER_SYNTAX_UID).decode() == syntax
+
+
+@SYNTAXES
+def test_more_is_read_where_it_is_asked_for(syntax: str) -> None:
+    wanted: dict[str, Value] = {
+        "ConceptNameCodeSequence": code("121144", "DCM", "Document Title"),
+        "DocumentTitle": "Referral",
+        "UserContentLabel": "Boost",
+    }
+    source = BytesSource(instance_bytes(wanted, syntax=syntax))
+    more = (tags.CONCEPT_NAME_CODE_SEQUENCE, tags.USER_CONTENT_LABEL)
+
+    header = read_header(source, more)
+
+    assert header.text(tags.CONCEPT_NAME_CODE_SEQUENCE) == "Document Title"
+    assert header.text(tags.USER_CONTENT_LABEL) == "Boost"
+    assert header.text(tags.DOCUMENT_TITLE) == ""
+    assert read_header(source).text(tags.USER_CONTENT_LABEL) == ""
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff" * 30, b"\xfe\xff\x00\xe0" + bytes(4)])
+def test_a_damaged_code_sequence_has_no_title(damage: bytes) -> None:
+    sequence = Raw("SQ", damage)
+
+    data = instance_bytes({tags.CONCEPT_NAME_CODE_SEQUENCE: sequence}, PatientID="12")
+    header = read_header(BytesSource(data), (tags.CONCEPT_NAME_CODE_SEQUENCE,))
+
+    assert header.text(tags.CONCEPT_NAME_CODE_SEQUENCE) == ""
+    assert header.text(tags.PATIENT_ID) == "12"
 
 
 def test_a_description_is_decoded_with_the_character_set_of_the_file() -> None:

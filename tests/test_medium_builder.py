@@ -661,6 +661,33 @@ def test_no_file_is_written_outside_the_medium(tmp_path: Path) -> None:
         write_medium(tmp_path / "medium", [image("1", file="../up")])
 
 
+def test_a_header_may_say_what_no_record_says(tmp_path: Path) -> None:
+    one, other = image("1", file="A"), image("2", file="B")
+    above = series("3", [one, other])
+    above.say(PatientID="47")
+    other.say(PatientID="11", SeriesInstanceUID=OMIT)
+    written = write_medium(tmp_path, [above])
+
+    first, second = [pydicom.dcmread(written.files[each]) for each in (one, other)]
+
+    assert (first.PatientID, first.SeriesInstanceUID) == ("47", "3")
+    assert (second.PatientID, "SeriesInstanceUID" in second) == ("11", False)
+
+
+def test_what_is_left_of_a_dicomdir_is_written_and_all_files(tmp_path: Path) -> None:
+    one, other = image("1", file="A"), image("2", file="B")
+    written = write_medium(
+        tmp_path,
+        [one, other],
+        damage=lambda layout: layout.data[: layout.offsets[other]],
+    )
+
+    whole = build_layout([one, other])
+    assert written.dicomdir.read_bytes() == whole.data[: whole.offsets[other]]
+    assert written.layout.offsets == whole.offsets
+    assert names(tmp_path) == {"DICOMDIR", "A", "B"}
+
+
 def test_two_records_may_share_a_file(tmp_path: Path) -> None:
     one, other = image("1", file="A"), image("2", file="A")
     written = write_medium(tmp_path, [one, other])

@@ -44,7 +44,7 @@ def test_data_are_found_behind_any_preamble(prefix: bytes) -> None:
 def test_the_meta_information_may_be_missing() -> None:
     data = build_dicomdir([patient("Doe", "1")], prefix=b"", meta=None)
 
-    assert meta_of(data) == Meta(b"", b"", 0)
+    assert meta_of(data) == Meta(False, b"", b"", b"", 0)
 
 
 @pytest.mark.parametrize("length", [0, 4, 100_000], ids=["zero", "short", "long"])

@@ -87,6 +87,7 @@ def read_all(medium: list[Record], **options: Unpack[Options]) -> list[Directory
             offset=places[each.offset],
             next=places[each.next],
             lower=places[each.lower],
+            length=0,
             attributes=each.attributes._replace(values=texts(each)),
         )
         for each in found
@@ -320,9 +321,21 @@ def test_an_offset_outside_the_file_is_no_record(offset: int) -> None:
         read_record(Window(BytesSource(data)), offset, EXPLICIT_LITTLE, len(data))
 
 
-def test_a_damaged_record_says_where_it_begins() -> None:
+def test_what_comes_before_the_damage_of_a_record_counts() -> None:
     open_ended = bytes.fromhex("09000110") + b"SQ\0\0" + b"\xff" * 4
     layout = build_layout([patient("Doe", "1", tail=open_ended)])
+    [offset] = layout.offsets.values()
+    window = Window(BytesSource(layout.data))
+
+    record = read_record(window, offset, EXPLICIT_LITTLE, len(layout.data))
+
+    assert record.damage
+    assert record.attributes.raw(tags.PATIENT_ID) == b"1"
+
+
+def test_a_record_that_is_damaged_before_its_type_is_none() -> None:
+    open_ended = {0x00041401: Raw("SQ", b"", 0xFFFFFFFF)}
+    layout = build_layout([patient("Doe", "1", attributes=open_ended)])
     [offset] = layout.offsets.values()
     window = Window(BytesSource(layout.data))
 

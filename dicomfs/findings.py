@@ -1,0 +1,205 @@
+"""What is wrong with a medium, as values: for the report, for ``check``, for the log.
+
+A *fault* may hide, lose or misplace something, or be dangerous; a *remark* is worth
+knowing and harmless. Findings name offsets in the DICOMDIR and places in the tree. The
+places are names of patients: the report shows them, a log does only with
+``--log-names``.
+"""
+
+import logging
+import threading
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+# Of one kind: a hostile medium must not fill the memory with them, nor the log.
+_MAX_KEPT: Final = 10_000
+_MAX_LOGGED: Final = 20
+
+
+class Kind(Enum):
+    """What can be found: its code, whether it is a fault, and in words."""
+
+    # The DICOMDIR as a whole
+    INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
+    INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"
+    INDEX_CHANGED = "index-changed", True, "the DICOMDIR was changed after mounting"
+    INDEX_LEFT_OUT = "index-left-out", True, "one of several DICOMDIRs is unusable"
+    TOO_MANY_RECORDS = "too-many-records", True, "more records than are looked at"
+    NO_FILE_META = "no-file-meta", False, "the DICOMDIR lacks its preamble or header"
+    WRONG_SYNTAX = "wrong-syntax", False, "the encoding is not the one declared"
+    WRONG_SOP_CLASS = "wrong-sop-class", False, "the DICOMDIR claims to be no directory"
+    CONSISTENCY_FLAG = "consistency-flag", False, "its writer marked it inconsistent"
+    # Links between directory records
+    WRONG_ROOT = "wrong-root", True, "the first root record is not where it should be"
+    BROKEN_LINK = "broken-link", True, "a link leads to no record"
+    WRONG_LEVEL = "wrong-level", True, "a link leads to a record of a wrong level"
+    LINKS_SHIFTED = "links-shifted", True, "all links are off by the same distance"
+    LINKS_DRIFTED = "links-drifted", True, "links are off by growing distances"
+    LINKS_UNUSABLE = "links-unusable", True, "the links make no tree"
+    LOOP = "loop", True, "a link leads back"
+    SECOND_PARENT = "second-parent", True, "two records lead to the same one"
+    TOO_DEEP = "too-deep", True, "records are nested too deeply"
+    ADOPTED = "adopted", True, "nothing links to a record"
+    UNLINKED = "unlinked", True, "nothing links to a record, nor says where it belongs"
+    # Directory records
+    DAMAGED_RECORD = "damaged-record", True, "a record cannot be read to its end"
+    INACTIVE_RECORD = "inactive-record", False, "a record is marked inactive"
+    PRIVATE_RECORD = "private-record", False, "a private record"
+    UNKNOWN_TYPE = "unknown-type", False, "a record of a type that is not known"
+    BROKEN_REFERENCE = (
+        "broken-reference",
+        True,
+        "a record's file is not to be found out",
+    )
+    MISSING_KEY = "missing-key", False, "a record lacks a key that it must have"
+    CHARACTER_SET = "character-set", True, "text does not fit its character set"
+    MISSING_DESCRIPTION = "missing-description", False, "no description"
+    SPLIT_STUDY = "split-study", True, "one study is found under several patients"
+    # Files
+    MISSING_FILE = "missing-file", True, "a file is missing"
+    REFUSED_PATH = "refused-path", True, "a File ID leads out of the medium"
+    NOT_A_FILE = "not-a-file", True, "a File ID names a link, a device or a folder"
+    UNREADABLE_FILE = "unreadable-file", True, "a file cannot be opened"
+    UNREADABLE_FOLDER = "unreadable-folder", True, "a folder cannot be read"
+    UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file is unreadable"
+    FILE_CUT_OFF = "file-cut-off", True, "a file is cut off, or damaged inside"
+    NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
+    FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"
+    REFERENCES_ITSELF = "references-itself", False, "a record lists the DICOMDIR"
+    HEADER_UNREADABLE = "header-unreadable", False, "no header could be read for a name"
+    DUPLICATE_INSTANCE = "duplicate-instance", True, "one UID, and different instances"
+    REPEATED_INSTANCE = "repeated-instance", False, "an instance is listed repeatedly"
+    REPEATED_ELSEWHERE = (
+        "repeated-elsewhere",
+        False,
+        "an instance is listed in another folder, too",
+    )
+    COPIES_DIFFER = "copies-differ", True, "copies of an instance differ"
+    EXECUTABLE_PREAMBLE = "executable-preamble", True, "a preamble holds a program"
+    # Records and files
+    UID_DISAGREES = "uid-disagrees", True, "record and file disagree about a UID"
+    PATIENT_DISAGREES = "patient-disagrees", True, "record and file name other patients"
+    SYNTAX_DISAGREES = (
+        "syntax-disagrees",
+        False,
+        "record and file disagree about syntax",
+    )
+    UNLISTED_INSTANCE = "unlisted-instance", True, "no record lists a DICOM file"
+    UNLISTED_FILE = "unlisted-file", False, "no record lists a file"
+
+    def __init__(self, code: str, is_fault: bool, meaning: str) -> None:
+        self.code = code
+        self.is_fault = is_fault
+        self.meaning = meaning
+
+
+# About the medium as a whole: who mounts it should see them at once.
+LOUD: Final = frozenset(
+    kind
+    for kind in list(Kind)[: list(Kind).index(Kind.INACTIVE_RECORD)]
+    if kind.is_fault
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One finding, or *count* alike of them in one place.
+
+    *offset* is that of the directory record, *where* the path in the tree, as shown;
+    *of* says out of how many, *done* what was done about it, *detail* what else is
+    known. All but *where*, *files* and *detail* may be logged.
+    """
+
+    kind: Kind
+    offset: int = 0
+    record_type: str = ""
+    where: tuple[str, ...] = ()
+    count: int = 1
+    of: int = 0
+    done: str = ""
+    detail: str = ""
+    # Paths on the medium; of many, the first few.
+    files: tuple[str, ...] = ()
+
+
+class Findings:
+    """Collects findings from all threads; each counts once, however often it is met."""
+
+    def __init__(self, *, log_names: bool = False) -> None:
+        self._log_names = log_names
+        self._lock = threading.Lock()
+        self._found: dict[Kind, dict[Hashable, Finding]] = {}
+        self._more: set[Kind] = set()
+
+    def add(self, finding: Finding, key: Hashable = None) -> None:
+        """Add *finding*; one of its kind with the same *key* (or itself) is replaced."""
+        key = finding if key is None else key
+        with self._lock:
+            alike = self._found.setdefault(finding.kind, {})
+            is_new = key not in alike
+            if is_new and len(alike) == _MAX_KEPT:
+                self._more.add(finding.kind)
+                return
+            alike[key] = finding
+            number = len(alike) if is_new else 0
+        if 0 < number <= _MAX_LOGGED:
+            self._log(finding, is_last=number == _MAX_LOGGED)
+
+    def extend(self, findings: Iterable[Finding]) -> None:
+        """Add all of *findings*."""
+        for finding in findings:
+            self.add(finding)
+
+    def all(self) -> list[Finding]:
+        """Return what was found so far: by kind, in the order of places and offsets."""
+        with self._lock:
+            found = {kind: list(alike.values()) for kind, alike in self._found.items()}
+        return [
+            finding
+            for kind in Kind
+            for finding in sorted(found.get(kind, ()), key=_place_of)
+        ]
+
+    def more(self) -> frozenset[Kind]:
+        """Return the kinds of which more was found than is kept."""
+        with self._lock:
+            return frozenset(self._more)
+
+    def _log(self, finding: Finding, *, is_last: bool) -> None:
+        level = logging.WARNING if finding.kind in LOUD else logging.INFO
+        tail = "; further ones are in the report only" if is_last else ""
+        log.log(level, "%s%s", _loggable(finding, with_names=self._log_names), tail)
+
+
+def _place_of(finding: Finding) -> tuple[tuple[str, ...], int]:
+    return finding.where, finding.offset
+
+
+def _loggable(finding: Finding, *, with_names: bool) -> str:
+    text = finding.kind.meaning
+    if finding.count > 1:
+        text += (
+            f" ({finding.count} of {finding.of})"
+            if finding.of
+            else f" ({finding.count})"
+        )
+    if finding.record_type:
+        # Not the type itself: a damaged record may have a name in its place.
+        text += ": " + _known_type(finding.record_type)
+    if finding.offset:
+        text += f" at offset {finding.offset}"
+    if finding.done:
+        text += f"; {finding.done}"
+    if with_names and finding.where:
+        text += " in " + "/".join(finding.where)
+    return text
+
+
+def _known_type(record_type: str) -> str:
+    return (
+        record_type if record_type in {"PATIENT", "STUDY", "SERIES", "IMAGE"} else "?"
+    )
