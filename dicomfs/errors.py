@@ -48,6 +48,8 @@ class Exit(IntEnum):
     OK = 0
     UNEXPECTED = 1
     USAGE = 2
+    FAULTS = 4
+    UNCHECKED = 8
     SOURCE_MISSING = 10
     SOURCE_UNSUPPORTED = 11
     NO_DICOMDIR = 12
@@ -74,6 +76,8 @@ MEANINGS = {
     Exit.OK: "all went well",
     Exit.UNEXPECTED: "an error that dicomfs did not foresee",
     Exit.USAGE: "the command line is not understood",
+    Exit.FAULTS: "check: the medium has faults",
+    Exit.UNCHECKED: "check: the medium could not be read to the end, or not at all",
     Exit.SOURCE_MISSING: "SOURCE does not exist",
     Exit.SOURCE_UNSUPPORTED: "SOURCE is neither a folder nor a DICOMDIR",
     Exit.NO_DICOMDIR: "there is no DICOMDIR on the medium",

@@ -9,7 +9,8 @@ import functools
 import logging
 import os
 import stat
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 import pyfuse3
@@ -29,11 +30,14 @@ from pyfuse3 import (
 )
 
 from dicomfs import logs
+from dicomfs import report as reports
 from dicomfs.errors import DicomfsError
+from dicomfs.identity import ROOT_INODE, Position, inode
 from dicomfs.media.medium import Room
 from dicomfs.node import File, Folder, Node
+from dicomfs.record import Level
 from dicomfs.serve import Server
-from dicomfs.source import Source
+from dicomfs.source import BytesSource, Source
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ERROR_XATTR: Final = b"user.dicomfs.error"
+# In the root, but not in its listing: nobody copies it along with the patients.
+REPORT_FOLDER: Final = b".dicomfs"
+_FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
+# Where nodes come from that no record is the reason for.
+_OWN: Final = Position(REPORT_FOLDER, 0)
 
 # Nothing in the tree changes, so the kernel may keep what it knows.
 _TIMEOUT: Final = 24 * 3600.0
@@ -56,6 +65,24 @@ class Ownership(NamedTuple):
     uid: int
     gid: int
     umask: int
+
+
+@dataclass(slots=True, eq=False)
+class Report:
+    """A file of the mount's own, whose bytes are made when they are asked for."""
+
+    inode: int
+    name: str
+    parent: Folder
+    mtime_ns: int
+    render: Callable[[], bytes]
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is this very file."""
+        return other is self
+
+
+_Shown = Node | Report
 
 
 def _guarded(
@@ -96,6 +123,7 @@ class Operations(pyfuse3.Operations):
         server: Server,
         ownership: Ownership,
         room: Room,
+        make_report: Callable[[], reports.Report],
         on_init: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
@@ -104,11 +132,14 @@ class Operations(pyfuse3.Operations):
         self._room = room
         self._on_init = on_init
         # What the kernel knows, and how often it was told (see ``forget``).
-        self._nodes: dict[int, Node] = {pyfuse3.ROOT_INODE: server.root}
+        self._nodes: dict[int, _Shown] = {pyfuse3.ROOT_INODE: server.root}
         self._lookups: dict[int, int] = {pyfuse3.ROOT_INODE: 1}
         self._sources: dict[int, Source] = {}
-        self._opened: dict[int, tuple[Folder, list[Node]]] = {}
+        self._opened: dict[int, tuple[Folder, list[_Shown]]] = {}
         self._last_handle = 0
+        self._report_folder = _report_folder(server.root)
+        self._reports = _reports(self._report_folder, make_report)
+        server.on_change = self._tell_kernel
 
     def init(self) -> None:
         """Say that the kernel has begun to talk to us."""
@@ -130,21 +161,25 @@ class Operations(pyfuse3.Operations):
             return absent
         self._check(node)
         self._remember(node)
-        return self._attributes(node)
+        return await self._attributes(node)
 
-    async def _find(self, folder: Folder, name: bytes) -> Node | None:
+    async def _find(self, folder: Folder, name: bytes) -> _Shown | None:
         if name == b".":
             return folder
         if name == b"..":
             return folder.parent or folder
+        if folder is self._server.root and name == REPORT_FOLDER:
+            return self._report_folder
         # UTF-8 whatever the locale is; no name of ours is anything else.
         text = name.decode("utf-8", "replace")
+        if folder is self._report_folder:
+            return self._reports.get(text)
         return (await self._server.listing(folder)).get(text)
 
     @_guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         """Return the attributes of a node."""
-        return self._attributes(self._node(inode))
+        return await self._attributes(self._node(inode))
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         """Forget nodes that the kernel has forgotten, and with folders their listing.
@@ -164,7 +199,7 @@ class Operations(pyfuse3.Operations):
             return
         self._lookups.pop(inode, None)
         node = self._nodes.pop(inode, None)
-        if isinstance(node, Folder):
+        if isinstance(node, Folder) and node is not self._report_folder:
             self._server.forget(node)
 
     # -- folders -------------------------------------------------------------
@@ -173,9 +208,11 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a folder: what is in it now is what this handle will list."""
         folder = self._folder(inode)
-        listing = await self._server.listing(folder)
+        nodes: Iterable[_Shown] = self._reports.values()
+        if folder is not self._report_folder:
+            nodes = (await self._server.listing(folder)).values()
         handle = self._new_handle()
-        self._opened[handle] = (folder, list(listing.values()))
+        self._opened[handle] = (folder, list(nodes))
         return handle
 
     @_guarded
@@ -187,15 +224,18 @@ class Operations(pyfuse3.Operations):
         dots = ((b".", folder), (b"..", folder.parent or folder))
         for place, (name, dot) in enumerate(dots, start=1):
             if place > start_id and not pyfuse3.readdir_reply(
-                token, FileNameT(name), self._attributes(dot), place
+                token, FileNameT(name), await self._attributes(dot), place
             ):
                 return
         file_entry, folder_entry = self._blank(File), self._blank(Folder)
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
             self._check(node)
-            entry = file_entry if isinstance(node, File) else folder_entry
-            _fill(entry, node)
+            if isinstance(node, Report):
+                entry = await self._attributes(node)
+            else:
+                entry = file_entry if isinstance(node, File) else folder_entry
+                _fill(entry, node)
             name = FileNameT(node.name.encode())
             if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return
@@ -218,6 +258,10 @@ class Operations(pyfuse3.Operations):
         if isinstance(node, Folder):
             raise pyfuse3.FUSEError(errno.EISDIR)
         handle = self._new_handle()
+        if isinstance(node, Report):
+            # It grows while the mount is used: what is read is what it is now.
+            self._sources[handle] = BytesSource(await self._server.compute(node.render))
+            return FileInfo(fh=handle, direct_io=True)
         self._sources[handle] = await self._server.open(node)
         return FileInfo(fh=handle, keep_cache=True)
 
@@ -231,7 +275,7 @@ class Operations(pyfuse3.Operations):
     @_guarded
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
-        self._sources.pop(fh).close()
+        self._server.close(self._sources.pop(fh))
 
     # -- the rest ------------------------------------------------------------
 
@@ -266,7 +310,7 @@ class Operations(pyfuse3.Operations):
 
     # -- helpers -------------------------------------------------------------
 
-    def _node(self, inode: int) -> Node:
+    def _node(self, inode: int) -> _Shown:
         node = self._nodes.get(inode)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
@@ -274,11 +318,11 @@ class Operations(pyfuse3.Operations):
 
     def _folder(self, inode: int) -> Folder:
         node = self._node(inode)
-        if isinstance(node, File):
+        if not isinstance(node, Folder):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
 
-    def _check(self, node: Node) -> None:
+    def _check(self, node: _Shown) -> None:
         """See that the kernel knows no other node by this inode number.
 
         The numbers are hashes: should two ever be the same, neither may be taken for
@@ -289,7 +333,7 @@ class Operations(pyfuse3.Operations):
             log.error("two nodes have the inode number %d", node.inode)
             raise pyfuse3.FUSEError(errno.EIO)
 
-    def _remember(self, node: Node) -> None:
+    def _remember(self, node: _Shown) -> None:
         self._nodes[node.inode] = node
         self._lookups[node.inode] = self._lookups.get(node.inode, 0) + 1
 
@@ -301,25 +345,65 @@ class Operations(pyfuse3.Operations):
         self._last_handle += 1
         return FileHandleT(self._last_handle)
 
-    def _attributes(self, node: Node) -> EntryAttributes:
+    async def _attributes(self, node: _Shown) -> EntryAttributes:
         entry = self._blank(type(node))
         _fill(entry, node)
+        if isinstance(node, Report):
+            entry.st_size = len(await self._server.compute(node.render))
+            entry.entry_timeout = entry.attr_timeout = 0
         return entry
 
-    def _blank(self, kind: type[Node]) -> EntryAttributes:
+    def _tell_kernel(self, folder: Folder, name: str) -> None:
+        """Have the kernel ask anew for *name*, which is there no more, or only now."""
+        pyfuse3.invalidate_entry_async(
+            InodeT(folder.inode), FileNameT(name.encode()), ignore_enoent=True
+        )
+
+    def _blank(self, kind: type[_Shown]) -> EntryAttributes:
         """Return what the attributes of all nodes of one *kind* have in common."""
         entry = EntryAttributes()
         entry.entry_timeout = entry.attr_timeout = _TIMEOUT
         entry.st_uid, entry.st_gid, umask = self._ownership
-        mode = _FILE_MODE if kind is File else _FOLDER_MODE
+        mode = _FOLDER_MODE if kind is Folder else _FILE_MODE
         entry.st_mode = ModeT(mode & ~umask)
-        entry.st_nlink = 1 if kind is File else 2
+        entry.st_nlink = 2 if kind is Folder else 1
         return entry
 
 
-def _fill(entry: EntryAttributes, node: Node) -> None:
+def _fill(entry: EntryAttributes, node: _Shown) -> None:
     entry.st_ino = InodeT(node.inode)
     entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
     if isinstance(node, File):
         entry.st_size = node.size
         entry.st_blocks = -(-node.size // _SECTOR)
+
+
+def _report_folder(root: Folder) -> Folder:
+    return Folder(
+        inode=inode(_OWN, "reports", ROOT_INODE),
+        name=REPORT_FOLDER.decode(),
+        parent=root,
+        mtime_ns=root.mtime_ns,
+        level=Level.OTHER,
+        parts=[],
+    )
+
+
+def _reports(folder: Folder, make: Callable[[], reports.Report]) -> dict[str, Report]:
+    """Return the report on the medium in its forms, as files of *folder*."""
+    return {
+        name: Report(
+            inode=inode(_OWN, name, folder.inode),
+            name=name,
+            parent=folder,
+            mtime_ns=folder.mtime_ns,
+            render=functools.partial(_rendered, render, make),
+        )
+        for name, render in _FORMS.items()
+    }
+
+
+def _rendered(
+    render: Callable[[reports.Report], str], make: Callable[[], reports.Report]
+) -> bytes:
+    return render(make()).encode()
