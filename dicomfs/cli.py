@@ -19,6 +19,7 @@ from dicomfs.errors import MEANINGS, Exit, Failure
 from dicomfs.options import DEFAULT_DEADLINE, DEFAULT_UMASK, Options
 
 if TYPE_CHECKING:
+    from dicomfs.report import Report
     from dicomfs.tree import Tree
 
 # mount(8) and fstab hand these on; a dicomfs mount is what it is without them.
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_mount(commands)
     _add_umount(commands)
     _add_tree(commands)
+    _add_check(commands)
     _add_demo(commands)
     return parser
 
@@ -160,6 +162,11 @@ def _add_mount(commands: "_Commands[_Parser]") -> None:
     )
     running.add_argument("-v", "--verbose", action="store_true", help="log more")
     running.add_argument(
+        "--log-names",
+        action="store_true",
+        help="log names of patients too, where there are findings about them",
+    )
+    running.add_argument(
         "-o",
         dest="mount_options",
         action="append",
@@ -202,6 +209,20 @@ def _add_tree(commands: "_Commands[_Parser]") -> None:
     )
 
 
+def _add_check(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "check",
+        help="read everything, and say what is wrong with a medium",
+        description="Read all of a medium, every record and every file, and say what "
+        "is wrong with it: 0 is the exit code if nothing is, 4 if there are faults, 8 "
+        "if the medium cannot be read. Needs no FUSE.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=_check)
+    _add_source(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _add_demo(commands: "_Commands[_Parser]") -> None:
     parser = commands.add_parser(
         "demo",
@@ -220,11 +241,18 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         type=_path,
         help="the folder of a medium, or the DICOMDIR itself",
     )
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
         "--index-only",
         action="store_true",
         help="name everything from the DICOMDIR alone: open no instance for a series "
         "description (or a patient) that the DICOMDIR lacks",
+    )
+    way.add_argument(
+        "--scan",
+        action="store_true",
+        help="leave the DICOMDIR alone and read the headers of all files instead: for "
+        "media without one, or with one that is of no use",
     )
 
 
@@ -325,10 +353,12 @@ def _options(given: argparse.Namespace) -> Options:
     return Options(
         **wanted,
         index_only=given.index_only,
+        scan=given.scan,
         foreground=given.foreground,
         deadline=given.deadline,
         log_file=given.log_file and given.log_file.absolute(),
         verbose=given.verbose,
+        log_names=given.log_names,
     )
 
 
@@ -373,13 +403,20 @@ def _tree(given: argparse.Namespace) -> Exit:
     from dicomfs import logs
     from dicomfs import mountpoint as mountpoints
     from dicomfs.fileset import open_file_sets
+    from dicomfs.findings import Findings
     from dicomfs.media import Folder
     from dicomfs.media.opening import open_source
     from dicomfs.tree import Tree
 
     logs.to_terminal()
     opened = open_source(mountpoints.resolve(given.source))
-    file_sets = open_file_sets(Folder(opened.fd), opened.dicomdir)
+    medium, findings = Folder(opened.fd), Findings()
+    if given.scan:
+        from dicomfs.scan import scanned
+
+        file_sets = scanned(medium, findings)
+    else:
+        file_sets = open_file_sets(medium, opened.dicomdir, findings)
     tree = Tree(file_sets, read_headers=not given.index_only)
     _print(_outlined(tree, as_json=given.json), is_json=given.json)
     return Exit.OK
@@ -391,6 +428,8 @@ def _outlined(tree: "Tree", *, as_json: bool) -> Iterator[str]:
     from dicomfs.media.opening import unreadable
 
     try:
+        # What is printed cannot be taken back: first see that the links are sound.
+        tree.examine()
         if as_json:
             yield outline.as_json(tree)
         else:
@@ -422,13 +461,58 @@ def _print(lines: Iterator[str], *, is_json: bool) -> None:
         ) from error
 
 
+def _check(given: argparse.Namespace) -> Exit:
+    import logging
+
+    from dicomfs import report
+
+    # What is wrong is in the report; said twice it would not be twice as clear.
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        made = _checked(given)
+    except Failure as failure:
+        raise Failure(Exit.UNCHECKED, failure.what, failure.mend) from failure
+    text = report.as_json(made) if given.json else report.as_text(made)
+    _print(iter(text.splitlines()), is_json=given.json)
+    if made.failure:
+        return Exit.UNCHECKED
+    return Exit.FAULTS if made.faults else Exit.OK
+
+
+def _checked(given: argparse.Namespace) -> "Report":
+    """Return the report on a medium; raises Failure if it has none of its own."""
+    from dicomfs import mountpoint as mountpoints
+    from dicomfs.check import check
+    from dicomfs.fileset import open_file_sets
+    from dicomfs.media import Folder
+    from dicomfs.media.opening import open_source
+    from dicomfs.terminal import status_line
+
+    opened = open_source(mountpoints.resolve(given.source))
+    medium = Folder(opened.fd)
+    if given.scan:
+        from dicomfs.findings import Findings
+        from dicomfs.scan import scanned
+
+        file_sets = scanned(medium, Findings())
+    else:
+        file_sets = open_file_sets(medium, opened.dicomdir)
+    with status_line(sys.stderr) as show:
+        return check(
+            medium,
+            file_sets,
+            lambda stage, count: show(f"{stage.meaning}: {count:,}"),
+            index_only=given.index_only,
+        )
+
+
 def _demo(_: argparse.Namespace) -> Exit:
     from dicomfs import demo
 
     source, place = demo.sample(), demo.private_folder()
     if not demo.is_mounted(place):
         _mount_source(source, place, Options.default())
-    _tree(argparse.Namespace(source=source, json=False, index_only=False))
+    _tree(argparse.Namespace(source=source, json=False, index_only=False, scan=False))
     _say(f"this is mounted on {place}")
     _say(
         f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager"

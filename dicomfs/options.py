@@ -18,10 +18,12 @@ class Options:
     umask: int = DEFAULT_UMASK
     allow_other: bool = False
     index_only: bool = False
+    scan: bool = False
     foreground: bool = False
     deadline: float = DEFAULT_DEADLINE
     log_file: Path | None = None
     verbose: bool = False
+    log_names: bool = False
 
     @staticmethod
     def default() -> "Options":

@@ -18,7 +18,7 @@ from tests import mounting
 from tests.medium_builder import image, leaf, patient, series, study, write_medium
 from tests.mounting import COMMAND, BarePython, Mount, dicomfs, need, python, run
 
-COMMANDS: Final = ("mount", "umount", "tree", "demo")
+COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
 MOUNT_OPTIONS: Final = (
     "--allow-other",
     "--deadline",
