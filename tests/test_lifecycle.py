@@ -16,6 +16,7 @@ import pytest
 from dicomfs.errors import Exit
 from tests import mounting
 from tests.medium_builder import (
+    build_layout,
     image,
     instance_bytes,
     patient,
@@ -169,9 +170,9 @@ def _an_instance(folder: Path) -> Path:
 
 
 def _broken(folder: Path) -> Path:
-    one = patient("Doe^Jane", "1", [])
-    write_medium(folder / "source", [one], first=0x7FFFFFFF, last=0x7FFFFFFF)
-    return folder / "source"
+    written = build_layout([patient("Doe^Jane", "1", [])])
+    cut_off = written.data[: min(written.offsets.values()) + 4]
+    return _with_dicomdir(cut_off)(folder)
 
 
 SOURCES: Final[dict[str, tuple[Callable[[Path], Path], Exit]]] = {
@@ -188,7 +189,7 @@ SOURCES: Final[dict[str, tuple[Callable[[Path], Path], Exit]]] = {
     "with zeros as DICOMDIR": (_with_dicomdir(bytes(4096)), Exit.NOT_DICOM),
     "a file that is no DICOMDIR": (_given_itself, Exit.NOT_DICOM),
     "an instance": (_an_instance, Exit.NOT_DICOM),
-    "with a DICOMDIR that leads nowhere": (_broken, Exit.DICOMDIR_BROKEN),
+    "with a DICOMDIR that is cut off": (_broken, Exit.DICOMDIR_BROKEN),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from dicomfs.errors import MEANINGS
 from tests.mounting import ROOT, dicomfs
 
-COMMANDS: Final = ("mount", "umount", "tree", "demo")
+COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
 # Every command has it.
 _HELP: Final = "--help"
 
