@@ -734,10 +734,17 @@ class ChangingTree(FakeTree):
         self.revision = 1
 
 
+async def examine(server: Server, mock_clock: trio.testing.MockClock) -> None:
+    """Let the index be looked through, which waits a second before it begins."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.examine)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(2)
+
+
 async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
-    autojump_clock: trio.testing.MockClock,
+    mock_clock: trio.testing.MockClock,
 ) -> None:
-    del autojump_clock
     tree = ChangingTree()
     server = Server(tree, DEADLINE)
     told: list[tuple[str, str]] = []
@@ -745,7 +752,7 @@ async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
     before = await server.listing(tree.root)
     kept = before["kept"]
 
-    await server.examine()
+    await examine(server, mock_clock)
 
     after = await server.listing(tree.root)
     assert list(before) == ["kept", "gone"]
@@ -756,13 +763,12 @@ async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
 
 
 async def test_what_is_found_sound_changes_nothing(
-    tree: FakeTree, autojump_clock: trio.testing.MockClock
+    tree: FakeTree, mock_clock: trio.testing.MockClock
 ) -> None:
-    del autojump_clock
     server = Server(tree, DEADLINE)
     folder = a_folder("fast")
     before = await server.listing(folder)
 
-    await server.examine()
+    await examine(server, mock_clock)
 
     assert await server.listing(folder) is before
