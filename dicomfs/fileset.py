@@ -135,6 +135,7 @@ class FileSet:
         self._directory = Directory(source)
         self._locator = locator or fileid.Locator(medium, place[:-1])
         self._mending = threading.Lock()
+        self._counting = threading.Lock()
         self._repair = Repair((self._directory.header.root,))
         self._unreadable: list[tuple[int, int]] = []
         self._verdicts: dict[int, bool] = {}
@@ -180,7 +181,9 @@ class FileSet:
     @property
     def strays(self) -> Sequence[int]:
         """Offsets of single records that were found not to be where they belong."""
-        return sorted(at for at, is_home in self._verdicts.items() if not is_home)
+        # A copy, as other threads add to them.
+        verdicts = self._verdicts.copy()
+        return sorted(at for at, is_home in verdicts.items() if not is_home)
 
     def position(self, record: DirectoryRecord) -> Position:
         """Return where *record* lies."""
@@ -288,7 +291,8 @@ class FileSet:
             self._repair = made
             if made.links is not None:
                 self._directory.links = made.links
-                self.revision += 1
+                with self._counting:
+                    self.revision += 1
             self.records = len(index)
             self.examined = Examined.WHOLE
 
@@ -322,7 +326,7 @@ class FileSet:
             if link == NO_RECORD or first.level not in {Level.PATIENT, Level.OTHER}:
                 return False
             directory.written(link, window)
-        except DirectoryError:
+        except (DirectoryError, OSError):
             return False
         return True
 
@@ -345,12 +349,13 @@ class FileSet:
             level = self._directory.written(above[-1]).level
             agrees = self.said_by_records(above).agrees(said, level)
             verdict = agrees is True if made.is_guess else agrees is not False
+        self._verdicts[record.offset] = verdict
         if not verdict:
             self.note(
                 Finding(Kind.UNLINKED, record.offset, record.type, done=_SHOWN_UNLINKED)
             )
-            self.revision += 1
-        self._verdicts[record.offset] = verdict
+            with self._counting:
+                self.revision += 1
         return verdict
 
     def said_by_records(self, offsets: Sequence[int]) -> Origin:

@@ -51,7 +51,7 @@ _FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
 # Where nodes come from that no record is the reason for.
 _OWN: Final = Position(REPORT_FOLDER, 0)
 
-# Nothing in the tree changes, so the kernel may keep what it knows.
+# Nothing in the tree changes but what the kernel is told of, so it may keep the rest.
 _TIMEOUT: Final = 24 * 3600.0
 _MAX_NAME: Final = 255
 _SECTOR: Final = 512
@@ -236,6 +236,9 @@ class Operations(pyfuse3.Operations):
             else:
                 entry = file_entry if isinstance(node, File) else folder_entry
                 _fill(entry, node)
+                # Links were mended since the folder was opened: that is not to be kept.
+                is_there = folder.listing is None or node.name in folder.listing
+                entry.entry_timeout = _TIMEOUT if is_there else 0
             name = FileNameT(node.name.encode())
             if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return

@@ -92,9 +92,9 @@ class Origin(NamedTuple):
         """
         if _contradict([self[:1] + self[2:], said[:1] + said[2:]]):
             return False
-        if not (self.patient_id and said.patient_id) and _contradict(
-            [self[1:2], said[1:2]]
-        ):
+        # Some writers give all patients one ID; among studies of one the UIDs decide.
+        is_named = level == Level.PATIENT or not (self.patient_id and said.patient_id)
+        if is_named and _contradict([self[1:2], said[1:2]]):
             return False
         key = self.key(level)
         return True if key and key == said.key(level) else None

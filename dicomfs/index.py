@@ -52,6 +52,7 @@ INACTIVE: Final = 8
 _HEADER: Final = 8
 _SECTOR: Final = 2048
 _BLOCK: Final = 1024 * 1024
+_LEAST: Final = 64
 _GROUP: Final = 0x0004
 # So many sectors, and the medium is gone rather than damaged.
 _MOST_UNREADABLE: Final = 4096
@@ -234,10 +235,14 @@ class _Reader:
 
     def _record(self, offset: int) -> DirectoryRecord | None:
         if self._left < 0:
+            self._index.is_complete = False
             return None
         try:
             record = self._directory.written(offset, self._window)
-        except DirectoryError:
+        except DirectoryError as error:
+            # How far it was read in vain counts as well.
+            stop = getattr(error.__cause__, "offset", offset)
+            self._left -= max(stop - offset, _LEAST)
             return None
         self._left -= record.length
         return record

@@ -26,6 +26,8 @@ def configure(options: Options) -> None:
     handler.setFormatter(logging.Formatter(_FORMAT))
     # A log that cannot be written is no reason to show people what could not.
     logging.raiseExceptions = False
+    # It quotes names of entries in what it says of its errors.
+    logging.getLogger("pyfuse3").disabled = not options.log_names
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if options.verbose else logging.WARNING)

@@ -53,11 +53,12 @@ class File:
         return self.file_set.record(self.offset)
 
     def is_same(self, other: object) -> bool:
-        """Whether *other* with the same inode number is the same file, listed anew.
-
-        In one folder no two files have one number.
-        """
-        return isinstance(other, File) and other.parent.is_same(self.parent)
+        """Whether *other* with the same inode number is the same file, listed anew."""
+        return (
+            isinstance(other, File)
+            and other.parent.is_same(self.parent)
+            and _identity(other) == _identity(self)
+        )
 
     def open(self) -> Source:
         """Open the file on its medium; raises OSError."""
@@ -114,7 +115,12 @@ class Folder:
 
     def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same folder, listed anew."""
-        return isinstance(other, Folder) and other.parts == self.parts
+        # What is in it may change when links are mended, not what it was made of.
+        return isinstance(other, Folder) and other._made_of == self._made_of
+
+    @property
+    def _made_of(self) -> tuple[object, ...]:
+        return self.origin, self.level, self.by_type, self.unlinked
 
     @property
     def begins(self) -> frozenset[tuple[FileSet, int]]:
@@ -153,9 +159,14 @@ def merged(old: Listing, new: Listing) -> Listing:
             before.parts = node.parts
         result[before.name] = before
     taken = {node.inode for node in known.values()}
-    for number, node in enumerate(added, start=len(old) + len(new)):
+    used = taken | {node.inode for node in new.values()}
+    number = len(used)
+    for node in added:
         if node.inode in taken and node.parent is not None:
-            node.inode = file_inode(node.parent.inode, number)
+            while (inode := file_inode(node.parent.inode, number)) in used:
+                number += 1
+            node.inode = inode
+            used.add(inode)
         if node.name in old or node.name in result:
             stem, dot, extension = node.name.rpartition(".")
             node.name = f"{stem or extension} [{node.inode:x}]{dot if stem else ''}"

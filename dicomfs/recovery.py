@@ -37,6 +37,8 @@ _MOST_FINDINGS: Final = 100
 _WITNESSES: Final = 2
 # Headers that are read; a medium on which more are needed is an attack.
 _MOST_QUESTIONS: Final = 2000
+# Candidates that are looked at where more would take long.
+_FEW: Final = 16
 # Along chains, to find out which of two links closes a loop.
 _MOST_STEPS: Final = 1_000_000
 _KIND: Final = INACTIVE - 1
@@ -329,7 +331,9 @@ class _Mender:
         for links, at in list(self._impossible(self._forest)):
             target = links[at]
             leads_up = self._kind(target) <= self._kind(at)
-            is_loop = leads_up and self._leads_to([target], at)
+            # Only the name of the finding depends on it: a few may cost more.
+            few = self._counts[Kind.LOOP] + self._counts[Kind.WRONG_LEVEL] < _FEW
+            is_loop = leads_up and few and self._leads_to([target], at)
             links[at] = _NONE
             kind = Kind.LOOP if is_loop else Kind.WRONG_LEVEL
             self._note(kind, at, done="the chain ends there")
@@ -350,10 +354,13 @@ class _Mender:
                 roots = [written, *(roots if top else [])]
         if not roots and len(self._index):
             roots = [0]
-        if written < 0 or written not in roots:
+        # It is said to be first, and folders are called after the first of several.
+        roots.sort(key=lambda at: at != written)
+        is_kept = roots[:1] == [written]
+        if not is_kept:
             self._note(Kind.WRONG_ROOT, done="records that no link names were taken")
         for at in roots:
-            if at != written and written in roots:
+            if at != written and is_kept:
                 self._note(Kind.ADOPTED, at, done="shown in the root")
         return roots
 
@@ -579,21 +586,21 @@ class _Mender:
         said = self._said_below(head)
         if said is None:
             return _NONE
-        homes = [
-            at
-            for at in self._by_key(level).get(said.key(level), ())
-            if not self._is_below(at, head) and self._said(at).agrees(said, level)
-        ]
-        return max(homes, key=lambda at: (at < head, at), default=_NONE)
+        known = self._by_key(level).get(said.key(level), [])
+        cut = bisect_left(known, head)
+        near = [*known[max(cut - _FEW, 0) : cut][::-1], *known[cut : cut + _FEW]]
+        entity = set(self._entity(head))
+        for at in near[:_FEW]:
+            # Not below what lies in the entity itself, or below it.
+            is_outside = self._chain(at)[0] not in entity
+            if is_outside and self._said(at).agrees(said, level):
+                return at
+        return _NONE
 
-    def _is_below(self, at: int, head: int) -> bool:
-        """Whether *at* lies in the entity that begins at *head*, or below it."""
-        top = at
-        while self._parents[top] >= 0:
-            top = self._parents[top]
-        while head >= 0 and head != top:
+    def _entity(self, head: int) -> Iterator[int]:
+        while head >= 0:
+            yield head
             head = self._forest.nexts[head]
-        return head == top
 
     def _by_key(self, level: int) -> dict[bytes, list[int]]:
         """Return the active records of a level that were reached, by UID or ID.

@@ -15,9 +15,10 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
+from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.node import File, Folder, Listing, merged
-from dicomfs.source import FileSource, Source
+from dicomfs.source import BytesSource, FileSource, Source
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ _FIRST_REQUESTS: Final = 1.0
 _INDEX_THREADS: Final = (4, 16)
 _MEDIUM_THREADS: Final = (8, 72)
 _CLOSING_THREADS: Final = (2, 8)
+_OWN_THREADS: Final = (2, 4)
 # A thread that takes longer hangs. A seek of an optical drive takes 0.2 s at most; but
 # where some hang already others do most likely, and those that do not lose nothing.
 _PATIENCE: Final = 0.5
@@ -78,6 +80,7 @@ class Server:
         self._index = _Threads(*_INDEX_THREADS)
         self._medium = _Threads(*_MEDIUM_THREADS)
         self._closing = _Threads(*_CLOSING_THREADS)
+        self._own = _Threads(*_OWN_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
         # How many nodes are in the listings that are kept, the oldest first.
         self._kept: dict[Folder, int] = {}
@@ -87,6 +90,8 @@ class Server:
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
         self._revision = tree.revision
+        self._refreshing = trio.Lock()
+        self._pinned: set[Folder] = set()
         # Told of a folder and a name in it that is there no more, or only now.
         self.on_change: Callable[[Folder, str], None] = lambda _folder, _name: None
 
@@ -130,11 +135,14 @@ class Server:
             await self._index.run(lambda: self._tree.examine(_MOST_EXAMINED))
         except (OSError, DicomfsError) as error:
             log.warning("the index cannot be looked through: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the mount goes on without
+            logs.unforeseen(log, "looking through the index", error)
         await self._refresh()
 
     async def compute(self, work: Callable[[], _T]) -> _T:
         """Do *work*, which asks nothing of the medium, in a thread."""
-        return await self._index.run(work)
+        with trio.fail_after(self._deadline):
+            return await self._own.run(work)
 
     async def _refresh(self) -> None:
         """Compute the listings that are kept anew, if links turned out to be wrong.
@@ -142,15 +150,30 @@ class Server:
         What is in them keeps its name; what belongs elsewhere goes, and what was found
         comes.
         """
-        while self._revision != self._tree.revision:
-            self._revision = self._tree.revision
-            for folder in list(self._kept):
-                with suppress(OSError, DicomfsError):
-                    new = await self._index.run(partial(self._tree.expand, folder))
-                    if (old := folder.listing) is not None:
-                        self._replace(folder, old, merged(old, new))
+        async with self._refreshing:
+            while self._revision != self._tree.revision:
+                self._revision = self._tree.revision
+                # From the root down: a folder learns from above what it consists of.
+                for folder in sorted(self._kept, key=lambda each: len(each.path)):
+                    await self._list_anew(folder)
+
+    async def _list_anew(self, folder: Folder) -> None:
+        if folder.listing is None:
+            return
+        try:
+            new = await self._index.run(partial(self._tree.expand, folder))
+        except (OSError, DicomfsError) as error:
+            log.warning("a folder cannot be listed anew: %s", type(error).__name__)
+            return
+        except Exception as error:  # noqa: BLE001 - the mount goes on without
+            logs.unforeseen(log, "listing a folder anew", error)
+            return
+        if (old := folder.listing) is not None:
+            self._replace(folder, old, merged(old, new))
 
     def _replace(self, folder: Folder, old: Listing, new: Listing) -> None:
+        # Computed anew it would come out with other names and numbers.
+        self._pinned.add(folder)
         self._keep(folder, new)
         for name in old.keys() ^ new.keys():
             self.on_change(folder, name)
@@ -161,8 +184,14 @@ class Server:
         folder.listing = listing
         self._kept[folder] = len(listing)
         self._count += len(listing)
-        while self._count > self._most_kept and len(self._kept) > 1:
-            self.forget(next(iter(self._kept)))
+        while self._count > self._most_kept:
+            oldest = next((each for each in self._kept if self._is_loose(each)), folder)
+            if oldest is folder:
+                return
+            self.forget(oldest)
+
+    def _is_loose(self, folder: Folder) -> bool:
+        return folder not in self._pinned
 
     def forget(self, folder: Folder) -> None:
         """Give up the listing of *folder*; it comes out the same when asked again."""
@@ -210,6 +239,8 @@ class Server:
         What is returned is to be used before anything is awaited: bytes that were in
         memory are in a buffer that the next read fills again.
         """
+        if type(source) is BytesSource:  # in memory, and no medium behind it
+            return source.read_at(offset, size)
         if isinstance(source, FileSource) and size <= len(self._buffer):
             count = source.read_cached(offset, self._buffer[:size])
             if count is not None:

@@ -98,8 +98,12 @@ class Tree:
         Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
         while True:
+            before = [file_set.is_mended for file_set in self.file_sets]
             with suppress(LinksMended):
-                return self._listing(folder)
+                listing = self._listing(folder)
+                # Meanwhile another thread may have found the links to be wrong.
+                if before == [file_set.is_mended for file_set in self.file_sets]:
+                    return listing
 
     def _listing(self, folder: Folder) -> Listing:
         if folder.level is Level.ROOT:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.identity import Position, file_inode, inode, patient_keys
+from dicomfs.identity import Origin, Position, file_inode, inode, patient_keys
+from dicomfs.record import Level
 
 ONE = b"one file-set"
 OTHER = b"another file-set"
@@ -190,3 +191,12 @@ def test_more_files_than_can_be_numbered_in_a_row_differ() -> None:
     numbers = {file_inode(1, ordinal) for ordinal in range(70_000)}
 
     assert len(numbers) == 70_000
+
+
+def test_one_id_for_all_patients_does_not_make_them_one() -> None:
+    anna = Origin("1", "anna", b"1.1", b"")
+    berta = Origin("1", "berta", b"1.2", b"")
+
+    assert anna.agrees(berta, Level.PATIENT) is False
+    assert anna.agrees(anna._replace(study_uid=b""), Level.PATIENT) is True
+    assert anna.agrees(berta._replace(study_uid=b"1.1"), Level.STUDY) is True
