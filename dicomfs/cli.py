@@ -402,7 +402,7 @@ def _umount(given: argparse.Namespace) -> Exit:
 def _tree(given: argparse.Namespace) -> Exit:
     from dicomfs import logs
     from dicomfs import mountpoint as mountpoints
-    from dicomfs.fileset import open_file_sets
+    from dicomfs.discovery import open_file_sets
     from dicomfs.findings import Findings
     from dicomfs.media import Folder
     from dicomfs.media.opening import open_source
@@ -483,7 +483,7 @@ def _checked(given: argparse.Namespace) -> "Report":
     """Return the report on a medium; raises Failure if it has none of its own."""
     from dicomfs import mountpoint as mountpoints
     from dicomfs.check import check
-    from dicomfs.fileset import open_file_sets
+    from dicomfs.discovery import open_file_sets
     from dicomfs.media import Folder
     from dicomfs.media.opening import open_source
     from dicomfs.terminal import status_line

@@ -13,15 +13,14 @@ from dicomfs import tags
 from dicomfs.element import EXPLICIT_LITTLE, UNDEFINED_LENGTH, Syntax, elements
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.findings import Kind
-from dicomfs.meta import DEFLATED, Meta, read_meta
+from dicomfs.meta import DEFLATED, EXPLICIT_VR_LITTLE_ENDIAN, Meta, read_meta
 from dicomfs.record import NO_RECORD, DirectoryRecord, read_record
+from dicomfs.sopclass import DIRECTORY
 from dicomfs.source import Source, Window
 
 _DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256
 _BEGINNING: Final = 1024
-_MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
-_EXPLICIT_LITTLE: Final = b"1.2.840.10008.1.2.1"
 
 
 class Header(NamedTuple):
@@ -158,9 +157,10 @@ def _read_header(window: Window) -> Header:
 def _unusual(meta: Meta, syntax: Syntax, values: dict[int, bytes]) -> Iterator[Kind]:
     if not meta.is_whole:
         yield Kind.NO_FILE_META
-    elif meta.sop_class_uid != _MEDIA_STORAGE_DIRECTORY:
+    elif meta.sop_class_uid != DIRECTORY:
         yield Kind.WRONG_SOP_CLASS
-    if meta.transfer_syntax != _EXPLICIT_LITTLE or syntax is not EXPLICIT_LITTLE:
+    is_declared = meta.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN
+    if not is_declared or syntax is not EXPLICIT_LITTLE:
         yield Kind.WRONG_SYNTAX
     if any(values.get(tags.FILE_SET_CONSISTENCY_FLAG, b"")):
         yield Kind.CONSISTENCY_FLAG

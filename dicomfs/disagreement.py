@@ -3,13 +3,13 @@
 Only contradictions count: what one of the two leaves out, the other may know.
 """
 
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from dicomfs import tags, text
 from dicomfs.attributes import Attributes
 from dicomfs.findings import Kind
+from dicomfs.identity import normal
 from dicomfs.record import DirectoryRecord, Level
 
 _ABOVE: Final = (
@@ -72,7 +72,7 @@ def disagreements(
 def _of_patient(patient: Attributes, header: Attributes) -> Iterator[Disagreement]:
     for tag, name in _PATIENT:
         told, found = patient.text(tag), header.text(tag)
-        if told and found and _normal(told) != _normal(found):
+        if told and found and normal(told) != normal(found):
             yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
     told, found = _name(patient), _name(header)
     if any(_contradict(*groups) for groups in _groups(told, found)):
@@ -90,13 +90,9 @@ def _groups(told: str, found: str) -> Iterator[tuple[str, str]]:
 
 
 def _contradict(told: str, found: str) -> bool:
-    told, found = _normal(told.replace("^", " ")), _normal(found.replace("^", " "))
+    told, found = normal(told.replace("^", " ")), normal(found.replace("^", " "))
     return bool(told and found) and told != found
 
 
 def _ascii(uid: bytes) -> str:
     return uid.decode("latin-1")
-
-
-def _normal(value: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

@@ -16,67 +16,22 @@ from dicomfs.directory import Directory
 from dicomfs.errors import (
     DicomfsError,
     DirectoryError,
-    Exit,
-    Failure,
     FileIdError,
-    NotDicomError,
 )
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.header import read_header
 from dicomfs.identity import Origin, Position
 from dicomfs.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.media.medium import Medium, Path, Status
-from dicomfs.media.opening import unreadable
 from dicomfs.record import NO_RECORD, DirectoryRecord, Level
 from dicomfs.recovery import Mended, Repair, repair
 from dicomfs.source import Source, Window
 
 log = logging.getLogger(__name__)
 
-DICOMDIR: Final = b"DICOMDIR"
-_SEARCH_DEPTH: Final = 3
-_SCAN: Final = "give --scan to build the tree from the files themselves"
 _SHOWN_UNLINKED: Final = "shown in Unlinked"
 _ITEM: Final = 8
-# The object identifiers that begin a CMS object (RFC 5652), within its first bytes.
-_HEAD: Final = 64
-_ASN1_SEQUENCE: Final = b"\x30"
-_CMS_SIGNED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
-_CMS_ENVELOPED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03"
 _HEADER_ATTEMPTS: Final = 2
-
-
-def find_dicomdirs(medium: Medium) -> list[Path]:
-    """Return where the DICOMDIRs of *medium* lie, found without regard to case.
-
-    There is one in the root of a conformant medium. Only if there is none, folders are
-    searched, to depth 3; then all of the first level that has any are returned. Raises
-    OSError if the root cannot be read.
-    """
-    level: list[Path] = [()]
-    for _ in range(_SEARCH_DEPTH + 1):
-        if found := [p for up in level if (p := _dicomdir_in(medium, up))]:
-            return found
-        level = [(*up, name) for up in level for name in _folders_in(medium, up)]
-    return []
-
-
-def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
-    try:
-        name = fileid.Names(medium.names(folder)).match(DICOMDIR)
-        is_file = name is not None and name not in medium.folders(folder)
-    except OSError:
-        if not folder:
-            raise
-        return None
-    return (*folder, name) if name is not None and is_file else None
-
-
-def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
-    try:
-        return sorted(medium.folders(folder))
-    except OSError:
-        return []
 
 
 class LinksMended(Exception):  # noqa: N818 - no error: a walk has to begin anew
@@ -117,27 +72,27 @@ class FileSet:
         findings: Findings,
         place: Path = (),
         locator: Locator | None = None,
+        mtime_ns: int = 0,
     ) -> None:
         """Read the header of the DICOMDIR in *source*; raises what ``Directory`` does.
 
-        Without a *place* it is none of the medium's files.
+        Without a *place* it is none of the medium's files, and *mtime_ns* its time.
         """
         self.medium = medium
         self.findings = findings
         self.place = place
-        self._status = medium.status(place) if place else Status(0, 0)
+        self._status = medium.status(place) if place else Status(source.size, mtime_ns)
         self.mtime_ns = self._status.mtime_ns
         self.examined = Examined.NOT_YET
         # How many records were looked at by then.
         self.records = 0
-        # Of those who looked at the links, or at what nothing links to.
+        # Counts up when links were mended, or an instance was found to be a stray.
         self.revision = 0
         self._directory = Directory(source)
         self._locator = locator or fileid.Locator(medium, place[:-1])
         self._mending = threading.Lock()
         self._counting = threading.Lock()
         self._repair = Repair((self._directory.header.root,))
-        self._unreadable: list[tuple[int, int]] = []
         self._verdicts: dict[int, bool] = {}
         # What tells this File-set from others, the same on every mount.
         self.identity = self._directory.identity
@@ -468,91 +423,3 @@ def _components(file_id: bytes) -> Path | FileIdError:
         return fileid.components(file_id)
     except FileIdError as error:
         return error
-
-
-def open_file_sets(
-    medium: Medium, dicomdir: bytes = b"", findings: Findings | None = None
-) -> list[FileSet]:
-    """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
-
-    One of several that is broken costs only itself. Raises Failure with the exit code
-    that says why there is none.
-    """
-    findings = Findings() if findings is None else findings
-    try:
-        places = [(dicomdir,)] if dicomdir else find_dicomdirs(medium)
-    except OSError as error:
-        raise unreadable(error) from error
-    file_sets: list[FileSet] = []
-    failures: list[Failure] = []
-    for place in places:
-        try:
-            file_set = _open_file_set(medium, place, findings)
-            if any(file_set.identity == other.identity for other in file_sets):
-                file_set.tell_apart()
-            file_sets.append(file_set)
-        except Failure as failure:
-            failures.append(failure)
-    if file_sets:
-        for left_out in failures:
-            findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=left_out.what))
-        return file_sets
-    if failures:
-        raise failures[0]
-    raise Failure(
-        Exit.NO_DICOMDIR,
-        f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
-        f"give the folder that holds the DICOMDIR; or {_SCAN}",
-    )
-
-
-def _open_file_set(medium: Medium, place: Path, findings: Findings) -> FileSet:
-    try:
-        source = medium.open(place)
-    except OSError as error:
-        raise unreadable(error) from error
-    try:
-        return FileSet(medium, source, findings, place)
-    except BaseException as error:
-        failure = _failure(source, error)
-        source.close()
-        if failure is None:
-            raise
-        raise failure from error
-
-
-def _failure(source: Source, error: BaseException) -> Failure | None:
-    """Return why the DICOMDIR in *source* is of no use, None if that is unforeseen."""
-    if isinstance(error, OSError):
-        return unreadable(error)
-    if isinstance(error, NotDicomError):
-        what, mend = _what_it_is(source, error)
-        return Failure(Exit.NOT_DICOM, what, mend)
-    if isinstance(error, DirectoryError):
-        return Failure(
-            Exit.DICOMDIR_BROKEN,
-            f"the DICOMDIR is damaged: {error}",
-            f"copy the medium again, or {_SCAN}",
-        )
-    return None
-
-
-def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
-    """Return what a file is that is no DICOMDIR, and what to do about it."""
-    head = source.read_at(0, _HEAD)
-    if not head:
-        return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
-    if head.startswith(_ASN1_SEQUENCE) and _CMS_ENVELOPED in head:
-        return (
-            "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
-            "decrypt it with the key of its recipient (PS3.15), then mount the result",
-        )
-    if head.startswith(_ASN1_SEQUENCE) and _CMS_SIGNED in head:
-        return (
-            "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
-            "unwrap it first (openssl cms -verify), then mount the result",
-        )
-    return (
-        f"the DICOMDIR is no DICOM directory: {error}",
-        f"look whether the medium was copied whole; or {_SCAN}",
-    )

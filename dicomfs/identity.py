@@ -62,8 +62,8 @@ class Origin(NamedTuple):
     def of(attributes: Attributes) -> "Origin":
         """Return what *attributes* say."""
         return Origin(
-            _normal(attributes.text(tags.PATIENT_ID)),
-            _normal(attributes.person_name(tags.PATIENT_NAME)),
+            normal(attributes.text(tags.PATIENT_ID)),
+            normal(attributes.person_name(tags.PATIENT_NAME)),
             attributes.raw(tags.STUDY_INSTANCE_UID),
             attributes.raw(tags.SERIES_INSTANCE_UID),
         )
@@ -145,8 +145,8 @@ def patient_keys(
 
 
 def _patient_key(attributes: Attributes, position: Position) -> Hashable:
-    patient_id = _normal(attributes.text(tags.PATIENT_ID))
-    name = _normal(attributes.person_name(tags.PATIENT_NAME))
+    patient_id = normal(attributes.text(tags.PATIENT_ID))
+    name = normal(attributes.person_name(tags.PATIENT_NAME))
     if not patient_id:
         return position
     if not name:
@@ -155,12 +155,13 @@ def _patient_key(attributes: Attributes, position: Position) -> Hashable:
 
 
 def _witnesses(attributes: Attributes) -> tuple[str, ...]:
-    return tuple(_normal(attributes.text(tag)) for tag in _WITNESSES)
+    return tuple(normal(attributes.text(tag)) for tag in _WITNESSES)
 
 
 def _contradict(said: Sequence[tuple[str | bytes, ...]]) -> bool:
     return any(len(set(values) - {"", b""}) > 1 for values in zip(*said, strict=True))
 
 
-def _normal(value: str) -> str:
+def normal(value: str) -> str:
+    """Return *value* as it is compared: spelling of letters and blanks does not count."""
     return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

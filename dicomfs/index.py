@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final
@@ -52,6 +53,7 @@ INACTIVE: Final = 8
 _HEADER: Final = 8
 _SECTOR: Final = 2048
 _BLOCK: Final = 1024 * 1024
+# What reading a record counts at least, so that many that fail come to an end.
 _LEAST: Final = 64
 _GROUP: Final = 0x0004
 # So many sectors, and the medium is gone rather than damaged.
@@ -317,10 +319,10 @@ class _Reader:
     def _read_named(self) -> None:
         """Read the records that only links name, as a wrong length swallowed them."""
         index = self._index
-        known = set(index.offsets) if self._misses() else set()
-        waiting = (
-            [link for link in self._links(0) if link not in known] if known else []
-        )
+        if all(index.position(link) >= 0 for link in self._links()):
+            return
+        known = set(index.offsets)
+        waiting = [link for link in self._links() if link not in known]
         found = len(index)
         while waiting:
             offset = waiting.pop()
@@ -341,16 +343,8 @@ class _Reader:
     def _begins_at(self, head: bytes) -> bool:
         return head.startswith(self._item) and self._begins(head, 0)
 
-    def _links(self, first: int) -> Iterator[int]:
-        for links in (self._index.nexts, self._index.lowers):
-            for link in links[first:]:
-                if link:
-                    yield link
-
-    def _misses(self) -> bool:
-        """Whether any link names no record that was found."""
-        position = self._index.position
-        return any(position(link) < 0 for link in self._links(0))
+    def _links(self) -> Iterator[int]:
+        return filter(None, chain(self._index.nexts, self._index.lowers))
 
 
 @lru_cache(maxsize=256)

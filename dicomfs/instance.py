@@ -10,11 +10,11 @@ from dicomfs.element import UNDEFINED_LENGTH, elements
 from dicomfs.errors import DicomfsError, ElementError, NotDicomError
 from dicomfs.header import read_header
 from dicomfs.meta import DEFLATED, read_meta
+from dicomfs.sopclass import DIRECTORY
 from dicomfs.source import Source, Window
 from dicomfs.surface import Surface, Surveyed, survey
 
 _PREFIX: Final = b"DICM"
-_MEDIA_STORAGE_DIRECTORY: Final = b"1.2.840.10008.1.3.10"
 _BLOCK: Final = 16 * 1024
 # No instance has so many; what is behind them is not looked at.
 _MOST_ELEMENTS: Final = 20_000
@@ -93,7 +93,7 @@ def is_instance(source: Source) -> bool:
         meta = read_meta(window)
     except DicomfsError:
         return False
-    if meta.sop_class_uid == _MEDIA_STORAGE_DIRECTORY:
+    if meta.sop_class_uid == DIRECTORY:
         return False
     return bool(meta.sop_class_uid or meta.sop_instance_uid) or _has_uid(source)
 

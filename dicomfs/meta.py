@@ -7,6 +7,7 @@ from dicomfs.element import Syntax, elements, sniff
 from dicomfs.errors import NotDicomError
 from dicomfs.source import Window
 
+EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 
 _PREAMBLE: Final = 128

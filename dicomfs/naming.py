@@ -73,20 +73,6 @@ _DOCUMENT_KINDS: Final = {
     b"model/obj": "OBJ",
     b"model/mtl": "MTL",
 }
-# Where a record has a title, the first of these that is not empty.
-_TITLES: Final = (
-    tags.DOCUMENT_TITLE,
-    tags.CONCEPT_NAME_CODE_SEQUENCE,
-    tags.CONTENT_DESCRIPTION,
-    tags.CONTENT_LABEL,
-    tags.STRUCTURE_SET_LABEL,
-    tags.RT_PLAN_LABEL,
-    tags.USER_CONTENT_LABEL,
-    tags.HANGING_PROTOCOL_NAME,
-    tags.IMPLANT_NAME,
-    tags.IMPLANT_ASSEMBLY_TEMPLATE_NAME,
-    tags.IMPLANT_TEMPLATE_GROUP_NAME,
-)
 
 
 class Name(NamedTuple):
@@ -202,7 +188,7 @@ def kind(record_type: str, attributes: Attributes) -> str:
 
 def title(attributes: Attributes) -> str:
     """Return the title of an instance, empty if its record has none."""
-    for tag in _TITLES:
+    for tag in tags.TITLES:
         if found := clean(attributes.text(tag)):
             return found
     return ""

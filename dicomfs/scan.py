@@ -106,9 +106,9 @@ def scanned(medium: Medium, findings: Findings) -> list[FileSet]:
             "give the folder that holds the files; if they are in an archive, unpack it",
         )
     index = BytesSource(found.index)
-    file_set = FileSet(medium, index, findings, locator=found.places)
-    file_set.mtime_ns = found.mtime_ns
-    return [file_set]
+    return [
+        FileSet(medium, index, findings, locator=found.places, mtime_ns=found.mtime_ns)
+    ]
 
 
 def scan(medium: Medium, progress: Progress) -> Scan:

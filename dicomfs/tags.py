@@ -84,3 +84,18 @@ NAMING: Final = (
     SERIES_NUMBER,
     INSTANCE_NUMBER,
 )
+
+# What instances other than images are called by: the first of these that is not empty.
+TITLES: Final = (
+    DOCUMENT_TITLE,
+    CONCEPT_NAME_CODE_SEQUENCE,
+    CONTENT_DESCRIPTION,
+    CONTENT_LABEL,
+    STRUCTURE_SET_LABEL,
+    RT_PLAN_LABEL,
+    USER_CONTENT_LABEL,
+    HANGING_PROTOCOL_NAME,
+    IMPLANT_NAME,
+    IMPLANT_ASSEMBLY_TEMPLATE_NAME,
+    IMPLANT_TEMPLATE_GROUP_NAME,
+)

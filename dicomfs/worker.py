@@ -19,7 +19,7 @@ import pyfuse3
 import trio
 
 from dicomfs import control, process, report, sandbox, text
-from dicomfs.fileset import open_file_sets
+from dicomfs.discovery import open_file_sets
 from dicomfs.findings import Findings
 from dicomfs.fuse import Operations, Ownership
 from dicomfs.handshake import Handshake

@@ -13,6 +13,7 @@ from typing import Final
 from dicomfs import tags
 from dicomfs.attributes import Attributes
 from dicomfs.element import ITEM
+from dicomfs.meta import EXPLICIT_VR_LITTLE_ENDIAN
 from dicomfs.record import ROOT_TYPES
 from dicomfs.sopclass import DIRECTORY, record_type
 
@@ -45,20 +46,7 @@ _SERIES: Final = (
     tags.SERIES_NUMBER,
 )
 # What instances other than images are called by; they lie far behind in a header.
-TITLES: Final = (
-    tags.IMPLANT_NAME,
-    tags.CONCEPT_NAME_CODE_SEQUENCE,
-    tags.DOCUMENT_TITLE,
-    tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT,
-    tags.CONTENT_LABEL,
-    tags.CONTENT_DESCRIPTION,
-    tags.HANGING_PROTOCOL_NAME,
-    tags.IMPLANT_ASSEMBLY_TEMPLATE_NAME,
-    tags.IMPLANT_TEMPLATE_GROUP_NAME,
-    tags.STRUCTURE_SET_LABEL,
-    tags.RT_PLAN_LABEL,
-    tags.USER_CONTENT_LABEL,
-)
+TITLES: Final = (*tags.TITLES, tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT)
 _INSTANCE: Final = (tags.SPECIFIC_CHARACTER_SET, tags.INSTANCE_NUMBER, *TITLES)
 _VRS: Final = {
     tags.MEDIA_STORAGE_SOP_CLASS_UID: b"UI",
@@ -119,7 +107,6 @@ _NO_LINK: Final = bytes(4)
 # In each record these come first: where their values begin, from that of the item.
 _NEXT_AT: Final = 16
 _LOWER_AT: Final = 38
-_EXPLICIT_LITTLE: Final = b"1.2.840.10008.1.2.1"
 # So long as any that is made of the records, and before they are known.
 _NO_UID: Final = b"2.25.1" + b"0" * 38
 
@@ -242,7 +229,7 @@ def _front(uid: bytes, first: int, length: int) -> bytes:
         {
             tags.MEDIA_STORAGE_SOP_CLASS_UID: DIRECTORY,
             tags.MEDIA_STORAGE_SOP_INSTANCE_UID: uid,
-            tags.TRANSFER_SYNTAX_UID: _EXPLICIT_LITTLE,
+            tags.TRANSFER_SYNTAX_UID: EXPLICIT_VR_LITTLE_ENDIAN,
         }
     )
     top = _elements(

@@ -29,6 +29,7 @@ from types import FrameType
 from typing import Final, NamedTuple
 
 from dicomfs.directory import Directory
+from dicomfs.discovery import open_file_sets
 from dicomfs.element import sniff
 from dicomfs.errors import (
     DicomfsError,
@@ -37,7 +38,6 @@ from dicomfs.errors import (
     FileIdError,
     NotDicomError,
 )
-from dicomfs.fileset import open_file_sets
 from dicomfs.index import INACTIVE, read_index
 from dicomfs.media.medium import Path as Place
 from dicomfs.meta import read_meta

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import pytest
 
 from dicomfs.check import check
+from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Failure
-from dicomfs.fileset import open_file_sets
 from dicomfs.findings import Kind
 from dicomfs.media.folder import Folder as FolderMedium
 from dicomfs.node import File

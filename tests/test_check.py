@@ -17,8 +17,8 @@ import pytest
 from pydicom import uid
 
 from dicomfs.check import check
+from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Exit
-from dicomfs.fileset import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium
 from dicomfs.media.medium import Path as Place

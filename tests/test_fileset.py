@@ -4,8 +4,9 @@ import pytest
 from pydicom import uid
 
 from dicomfs import tags
+from dicomfs.discovery import find_dicomdirs, open_file_sets
 from dicomfs.errors import DirectoryError, Exit, Failure, FileIdError
-from dicomfs.fileset import FileSet, find_dicomdirs, open_file_sets
+from dicomfs.fileset import FileSet
 from dicomfs.findings import Kind
 from dicomfs.record import DirectoryRecord
 from tests.conftest import ExpectLog

@@ -26,8 +26,9 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
+from dicomfs.discovery import open_file_sets
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset import FileSet, open_file_sets
+from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.fuse import ERROR_XATTR, Operations, Ownership
 from dicomfs.media import Folder as Medium

@@ -20,32 +20,12 @@ from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from dicomfs import naming, tags, text
 from dicomfs.attributes import Attributes
 from dicomfs.naming import EXTENSION, MAX_BYTES, Name
+from tests.charsets import ESCAPES
 from tests.filenames import faults, faults_of
 
 COUNT: Final = 10_000
 SEED: Final = 3
 
-# The escape sequences of PS3.3 tables C.12-3 and C.12-4; Python's codecs write their
-# own of the Japanese sets.
-ESCAPES: Final = {
-    "ISO 2022 IR 6": b"\x1b(B",
-    "ISO 2022 IR 13": b"\x1b)I",
-    "ISO 2022 IR 58": b"\x1b$)A",
-    "ISO 2022 IR 87": b"",
-    "ISO 2022 IR 100": b"\x1b-A",
-    "ISO 2022 IR 101": b"\x1b-B",
-    "ISO 2022 IR 109": b"\x1b-C",
-    "ISO 2022 IR 110": b"\x1b-D",
-    "ISO 2022 IR 126": b"\x1b-F",
-    "ISO 2022 IR 127": b"\x1b-G",
-    "ISO 2022 IR 138": b"\x1b-H",
-    "ISO 2022 IR 144": b"\x1b-L",
-    "ISO 2022 IR 148": b"\x1b-M",
-    "ISO 2022 IR 149": b"\x1b$)C",
-    "ISO 2022 IR 159": b"",
-    "ISO 2022 IR 166": b"\x1b-T",
-    "ISO 2022 IR 203": b"\x1b-b",
-}
 # pydicom leaves the escape sequences of GB 2312 in, and does not know Latin-9 yet.
 UNKNOWN_TO_PYDICOM: Final = {"ISO 2022 IR 58", "ISO 2022 IR 203", "ISO_IR 203"}
 # pydicom reads the default repertoire as Latin-1; strictly it is ASCII.

@@ -17,29 +17,18 @@ from pydicom.charset import (
 from pydicom.valuerep import PersonName
 
 from dicomfs.text import codecs_of, decode, person_name
+from tests import charsets
 
 FILES = Path(pydicom.__file__).parent / "data/charset_files"
 
 # pydicom reads the default repertoire as Latin-1, which nothing declared.
 DEFAULT = {"", "ISO_IR 6", "ISO 2022 IR 6"}
 SINGLE = sorted(set(python_encoding) - DEFAULT)
-# PS3.3 tables C.12-3 and C.12-4; those of Japanese are written by Python's codecs.
+# Those of the default repertoire and of Latin-9 are tried by themselves.
 ESCAPES = {
-    "ISO 2022 IR 13": b"\x1b)I",
-    "ISO 2022 IR 58": b"\x1b$)A",
-    "ISO 2022 IR 87": b"",
-    "ISO 2022 IR 100": b"\x1b-A",
-    "ISO 2022 IR 101": b"\x1b-B",
-    "ISO 2022 IR 109": b"\x1b-C",
-    "ISO 2022 IR 110": b"\x1b-D",
-    "ISO 2022 IR 126": b"\x1b-F",
-    "ISO 2022 IR 127": b"\x1b-G",
-    "ISO 2022 IR 138": b"\x1b-H",
-    "ISO 2022 IR 144": b"\x1b-L",
-    "ISO 2022 IR 148": b"\x1b-M",
-    "ISO 2022 IR 149": b"\x1b$)C",
-    "ISO 2022 IR 159": b"",
-    "ISO 2022 IR 166": b"\x1b-T",
+    term: escape
+    for term, escape in charsets.ESCAPES.items()
+    if term not in {"ISO 2022 IR 6", "ISO 2022 IR 203"}
 }
 PADDING = " \0"
 # PS3.5 6.1.2.5.3: what returns to the first character set, in text and in names.

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple, Unpack
 
 import pydicom
 
-from dicomfs.fileset import FileSet, open_file_sets
+from dicomfs.discovery import open_file_sets
+from dicomfs.fileset import FileSet
 from dicomfs.media.folder import Folder as FolderMedium
 from dicomfs.media.medium import Medium, Room, Status
 from dicomfs.media.medium import Path as Place

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from pydicom.fileset import FileSet
 
+from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Failure
-from dicomfs.fileset import open_file_sets
 from dicomfs.media.folder import Folder as FolderMedium
 from dicomfs.node import File, Folder
 from dicomfs.tree import Tree
