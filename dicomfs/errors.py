@@ -5,6 +5,7 @@
     ├── NotDicomError     a file that is no DICOM file, or no directory where one is due
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
     ├── FileIdError       a Referenced File ID that may not be opened
+    ├── MediumError       an image or archive that cannot be used as a medium
     └── Failure           a command that ends with an exit code and two lines for people
 
 Messages name the thing, the offset and the value, but never a patient's name, ID or
@@ -40,6 +41,14 @@ class DirectoryError(DicomfsError):
 
 class FileIdError(DicomfsError):
     """A Referenced File ID that names nothing below the File-set's root."""
+
+
+class MediumError(DicomfsError):
+    """An image or archive that cannot be used as a medium: what it lacks, and where."""
+
+    def __init__(self, what: str, offset: int = 0) -> None:
+        super().__init__(f"{what} at offset {offset}" if offset else what)
+        self.offset = offset
 
 
 class Exit(IntEnum):

@@ -63,13 +63,14 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     return Attributes(values)
 
 
-class _LimitedSource:
+class _LimitedSource(Source):
     """A source that ends after so many bytes were read of it, wherever they lay."""
 
     def __init__(self, source: Source, budget: int) -> None:
         self._source = source
         self._budget = budget
         self.size = source.size
+        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         data = self._source.read_at(offset, min(size, self._budget))

@@ -10,7 +10,7 @@ from dicomfs.fileset import FileSet
 from dicomfs.identity import file_inode
 from dicomfs.media.medium import Path
 from dicomfs.record import NO_RECORD, DirectoryRecord, Level
-from dicomfs.source import FileSource, Source
+from dicomfs.source import Source
 
 
 class Part(NamedTuple):
@@ -79,11 +79,7 @@ class File:
         A copy of a medium may be written to: then less than that size would be taken
         for the end of the file, and old pages mixed with new ones.
         """
-        is_other = isinstance(source, FileSource) and (
-            source.mtime_ns != self.mtime_ns
-            or (self.changed_ns and source.changed_ns != self.changed_ns)
-        )
-        if source.size != self.size or is_other:
+        if source.status != (self.size, self.mtime_ns, self.changed_ns):
             source.close()
             raise OSError(errno.EIO, "the file is not the one that was listed")
         return source

@@ -18,7 +18,7 @@ import trio
 from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.node import File, Folder, Listing, merged
-from dicomfs.source import BytesSource, FileSource, Source
+from dicomfs.source import Source
 from dicomfs.threads import Threads
 
 log = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class Server:
 
     def close(self, source: Source) -> None:
         """Close *source*; nobody waits for it."""
-        if isinstance(source, FileSource) and not source.is_prompt:
+        if not source.is_prompt:
             # Network file systems and FUSE ask their server before they let go.
             trio.lowlevel.spawn_system_task(self._close, source)
         else:
@@ -236,9 +236,7 @@ class Server:
         What is returned is to be used before anything is awaited: bytes that were in
         memory are in a buffer that the next read fills again.
         """
-        if type(source) is BytesSource:  # in memory, and no medium behind it
-            return source.read_at(offset, size)
-        if isinstance(source, FileSource) and size <= len(self._buffer):
+        if size <= len(self._buffer):
             count = source.read_cached(offset, self._buffer[:size])
             if count is not None:
                 return self._buffer[:count]
@@ -315,12 +313,12 @@ class _Reading:
         finally:
             with self._lock:
                 self._is_running = False
-                if self._given_up and isinstance(self._source, FileSource):
+                if self._given_up:
                     self._source.hangs_no_more(*self._place)
 
     def give_up(self) -> None:
         """Let others who ask for the bytes have an error at once as long as it hangs."""
         with self._lock:
-            if self._is_running and isinstance(self._source, FileSource):
+            if self._is_running:
                 self._given_up = True
                 self._source.hangs(*self._place)

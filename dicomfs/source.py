@@ -7,10 +7,14 @@ SIGBUS.
 
 import errno
 import os
+import stat
 import threading
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 BLOCK: Final = 64 * 1024
 # The kernel keeps, and so loses, the files of a medium in pages of this size.
@@ -27,24 +31,54 @@ _MOST_FAILURES: Final = 16_384
 FileId = tuple[int, int]
 
 
-class Source(Protocol):
-    """Something that can be read at an offset."""
+class Status(NamedTuple):
+    """Of a file: its length in bytes, and its times in nanoseconds since 1970.
 
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        ...
+    *changed_ns* is when anything about it was changed last, which nobody can set back;
+    0 where there is no such time.
+    """
 
+    size: int
+    mtime_ns: int
+    changed_ns: int = 0
+
+
+class Source(ABC):
+    """Something that can be read at an offset, from several threads.
+
+    Its *size* in bytes and its *status* are those it had when it was opened.
+    *is_prompt* says that closing it asks nobody: then the event loop may do it.
+    """
+
+    size: int
+    status: Status
+    is_prompt: bool = True
+
+    @abstractmethod
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the source ends.
 
         Raises OSError where the medium cannot be read.
         """
-        ...
 
-    def close(self) -> None:
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:  # noqa: ARG002 - for those who can
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all.
+
+        Return how many bytes it is, or None where that takes waiting for the medium.
+        """
+        return None
+
+    def hangs(self, offset: int, size: int) -> None:  # noqa: B027 - not all can know
+        """Let reads of any of the *size* bytes at *offset* fail at once.
+
+        For one who gave up waiting for them; ``hangs_no_more`` takes it back.
+        """
+
+    def hangs_no_more(self, offset: int, size: int) -> None:  # noqa: B027 - as above
+        """Let those bytes be read again."""
+
+    def close(self) -> None:  # noqa: B027 - not all hold something
         """Give up what the source holds."""
-        ...
 
 
 class Failures:
@@ -115,22 +149,20 @@ def _pages(offset: int, size: int) -> tuple[int, int]:
 _FAILURES: Final = Failures()
 
 
-class FileSource:
-    """An open file, by its descriptor, which it owns.
-
-    *is_prompt* says that closing it asks nobody: then the event loop may do it.
-    """
+class FileSource(Source):
+    """An open file or block device, by its descriptor, which it owns."""
 
     def __init__(
         self, fd: int, *, is_prompt: bool = False, failures: Failures = _FAILURES
     ) -> None:
         self.fd = fd
         self.is_prompt = is_prompt
-        status = os.fstat(fd)
-        self.size: int = status.st_size
-        self.mtime_ns: int = status.st_mtime_ns
-        self.changed_ns: int = status.st_ctime_ns
-        self._id: FileId = (status.st_dev, status.st_ino)
+        found = os.fstat(fd)
+        # A block device has no size of its own but where it ends.
+        is_device = stat.S_ISBLK(found.st_mode)
+        self.size = os.lseek(fd, 0, os.SEEK_END) if is_device else found.st_size
+        self.status = Status(self.size, found.st_mtime_ns, found.st_ctime_ns)
+        self._id: FileId = (found.st_dev, found.st_ino)
         self._failures = failures
         self._tells = True
 
@@ -158,7 +190,7 @@ class FileSource:
 
         A file system notes the time before it takes the first byte.
         """
-        return os.fstat(self.fd).st_ctime_ns != self.changed_ns
+        return os.fstat(self.fd).st_ctime_ns != self.status.changed_ns
 
     def _read_on(self, data: bytes, offset: int, size: int) -> bytes:
         """Return *data* with what is missing of the *size* bytes at *offset*.
@@ -191,10 +223,7 @@ class FileSource:
             self._failures.add(self._id, offset)
 
     def hangs(self, offset: int, size: int) -> None:
-        """Let reads of any of the *size* bytes at *offset* fail at once.
-
-        For one who gave up waiting for them; ``hangs_no_more`` takes it back.
-        """
+        """Let reads of any of the *size* bytes at *offset* fail at once."""
         self._failures.hold(self._id, offset, size)
 
     def hangs_no_more(self, offset: int, size: int) -> None:
@@ -228,23 +257,91 @@ class FileSource:
         os.close(self.fd)
 
 
-class BytesSource:
+class BytesSource(Source):
     """Bytes in memory."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, mtime_ns: int = 0) -> None:
         self.data = data
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return len(self.data)
+        self.size = len(data)
+        self.status = Status(self.size, mtime_ns)
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only at the end."""
         return self.data[offset : offset + size]
 
-    def close(self) -> None:
-        """Do nothing: memory needs no closing."""
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with the bytes at *offset*, and return how many there are."""
+        data = self.data[offset : offset + len(buffer)]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class Extent(NamedTuple):
+    """A run of bytes in a source: its *offset* there, and its *size*."""
+
+    offset: int
+    size: int
+
+
+class ExtentSource(Source):
+    """A file that lies in *extents* of another source, one after the other.
+
+    Without copying, and without closing that source, which others use, too. An extent
+    that the other source ends before cannot be read there (OSError, EIO).
+    """
+
+    def __init__(
+        self, source: Source, extents: Sequence[Extent], mtime_ns: int = 0
+    ) -> None:
+        self._source = source
+        self._extents = extents
+        # Where in the file each extent begins, and at last where the file ends.
+        self._begins = [0, *accumulate(extent.size for extent in extents)]
+        self.size = self._begins[-1]
+        self.status = Status(self.size, mtime_ns)
+
+    def _runs(self, offset: int, size: int) -> list[Extent]:
+        """Return where the *size* bytes at *offset* lie, all of them within the file."""
+        runs = []
+        number = bisect_right(self._begins, offset) - 1
+        while size > 0:
+            skipped = offset - self._begins[number]
+            extent = self._extents[number]
+            length = min(size, extent.size - skipped)
+            if length > 0:
+                runs.append(Extent(extent.offset + skipped, length))
+            offset, size, number = offset + length, size - length, number + 1
+        return runs
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*, fewer only where the file ends."""
+        size = min(size, self.size - offset)
+        runs = self._runs(offset, size)
+        data = b"".join([self._source.read_at(*run) for run in runs])
+        if len(data) < size:
+            raise OSError(errno.EIO, "the medium ends before the file does")
+        return data
+
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all."""
+        size = min(len(buffer), self.size - offset)
+        done = 0
+        for run in self._runs(offset, size):
+            part = buffer[done : done + run.size]
+            if self._source.read_cached(run.offset, part) != run.size:
+                return None
+            done += run.size
+        return done
+
+    def hangs(self, offset: int, size: int) -> None:
+        """Let reads of any of the *size* bytes at *offset* fail at once."""
+        for run in self._runs(offset, min(size, self.size - offset)):
+            self._source.hangs(*run)
+
+    def hangs_no_more(self, offset: int, size: int) -> None:
+        """Let those bytes be read again."""
+        for run in self._runs(offset, min(size, self.size - offset)):
+            self._source.hangs_no_more(*run)
 
 
 class Window:

@@ -101,13 +101,14 @@ class _Survey:
         return len(data) == end - start
 
 
-class Surveyed:
+class Surveyed(Source):
     """A source of which only what is known to be readable is asked of the medium."""
 
     def __init__(self, source: Source, surface: Surface) -> None:
         self._source = source
         self._surface = surface
         self.size = source.size
+        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*; raises OSError where some are bad."""

@@ -97,6 +97,21 @@ def tool_path() -> str:
     return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
+@contextlib.contextmanager
+def loop_device(path: Path) -> Iterator[Path]:
+    """Have the file at *path* as a block device, read-only, for a while."""
+    need("losetup")
+    need_root()
+    made = run(["losetup", "--read-only", "--find", "--show", str(path)])
+    if made.returncode:
+        lack(f"no loop device can be made: {made.stderr.strip()}")
+    device = made.stdout.strip()
+    try:
+        yield Path(device)
+    finally:
+        run(["losetup", "--detach", device])
+
+
 # -- users -----------------------------------------------------------------------------
 
 

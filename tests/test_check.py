@@ -359,7 +359,7 @@ def test_an_instance_of_two_series_is_a_remark(tmp_path: Path) -> None:
 # -- bad sectors -----------------------------------------------------------------------
 
 
-class BadSource:
+class BadSource(Source):
     """A source with unreadable ranges, which counts how often each page is asked for."""
 
     def __init__(self, source: Source, bad: Iterable[range], error: int) -> None:
@@ -367,6 +367,7 @@ class BadSource:
         self._bad = list(bad)
         self._error = error
         self.size = source.size
+        self.status = source.status
         self.asked: Counter[int] = Counter()
 
     def read_at(self, offset: int, size: int) -> bytes:

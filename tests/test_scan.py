@@ -618,11 +618,12 @@ class BadSectors(FakeMedium):
         return _CutSource(super().open(path), self._good)
 
 
-class _CutSource:
+class _CutSource(Source):
     def __init__(self, source: Source, good: int) -> None:
         self._source = source
         self._good = good
         self.size = source.size
+        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read, or fail."""

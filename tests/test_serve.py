@@ -86,6 +86,10 @@ class GatedSource(BytesSource):
         self.gate.passed()
         return super().read_at(offset, size)
 
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:  # noqa: ARG002 - Source's
+        """Have nothing in memory."""
+        return None
+
 
 class ClosingSource(BytesSource):
     """Bytes that know whether they were closed."""

@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfs.source import PAGE, BytesSource, Failures, FileSource, Window
+from dicomfs.source import (
+    PAGE,
+    BytesSource,
+    Extent,
+    ExtentSource,
+    Failures,
+    FileSource,
+    Status,
+    Window,
+)
+from tests import mounting
 from tests.trees import CountingSource
 
 DATA = bytes(range(256)) * 4
@@ -53,7 +63,15 @@ def test_bytes_in_memory_are_read_like_a_file(offset: int, size: int) -> None:
 
 def test_a_file_knows_its_size_and_time(source: FileSource, path: Path) -> None:
     assert source.size == len(DATA)
-    assert source.mtime_ns == path.stat().st_mtime_ns
+    assert source.status.mtime_ns == path.stat().st_mtime_ns
+
+
+def test_a_block_device_ends_where_it_ends(path: Path) -> None:
+    path.write_bytes(bytes(8 * PAGE))
+    with mounting.loop_device(path) as device:
+        source = FileSource(os.open(device, os.O_RDONLY))
+        assert (source.size, source.read_at(8 * PAGE - 2, 9)) == (8 * PAGE, b"\0\0")
+        source.close()
 
 
 def test_bytes_in_memory_know_their_size() -> None:
@@ -365,3 +383,56 @@ class WornBytes(BytesSource):
         if not self._bad.isdisjoint(range(offset // PAGE, -(-(offset + size) // PAGE))):
             raise OSError(errno.EIO, "bad")
         return super().read_at(offset, max(size, 0))
+
+
+# -- files in extents of another source --------------------------------------------
+
+
+@st.composite
+def files_in_extents(draw: st.DrawFn) -> tuple[bytes, list[Extent]]:
+    extents = draw(
+        st.lists(
+            st.builds(Extent, st.integers(0, 900), st.integers(0, 120)), max_size=6
+        )
+    )
+    return b"".join(DATA[at : at + size] for at, size in extents), extents
+
+
+@given(files_in_extents(), st.integers(0, 800), st.integers(0, 800))
+def test_a_file_in_extents_reads_as_if_it_lay_in_one_piece(
+    made: tuple[bytes, list[Extent]], offset: int, size: int
+) -> None:
+    data, extents = made
+    source = ExtentSource(BytesSource(DATA), extents, mtime_ns=7)
+    buffer = bytearray(size)
+
+    assert source.status == Status(len(data), 7)
+    assert source.read_at(offset, size) == data[offset : offset + size]
+    count = source.read_cached(offset, memoryview(buffer))
+    assert count is not None
+    assert buffer[:count] == data[offset : offset + size]
+
+
+def test_an_extent_beyond_the_end_of_its_source_is_an_error_and_no_end() -> None:
+    source = ExtentSource(BytesSource(DATA), [Extent(1000, 100)])
+
+    assert source.read_at(0, 24) == DATA[1000:]
+    assert source.read_cached(0, memoryview(bytearray(100))) is None
+    with pytest.raises(OSError, match="ends before") as raised:
+        source.read_at(0, 100)
+    assert raised.value.errno == errno.EIO
+
+
+def test_an_extent_that_hangs_hangs_where_it_lies(large: FileSource) -> None:
+    source = ExtentSource(large, [Extent(4 * PAGE, PAGE), Extent(PAGE, PAGE)])
+
+    source.hangs(0, 2 * PAGE)
+    assert readable(large) == [0, 2, 3, *range(5, large.size // PAGE)]
+    source.hangs_no_more(0, 2 * PAGE)
+    assert readable(large) == list(range(large.size // PAGE))
+
+
+def test_closing_a_file_in_extents_leaves_its_source_open(source: FileSource) -> None:
+    ExtentSource(source, [Extent(0, 10)]).close()
+
+    assert source.read_at(0, 10) == DATA[:10]

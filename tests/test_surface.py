@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfs.source import PAGE, BytesSource
+from dicomfs.source import PAGE, BytesSource, Source, Status
 from dicomfs.surface import BLOCK, Surface, Surveyed, first_difference, survey
 
 
-class BadPages:
+class BadPages(Source):
     """Bytes of which some pages cannot be read."""
 
     def __init__(self, size: int, bad: set[int], error: int = errno.EIO) -> None:
         self.size = size
+        self.status = Status(size, 0)
         self._bad = bad
         self._error = error
 

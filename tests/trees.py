@@ -25,12 +25,13 @@ SAMPLES: Final = Path(pydicom.__file__).parent / "data/test_files/dicomdirtests"
 _MAX_NODES: Final = 20_000
 
 
-class CountingSource:
+class CountingSource(Source):
     """A source that counts what is read of it."""
 
     def __init__(self, source: Source | bytes) -> None:
         self._source = BytesSource(source) if isinstance(source, bytes) else source
         self.size = self._source.size
+        self.status = self._source.status
         self.bytes_read = 0
         self.reads: list[tuple[int, int]] = []
         self.closed = False

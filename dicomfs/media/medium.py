@@ -4,21 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from dicomfs.beneath import Path
-from dicomfs.source import Source
+from dicomfs.source import Source, Status
 
 __all__ = ["Medium", "Path", "Room", "Status"]
-
-
-class Status(NamedTuple):
-    """Of a file: its length in bytes, and its times in nanoseconds since 1970.
-
-    *changed_ns* is when anything about it was changed last, which nobody can set back;
-    0 where there is no such time.
-    """
-
-    size: int
-    mtime_ns: int
-    changed_ns: int = 0
 
 
 class Room(NamedTuple):

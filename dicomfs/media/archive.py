@@ -1,0 +1,152 @@
+"""A tree of files inside a source of bytes: what images and archives have in common.
+
+An image or archive only has to say what is in a folder and where a file's bytes are; it
+is asked once for each folder, and what it said is kept within bounds.
+"""
+
+import errno
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Final, Generic, Protocol, TypeVar
+
+from dicomfs.media.medium import Path, Room
+from dicomfs.source import Source, Status
+
+# Entries of folders that are kept; what is kept longest goes first.
+_MOST_KEPT: Final = 200_000
+_SECTOR: Final = 2048
+
+
+class Entry(Protocol):
+    """What an archive has under one name; a symbolic link or a device is neither."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether there may be more below."""
+        ...
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """Length and time, of a file."""
+        ...
+
+
+_E = TypeVar("_E", bound=Entry)
+
+
+class Archive(ABC, Generic[_E]):
+    """A medium (see ``Medium``) by the entries of its folders."""
+
+    def __init__(self, source: Source, most_kept: int = _MOST_KEPT) -> None:
+        """Make one of *source*, which it owns from here on."""
+        self._source = source
+        self._most_kept = most_kept
+        self._lock = threading.Lock()
+        self._listings: dict[Path, Mapping[bytes, _E]] = {}
+        self._count = 0
+
+    @abstractmethod
+    def read_folder(self, folder: Path) -> Mapping[bytes, _E]:
+        """Read the entries of *folder* from the source, without ``.`` and ``..``.
+
+        Raises OSError: FileNotFoundError and NotADirectoryError where there is no such
+        folder, EIO where the source is damaged.
+        """
+
+    @abstractmethod
+    def open_entry(self, entry: _E) -> Source:
+        """Open the file that *entry* is; raises OSError."""
+
+    def open_entry_cached(self, entry: _E) -> Source | None:
+        """Open the file if that takes no reading of the source, else None."""
+        return self.open_entry(entry)
+
+    def entries(self, folder: Path) -> Mapping[bytes, _E]:
+        """Return the entries of *folder*, read once and then kept; raises OSError."""
+        with self._lock:
+            if (kept := self._listings.pop(folder, None)) is not None:
+                self._listings[folder] = kept
+                return kept
+        listing = self.read_folder(folder)
+        with self._lock:
+            if folder not in self._listings:
+                self._listings[folder] = listing
+                self._count += len(listing)
+            while self._count > self._most_kept and len(self._listings) > 1:
+                oldest = next(iter(self._listings))
+                self._count -= len(self._listings.pop(oldest))
+        return listing
+
+    def entry(self, path: Path) -> _E:
+        """Return the entry at *path*; raises OSError."""
+        if not path:
+            raise _is_no_file()
+        found = self.entries(path[:-1]).get(path[-1])
+        if found is None:
+            raise _is_not_there()
+        return found
+
+    def names(self, folder: Path) -> list[bytes]:
+        """Return the names in *folder*."""
+        return list(self.entries(folder))
+
+    def folders(self, folder: Path) -> list[bytes]:
+        """Return the names of the folders in *folder*."""
+        return [name for name, entry in self.entries(folder).items() if entry.is_folder]
+
+    def status(self, path: Path) -> Status:
+        """Return the status of the regular file at *path*."""
+        entry = self.entry(path)
+        if not entry.is_file:
+            raise _is_no_file()
+        return entry.status
+
+    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Return the status of each of *names* in *folder*, or why it has none."""
+        entries = self.entries(folder)
+        return [_status(entries.get(name)) for name in names]
+
+    def open(self, path: Path) -> Source:
+        """Open the regular file at *path*."""
+        entry = self.entry(path)
+        if not entry.is_file:
+            raise _is_no_file()
+        return self.open_entry(entry)
+
+    def open_cached(self, path: Path) -> Source | None:
+        """Open the file at *path* if that takes no reading of the source, else None."""
+        with self._lock:
+            listing = self._listings.get(path[:-1])
+        entry = None if listing is None else listing.get(path[-1])
+        if entry is None or not entry.is_file:
+            return None
+        return self.open_entry_cached(entry)
+
+    def room(self) -> Room:
+        """Return how large the source is, in sectors of a disc."""
+        return Room(_SECTOR, -(-self._source.size // _SECTOR))
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+def _status(entry: Entry | None) -> Status | OSError:
+    if entry is None:
+        return _is_not_there()
+    return entry.status if entry.is_file else _is_no_file()
+
+
+def _is_not_there() -> OSError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _is_no_file() -> OSError:
+    return OSError(errno.EINVAL, "not a regular file")
