@@ -9,7 +9,8 @@ places are names of patients: the report shows them, a log does only with
 import logging
 import threading
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -23,7 +24,8 @@ _MAX_LOGGED: Final = 20
 class Kind(Enum):
     """What can be found: its code, whether it is a fault, and in words."""
 
-    # The DICOMDIR as a whole
+    # The medium, and the DICOMDIR as a whole
+    SOURCE_LEFT_OUT = "source-left-out", True, "one of several sources is unusable"
     INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
     INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"
     INDEX_CHANGED = "index-changed", True, "the DICOMDIR was changed after mounting"
@@ -33,6 +35,8 @@ class Kind(Enum):
     WRONG_SYNTAX = "wrong-syntax", False, "the encoding is not the one declared"
     WRONG_SOP_CLASS = "wrong-sop-class", False, "the DICOMDIR claims to be no directory"
     CONSISTENCY_FLAG = "consistency-flag", False, "its writer marked it inconsistent"
+    ARCHIVE_CUT_OFF = "archive-cut-off", True, "the archive is cut off"
+    MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
     # Links between directory records
     WRONG_ROOT = "wrong-root", True, "the first root record is not where it should be"
     BROKEN_LINK = "broken-link", True, "a link leads to no record"
@@ -60,6 +64,7 @@ class Kind(Enum):
     MISSING_DESCRIPTION = "missing-description", False, "no description"
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
+    FILES_MOVED = "files-moved", True, "files lie in another folder than is listed"
     MISSING_FILE = "missing-file", True, "a file is missing"
     REFUSED_PATH = "refused-path", True, "a File ID leads out of the medium"
     NOT_A_FILE = "not-a-file", True, "a File ID names a link, a device or a folder"
@@ -68,6 +73,7 @@ class Kind(Enum):
     UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file is unreadable"
     FILE_CUT_OFF = "file-cut-off", True, "a file is cut off, or damaged inside"
     NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
+    SECURED_FILE = "secured-file", True, "a listed file is encrypted or signed"
     FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"
     REFERENCES_ITSELF = "references-itself", False, "a record lists the DICOMDIR"
     HEADER_UNREADABLE = "header-unreadable", False, "no header could be read for a name"
@@ -111,7 +117,8 @@ class Finding:
 
     *offset* is that of the directory record, *where* the path in the tree, as shown;
     *of* says out of how many, *done* what was done about it, *detail* what else is
-    known. All but *where*, *files* and *detail* may be logged.
+    known, *source* which of several media it is about. All but *where*, *files*,
+    *detail* and *source* may be logged.
     """
 
     kind: Kind
@@ -124,20 +131,39 @@ class Finding:
     detail: str = ""
     # Paths on the medium; of many, the first few.
     files: tuple[str, ...] = ()
+    source: str = ""
 
 
 class Findings:
-    """Collects findings from all threads; each counts once, however often it is met."""
+    """Collects findings from all threads; each counts once, however often it is met.
+
+    *source* is the one of several media that they are about, empty if there is one.
+    """
 
     def __init__(self, *, log_names: bool = False) -> None:
+        self.source = ""
         self._log_names = log_names
         self._lock = threading.Lock()
         self._found: dict[Kind, dict[Hashable, Finding]] = {}
         self._more: set[Kind] = set()
 
+    def about(self, source: str) -> "Findings":
+        """Return where to add findings about *source*, to be collected here."""
+        there = copy(self)
+        there.source = f"{self.source}/{source}" if self.source else source
+        return there
+
+    @property
+    def of_all(self) -> "Findings":
+        """Where to add findings that are about no source in particular."""
+        there = copy(self)
+        there.source = ""
+        return there
+
     def add(self, finding: Finding, key: Hashable = None) -> None:
         """Add *finding*; one of its kind with the same *key* (or itself) is replaced."""
-        key = finding if key is None else key
+        finding = replace(finding, source=finding.source or self.source)
+        key = (finding if key is None else key), finding.source
         with self._lock:
             alike = self._found.setdefault(finding.kind, {})
             is_new = key not in alike
@@ -175,8 +201,8 @@ class Findings:
         log.log(level, "%s%s", _loggable(finding, with_names=self._log_names), tail)
 
 
-def _place_of(finding: Finding) -> tuple[tuple[str, ...], int]:
-    return finding.where, finding.offset
+def _place_of(finding: Finding) -> tuple[tuple[str, ...], str, int]:
+    return finding.where, finding.source, finding.offset
 
 
 def _loggable(finding: Finding, *, with_names: bool) -> str:

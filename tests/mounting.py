@@ -329,7 +329,7 @@ def force_off(place: Path) -> None:
 class Mount:
     """A medium that is mounted on *place*, and who serves it."""
 
-    source: Path
+    source: Path | str
     place: Path
     log_file: Path
     mark: str
@@ -429,7 +429,7 @@ class Mounter:
 
     def __call__(
         self,
-        source: Path,
+        source: Path | str,
         *options: str | Path,
         place: Path | None = None,
         user: User | None = None,
@@ -438,7 +438,8 @@ class Mounter:
     ) -> Mount:
         """Mount *source* with *options* and return it when it answers.
 
-        *foreground* keeps the process, so that its exit code can be seen.
+        Further sources may be among the options. *foreground* keeps the process, so
+        that its exit code can be seen.
         """
         need("fusermount3", "/dev/fuse")
         mount = self._prepare(source, place, user)
@@ -461,14 +462,16 @@ class Mounter:
         assert is_mounted(mount.place)
         return mount
 
-    def adopt(self, source: Path, place: Path) -> Mount:
+    def adopt(self, source: Path | str, place: Path) -> Mount:
         """Return what a test will mount by itself; it is ended like the others."""
         log_file = self.folder / f"log{len(self.made) + 1}"
         mount = Mount(source, place, log_file, new_mark())
         self.made.append(mount)
         return mount
 
-    def _prepare(self, source: Path, place: Path | None, user: User | None) -> Mount:
+    def _prepare(
+        self, source: Path | str, place: Path | None, user: User | None
+    ) -> Mount:
         number = len(self.made) + 1
         folder = user.home if user else self.folder
         if place is None:

@@ -1,7 +1,9 @@
 """What images and archives have in common: a tree of entries, asked once a folder."""
 
 import errno
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
@@ -108,6 +110,19 @@ def test_a_folder_is_read_once() -> None:
     assert shelf.read == [(b"DICOM",), ()]
 
 
+def test_a_folder_that_several_ask_for_at_once_is_read_once() -> None:
+    shelf = Shelf(ROOT)
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> list[bytes]:
+        together.wait()
+        return shelf.names((b"DICOM",))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(map(tuple, threads.map(ask, range(8))))) == 1
+    assert shelf.read.count((b"DICOM",)) == 1
+
+
 def test_only_what_is_in_memory_is_opened_without_waiting() -> None:
     shelf = Shelf(ROOT)
 
@@ -121,7 +136,7 @@ def test_only_what_is_in_memory_is_opened_without_waiting() -> None:
 
 def test_of_many_folders_those_used_longest_ago_are_forgotten() -> None:
     many = {b"%d" % n: Item(below={b"F": Item(b"x")}) for n in range(4)}
-    shelf = Shelf(many, most_kept=6)
+    shelf = Shelf(many, most_kept=9)
     for name in (b"0", b"1", b"0", b"2", b"0"):
         shelf.names((name,))
     shelf.read.clear()

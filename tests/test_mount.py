@@ -119,7 +119,7 @@ def test_every_file_is_the_one_that_its_record_references(
     media: Callable[[str], Mount], name: str
 ) -> None:
     mount = media(name)
-    expected = referenced(mount.source)
+    expected = referenced(Path(mount.source))
     mounted = {read(path).SOPInstanceUID: path for path in mount.files()}
 
     assert len(mount.files()) == MEDIA[name][1]
@@ -229,7 +229,7 @@ def test_owner_and_modes_can_be_chosen(
 
 
 def test_files_have_the_time_of_the_medium(sample: Mount) -> None:
-    expected = referenced(sample.source)
+    expected = referenced(Path(sample.source))
 
     for path in sample.files():
         on_medium = expected[read(path).SOPInstanceUID].stat()

@@ -8,9 +8,10 @@ import errno
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
+from dicomfs.findings import Finding
 from dicomfs.media.medium import Path, Room
 from dicomfs.source import Source, Status
 
@@ -50,6 +51,7 @@ class Archive(ABC, Generic[_E]):
         self._most_kept = most_kept
         self._lock = threading.Lock()
         self._listings: dict[Path, Mapping[bytes, _E]] = {}
+        self._readers: dict[Path, threading.Lock] = {}
         self._count = 0
 
     @abstractmethod
@@ -68,21 +70,47 @@ class Archive(ABC, Generic[_E]):
         """Open the file if that takes no reading of the source, else None."""
         return self.open_entry(entry)
 
+    def findings(self) -> Iterable[Finding]:
+        """Return what is wrong with the image or archive as a whole, but is no obstacle."""
+        return ()
+
     def entries(self, folder: Path) -> Mapping[bytes, _E]:
-        """Return the entries of *folder*, read once and then kept; raises OSError."""
+        """Return the entries of *folder*, read once and then kept; raises OSError.
+
+        Of those who ask at the same time one reads it, and the others wait for that.
+        """
         with self._lock:
-            if (kept := self._listings.pop(folder, None)) is not None:
-                self._listings[folder] = kept
+            if (kept := self._kept(folder)) is not None:
                 return kept
-        listing = self.read_folder(folder)
-        with self._lock:
-            if folder not in self._listings:
-                self._listings[folder] = listing
-                self._count += len(listing)
-            while self._count > self._most_kept and len(self._listings) > 1:
-                oldest = next(iter(self._listings))
-                self._count -= len(self._listings.pop(oldest))
-        return listing
+            reader = self._readers.setdefault(folder, threading.Lock())
+        try:
+            # A folder may ask for the one above it: locks are taken upwards only.
+            with reader:
+                with self._lock:
+                    if (kept := self._kept(folder)) is not None:
+                        return kept
+                listing = self.read_folder(folder)
+                with self._lock:
+                    self._keep(folder, listing)
+                return listing
+        finally:
+            with self._lock:
+                self._readers.pop(folder, None)
+
+    def _kept(self, folder: Path) -> Mapping[bytes, _E] | None:
+        """Return the entries of *folder* if they are kept, and keep them longest."""
+        kept = self._listings.pop(folder, None)
+        if kept is not None:
+            self._listings[folder] = kept
+        return kept
+
+    def _keep(self, folder: Path, listing: Mapping[bytes, _E]) -> None:
+        self._listings[folder] = listing
+        # An empty folder takes room, too.
+        self._count += len(listing) + 1
+        while self._count > self._most_kept and len(self._listings) > 1:
+            oldest = next(iter(self._listings))
+            self._count -= len(self._listings.pop(oldest)) + 1
 
     def entry(self, path: Path) -> _E:
         """Return the entry at *path*; raises OSError."""

@@ -1,0 +1,81 @@
+"""Images of whole CD sectors (``.bin``, ``.img``): the 2048 bytes of each that count.
+
+A sector on the disc is 2352 bytes: a pattern, its address, the data, and codes that
+mend it (ECMA-130 14). Some programs copy them whole, and 96 bytes of subchannel behind.
+"""
+
+import errno
+from contextlib import suppress
+from typing import Final
+
+from dicomfs.source import Source, Status
+
+SECTOR: Final = 2048
+
+# What each sector begins with (ECMA-130 14); the address and the mode follow.
+_PATTERN: Final = b"\0" + b"\xff" * 10 + b"\0"
+_MODE: Final = 15
+_HEAD: Final = 16
+_LENGTHS: Final = (2352, 2448)
+# Where the data begins: in mode 2 a subheader comes before it (CD-ROM XA, form 1).
+_SKIPPED: Final = {1: 16, 2: 24}
+
+
+def unpacked(source: Source) -> Source:
+    """Return the data in the sectors of *source*, itself if it has none but data."""
+    with suppress(OSError):
+        head = source.read_at(0, _HEAD)
+        skipped = _SKIPPED.get(head[_MODE]) if len(head) == _HEAD else None
+        if skipped and head.startswith(_PATTERN):
+            for length in _LENGTHS:
+                if source.read_at(length, len(_PATTERN)) == _PATTERN:
+                    return SectorSource(source, length, skipped)
+    return source
+
+
+class SectorSource(Source):
+    """The data in sectors of *length* bytes, *skipped* bytes into each.
+
+    It owns *source*. Bytes behind the last whole sector count for nothing.
+    """
+
+    def __init__(self, source: Source, length: int, skipped: int) -> None:
+        self._source = source
+        self._length = length
+        self._skipped = skipped
+        self.is_prompt = source.is_prompt
+        self.size = source.size // length * SECTOR
+        self.status = Status(
+            self.size, source.status.mtime_ns, source.status.changed_ns
+        )
+
+    def _around(self, offset: int, size: int) -> tuple[int, int]:
+        """Return offset and size of the whole sectors that hold these bytes."""
+        first, last = offset // SECTOR, (offset + size - 1) // SECTOR
+        return first * self._length, (last - first + 1) * self._length
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*, fewer only where the source ends."""
+        size = min(size, self.size - offset)
+        if size <= 0:
+            return b""
+        begin, length = self._around(offset, size)
+        whole = self._source.read_at(begin, length)
+        if len(whole) < length:
+            raise OSError(errno.EIO, "the image ends within a sector")
+        data = b"".join(
+            whole[at : at + SECTOR] for at in range(self._skipped, length, self._length)
+        )
+        return data[offset % SECTOR : offset % SECTOR + size]
+
+    def hangs(self, offset: int, size: int) -> None:
+        """Let reads of any of the *size* bytes at *offset* fail at once."""
+        self._source.hangs(*self._around(offset, size))
+
+    def hangs_no_more(self, offset: int, size: int) -> None:
+        """Let those bytes be read again."""
+        self._source.hangs_no_more(*self._around(offset, size))
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
