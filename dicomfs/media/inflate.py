@@ -1,0 +1,453 @@
+"""Compressed members as sources: inflated once, piece by piece, and kept within bounds.
+
+A member of up to 16 MiB is inflated to its end and compared with its CRC-32 before the
+first byte of it is given. A larger one is inflated as far as somebody asks; its CRC is
+known once its end was reached, and if it is wrong, nothing is given from then on. The
+pieces are in one cache of the process, and so is the state of the inflater every so
+often, so that a piece that was given up is reached from the one before. Of several who
+read a member one inflates it and the others wait.
+"""
+
+import bz2
+import errno
+import lzma
+import struct
+import threading
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+from dicomfs.media.decrypt import Cipher
+from dicomfs.source import Source, Status
+
+# Up to this many bytes a member is proved before it is given: an instance, as good as
+# always, and not a tenth of a second.
+WHOLE: Final = 16 * 1024**2
+# What is inflated and kept at a time.
+PIECE: Final = 256 * 1024
+# What is asked of the archive at a time; each state that is kept holds the rest of it.
+_TAKEN: Final = 32 * 1024
+# A state is what deflate looks back at, its tables, and the rest of what was taken.
+_STATE: Final = 96 * 1024
+_MOST_STATES: Final = 128
+_LEAST_STRIDE: Final = 4
+
+# How much is kept of what was inflated, and of states.
+_KEPT: Final = 64 * 1024**2
+_KEPT_STATES: Final = 16 * 1024**2
+
+_LZMA_HEAD: Final = struct.Struct("<2xHBI")
+_LZMA_PROPERTIES: Final = 5
+_LEAST_DICTIONARY: Final = 4096
+
+# In place of a number: where the one who inflated last stopped.
+_LAST: Final = -1
+
+_V = TypeVar("_V")
+
+
+class DamagedError(OSError):
+    """A member that is not what it says: nothing of it is to be believed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EIO, f"it is damaged: {what}")
+        self.what = what
+
+
+# -- what is kept ----------------------------------------------------------------------
+
+
+class Cache(Generic[_V]):
+    """The values used last, up to *most* bytes of them; for all threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._values: dict[Hashable, tuple[_V, int]] = {}
+        self._size = 0
+
+    def get(self, key: Hashable) -> _V | None:
+        """Return the value at *key*, None if it is not kept (any more)."""
+        with self._lock:
+            if (found := self._values.pop(key, None)) is None:
+                return None
+            self._values[key] = found
+            return found[0]
+
+    def take(self, key: Hashable) -> _V | None:
+        """Return the value at *key*, which is not kept any more."""
+        with self._lock:
+            value, size = self._values.pop(key, (None, 0))
+            self._size -= size
+            return value
+
+    def put(self, key: Hashable, value: _V, size: int) -> None:
+        """Keep a value of *size* bytes, and give up those that were used longest ago."""
+        with self._lock:
+            _, before = self._values.pop(key, (None, 0))
+            self._values[key] = value, size
+            self._size += size - before
+            while self._size > self._most:
+                _, size = self._values.pop(next(iter(self._values)))
+                self._size -= size
+
+
+# -- methods of compression ------------------------------------------------------------
+
+
+class Codec(ABC):
+    """Undoes a method of compression, with bounded output."""
+
+    @abstractmethod
+    def decompress(self, data: bytes, most: int) -> bytes:
+        """Take *data*, return up to *most* bytes: none once more has to be given.
+
+        Raises DamagedError.
+        """
+
+    def copy(self) -> "Codec | None":
+        """Return one in the same state, None if the method has no such thing."""
+        return None
+
+
+class Stored(Codec):
+    """Bytes that are not compressed, but encrypted."""
+
+    def __init__(self, rest: bytes = b"") -> None:
+        self._rest = rest
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        """Return the bytes as they are."""
+        data = self._rest + data
+        self._rest = data[most:]
+        return data[:most]
+
+    def copy(self) -> "Stored":
+        """Return one with the same rest."""
+        return Stored(self._rest)
+
+
+class Inflater(Codec):
+    """Undoes deflate (RFC 1951)."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        """Inflate on."""
+        if self._inner.eof:
+            return b""
+        try:
+            return self._inner.decompress(self._inner.unconsumed_tail + data, most)
+        except zlib.error as error:
+            raise DamagedError("it does not inflate") from error
+
+    def copy(self) -> "Inflater":
+        """Return one in the same state."""
+        other = Inflater()
+        other._inner = self._inner.copy()
+        return other
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class Sequential(Codec):
+    """Undoes a method that can only be gone through from start to end.
+
+    *begin* returns what does it, given the first *head* bytes of the member.
+    """
+
+    def __init__(self, begin: Callable[[bytes], _Decompressor], head: int = 0) -> None:
+        self._begin = begin
+        self._head = head
+        self._taken = b""
+        self._inner: _Decompressor | None = None
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        """Decompress on."""
+        if self._inner is None:
+            self._taken += data
+            if len(self._taken) < self._head:
+                return b""
+            data = self._taken[self._head :]
+        try:
+            if self._inner is None:
+                self._inner = self._begin(self._taken[: self._head])
+            return b"" if self._inner.eof else self._inner.decompress(data, most)
+        except (OSError, ValueError, lzma.LZMAError) as error:
+            raise DamagedError("it does not decompress") from error
+
+
+def bzip2() -> Codec:
+    """Return what undoes bzip2."""
+    return Sequential(lambda _: bz2.BZ2Decompressor())
+
+
+def lzma1(size: int) -> Codec:
+    """Return what undoes LZMA as ZIP has it (APPNOTE.TXT 5.8), for *size* bytes."""
+
+    def begin(head: bytes) -> _Decompressor:
+        length, properties, dictionary = _LZMA_HEAD.unpack(head)
+        if length != _LZMA_PROPERTIES:
+            raise ValueError("no properties of LZMA")
+        form = {
+            "id": lzma.FILTER_LZMA1,
+            # It takes as much memory as it is told to look back, at most to the start.
+            "dict_size": max(_LEAST_DICTIONARY, min(dictionary, size)),
+            "lc": properties % 9,
+            "lp": properties // 9 % 5,
+            "pb": properties // 45,
+        }
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[form])
+
+    return Sequential(begin, _LZMA_HEAD.size)
+
+
+# -- members ---------------------------------------------------------------------------
+
+
+class Stream:
+    """A member from its first byte on, deciphered and decompressed.
+
+    It lies in *packed* without its first *head* and its last *tail* bytes, and the last
+    of them prove the cipher's. *crc* is the CRC-32 of all that was read.
+    """
+
+    def __init__(
+        self,
+        packed: Source,
+        codec: Codec,
+        cipher: Cipher | None = None,
+        head: int = 0,
+        tail: int = 0,
+    ) -> None:
+        self._packed = packed
+        self._codec = codec
+        self._cipher = cipher
+        self._at = head
+        self._tail = tail
+        self.crc = 0
+
+    def read(self, size: int) -> bytearray:
+        """Return the next *size* bytes, fewer only where the member ends."""
+        data = bytearray()
+        while len(data) < size and (more := self._next(size - len(data))):
+            data += more
+        self.crc = zlib.crc32(data, self.crc)
+        return data
+
+    def _next(self, most: int) -> bytes:
+        data = self._codec.decompress(b"", most)
+        end = self._packed.size - self._tail
+        while not data and self._at < end:
+            taken = self._packed.read_at(self._at, min(_TAKEN, end - self._at))
+            self._at += len(taken)
+            if self._cipher is not None:
+                taken = self._cipher.decrypt(taken)
+            data = self._codec.decompress(taken, most)
+        return data
+
+    def copy(self) -> "Stream | None":
+        """Return one that goes on from here, None if the method has no such thing."""
+        codec = self._codec.copy()
+        if codec is None:
+            return None
+        cipher = None if self._cipher is None else self._cipher.copy()
+        other = Stream(self._packed, codec, cipher, self._at, self._tail)
+        other.crc = self.crc
+        return other
+
+    def check_end(self, crc: int | None) -> None:
+        """Raise DamagedError unless this is the end and all was as it should be.
+
+        *crc* is None if the cipher alone proves it.
+        """
+        if self._next(1):
+            raise DamagedError("it is larger than it says")
+        if crc is not None and self.crc != crc:
+            raise DamagedError("its CRC is wrong")
+        code = self._packed.read_at(self._packed.size - self._tail, self._tail)
+        if self._cipher is not None and not self._cipher.is_authentic(code):
+            raise DamagedError("its authentication code is wrong")
+
+
+class Verdict(NamedTuple):
+    """What is known of a member: its *fault*, if any, and the number of its stream.
+
+    The latter is which of those that it may be is the right one.
+    """
+
+    fault: str
+    stream: int = 0
+
+
+_PIECES: Final = Cache[bytearray](_KEPT)
+# And the number of the piece that comes next.
+_STATES: Final = Cache[tuple[int, Stream]](_KEPT_STATES)
+
+
+class Inflated(Source):
+    """A compressed or encrypted member; one for all who have it open.
+
+    *begin* returns a stream of it, or several where several passwords seem to fit.
+    *key* tells it from all others in the process. *verdicts* is where it is kept, by
+    that key, what it turned out to be.
+    """
+
+    def __init__(
+        self,
+        status: Status,
+        crc: int | None,
+        begin: Callable[[], Sequence[Stream]],
+        key: Hashable,
+        verdicts: dict[Hashable, Verdict],
+    ) -> None:
+        self.status = status
+        self.size = status.size
+        self._crc = crc
+        self._begin = begin
+        self._key = key
+        self._verdicts = verdicts
+        self._pieces = -(-self.size // PIECE)
+        # The state is kept before each piece whose number is a multiple of this.
+        self._stride = max(_LEAST_STRIDE, -(-self._pieces // _MOST_STATES))
+        self._turn = threading.Condition()
+        self._is_busy = False
+        self._hanging = 0
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*, fewer only where the member ends.
+
+        Raises OSError (EIO) if it is damaged, and while reading it hangs.
+        """
+        end = min(offset + size, self.size)
+        parts = []
+        while offset < end:
+            number, skipped = divmod(offset, PIECE)
+            piece = memoryview(self._piece(number))[skipped : skipped + end - offset]
+            parts.append(piece)
+            offset += len(piece)
+        return b"".join(parts)
+
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all."""
+        size = min(len(buffer), self.size - offset)
+        done = 0
+        while done < size:
+            number, skipped = divmod(offset + done, PIECE)
+            piece = self._kept(number)
+            if piece is None:
+                return None
+            part = memoryview(piece)[skipped : skipped + size - done]
+            buffer[done : done + len(part)] = part
+            done += len(part)
+        return done
+
+    def hangs(self, offset: int, size: int) -> None:  # noqa: ARG002 - all of it does
+        """Let those fail at once who wait for the one that inflates."""
+        with self._turn:
+            self._hanging += 1
+            self._turn.notify_all()
+
+    def hangs_no_more(self, offset: int, size: int) -> None:  # noqa: ARG002 - as above
+        """Let it be inflated again."""
+        with self._turn:
+            self._hanging -= 1
+
+    def _kept(self, number: int) -> bytearray | None:
+        """Return a piece that is in memory, and that may be given."""
+        verdict = self._verdicts.get(self._key)
+        is_proved = self.size > WHOLE if verdict is None else not verdict.fault
+        return _PIECES.get((self._key, number)) if is_proved else None
+
+    def _piece(self, number: int) -> bytearray:
+        if (piece := self._kept(number)) is not None:
+            return piece
+        with self._one_at_a_time():
+            # Whoever had the turn before may have come by.
+            if (piece := self._kept(number)) is not None:
+                return piece
+            try:
+                fault = self._verdict().fault
+                if not fault:
+                    return self._kept(number) or self._inflate(number)
+            except DamagedError as error:
+                self._verdicts[self._key] = Verdict(error.what)
+                raise
+            raise DamagedError(fault)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_busy or self._hanging)
+            if self._hanging:
+                raise OSError(errno.EIO, "reading it hangs")
+            self._is_busy = True
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._is_busy = False
+                self._turn.notify_all()
+
+    def _verdict(self) -> Verdict:
+        """Return what the member is, as far as that has to be known to give any of it."""
+        if (known := self._verdicts.get(self._key)) is not None:
+            return known
+        last = self._pieces - 1 if self.size <= WHOLE else 0
+        fault = DamagedError("it cannot be deciphered")
+        for number, stream in enumerate(self._begin()):
+            try:
+                self._run(0, stream, last)
+            except DamagedError as error:
+                fault = error
+                continue
+            verdict = Verdict("", number)
+            # A large one may still turn out to be damaged.
+            self._verdicts[self._key] = verdict
+            return verdict
+        raise fault
+
+    def _inflate(self, number: int) -> bytearray:
+        """Return piece *number*, inflated from the nearest state that is kept."""
+        at, stream = self._nearest(number)
+        return self._run(at, stream, number)
+
+    def _run(self, at: int, stream: Stream, number: int) -> bytearray:
+        """Return piece *number*, inflated by *stream*, in which piece *at* comes next."""
+        while True:
+            if at and at % self._stride == 0 and (state := stream.copy()) is not None:
+                _STATES.put((self._key, at), (at, state), _STATE)
+            size = min(PIECE, self.size - at * PIECE)
+            piece = stream.read(size)
+            if len(piece) < size:
+                raise DamagedError("it is shorter than it says")
+            if at + 1 == self._pieces:
+                stream.check_end(self._crc)
+            _PIECES.put((self._key, at), piece, size)
+            at += 1
+            if at > number:
+                break
+        if at < self._pieces:
+            # Most likely the next piece is what is asked for next.
+            _STATES.put((self._key, _LAST), (at, stream), _STATE)
+        return piece
+
+    def _nearest(self, number: int) -> tuple[int, Stream]:
+        """Return the nearest state before piece *number*, and which piece comes next."""
+        at, stream = _STATES.take((self._key, _LAST)) or (0, None)
+        if at > number:
+            at, stream = 0, None
+        for kept in range(number - number % self._stride, at, -self._stride):
+            state = _STATES.get((self._key, kept))
+            copy = None if state is None else state[1].copy()
+            if copy is not None:
+                return kept, copy
+        return at, stream or self._begin()[self._verdict().stream]
