@@ -1,9 +1,9 @@
-"""Reading a whole medium to say what is wrong with it, as fsck does with a disk.
+"""Reading whole media to say what is wrong with them, as fsck does with a disk.
 
     the index     every record and link
     the tree      which of the listed files there are
     the files     every byte, and whether header and records agree
-    the medium    what lies on it and no record lists
+    the media     what lies on them and no record lists
 
 Files are read by a few threads, folder by folder. Only findings are kept of them,
 grouped by folder, so that memory does not grow with the medium.
@@ -22,7 +22,7 @@ from dicomfs.attributes import Attributes
 from dicomfs.disagreement import disagreements
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset import FileSet
-from dicomfs.findings import Finding, Kind
+from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.instance import Examination, examine
 from dicomfs.keys import Keys, character_set_fault
 from dicomfs.media.medium import Medium, Path
@@ -38,6 +38,8 @@ from dicomfs.unlisted import MOST_NAMED, add_listed, named, walk
 Where = tuple[str, ...]
 Above = Mapping[Level, Attributes]
 Tell = Callable[[Stage, int], None]
+# Where a file lies that repeats another one.
+Copy = tuple[FileSet, Path]
 
 # Enough to keep a drive busy while headers are looked at; more would make it seek.
 _THREADS: Final = 4
@@ -48,20 +50,19 @@ _MOST_LETTERS: Final = 1000
 
 
 def check(
-    medium: Medium,
     file_sets: Sequence[FileSet],
     tell: Tell = lambda *_: None,
     *,
     index_only: bool = False,
 ) -> Report:
-    """Read everything on *medium*, whose File-sets are given, and report on it.
+    """Read everything on the media of *file_sets*, and report on it.
 
     What is found joins the findings of the File-sets; *tell* hears how many of what
     were looked at. With *index_only* no file is opened. A medium that is gone in
     between ends the check, and the report says so.
     """
     tree = Tree(file_sets, read_headers=not index_only)
-    run = _Check(medium, tree, tell, opens_files=not index_only)
+    run = _Check(tree, tell, opens_files=not index_only)
     try:
         run.everything()
     finally:
@@ -70,10 +71,14 @@ def check(
 
 
 class _Trouble(NamedTuple):
-    """Something about a file; alike in a folder where kind and *what* are the same."""
+    """Something about a file.
+
+    Alike in a folder where *kind*, *what* and *source* (see ``Finding``) are the same.
+    """
 
     kind: Kind
     what: str
+    source: str
     file: Path
     offset: int
     record_type: str
@@ -83,10 +88,7 @@ class _Trouble(NamedTuple):
 class _Check:
     """One run."""
 
-    def __init__(
-        self, medium: Medium, tree: Tree, tell: Tell, *, opens_files: bool
-    ) -> None:
-        self._medium = medium
+    def __init__(self, tree: Tree, tell: Tell, *, opens_files: bool) -> None:
         self._opens_files = opens_files
         self._tree = tree
         self._findings = tree.findings
@@ -114,12 +116,12 @@ class _Check:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def everything(self) -> None:
-        """Look at the index, the tree with all files, and the rest of the medium."""
+        """Look at the index, the tree with all files, and the rest of the media."""
         try:
             listed = self._look_at_index()
             self._look_at_tree()
             if self._opens_files:
-                self._look_at_medium(listed)
+                self._look_at_media(listed)
         except OSError as error:
             self._failure = f"the medium cannot be read: {error.strerror}"
 
@@ -127,21 +129,30 @@ class _Check:
         self._counts[stage] += number
         self._tell(stage, self._counts[stage])
 
-    def _look_at_index(self) -> Seen:
+    def _look_at_index(self) -> dict[Medium, Seen]:
         """Look at all records; return the places of the files that they list."""
         self._tree.examine()
-        listed, keys = Seen(), Keys()
-        for file_set in self._tree.file_sets:
+        places: dict[Medium, Seen] = {}
+        # Those nested in them join while their records are gone through.
+        file_sets = self._tree.file_sets
+        for file_set in file_sets:
+            file_set.examine()
+            listed = places.setdefault(file_set.medium, Seen())
             listed.add(file_set.place)
+            keys = Keys()
             records = file_set.all_records()
             while batch := list(islice(records, _BATCH)):
                 for record in filter(attrgetter("in_use"), batch):
                     keys.add(record)
+                    nested = file_set.nested(record)
+                    if nested is not None and nested not in file_sets:
+                        file_sets.append(nested)
                 add_listed(listed, file_set, batch)
                 self._count(Stage.INDEX, len(batch))
-        self._findings.extend(keys.findings())
+            for finding in keys.findings():
+                file_set.note(finding)
         self._complete.add(Stage.INDEX)
-        return listed
+        return places
 
     # -- the tree and its files --------------------------------------------------------
 
@@ -220,11 +231,11 @@ class _Check:
         """Look at those files of a folder that can be opened, in physical order."""
         files = [node for node in nodes.values() if isinstance(node, File)]
         there = sorted((each for each in files if not each.error), key=_place)
-        alike: dict[tuple[Kind, str], list[_Trouble]] = {}
+        alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
         for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
             self._count(Stage.FILES)
             for each in troubles:
-                alike.setdefault((each.kind, each.what), []).append(each)
+                alike.setdefault(each[:3], []).append(each)
         for group in alike.values():
             self._findings.add(_finding(where, group, len(files)))
         for file in there:
@@ -235,13 +246,13 @@ class _Check:
         try:
             source = file.open()
         except OSError as error:
-            return [_unopened(file, error, file.place)]
+            return [_unopened(file, error)]
         try:
             found = examine(source, self._go_on)
             troubles = [*self._troubles(file, found, above)]
             if found.surface.is_whole:
                 for copy in file.copies:
-                    troubles += self._compare(file, source, *copy)
+                    troubles += self._compare(file, source, copy)
             return troubles
         finally:
             source.close()
@@ -251,12 +262,13 @@ class _Check:
     ) -> Iterator[_Trouble]:
         """Yield what is wrong with *file* according to what was *found* out about it."""
         if not found.surface.is_whole:
-            yield _unreadable(file, found.surface, file.place)
+            yield _unreadable(file, found.surface)
         uid = file.record.sop_instance_uid
         if uid and uid in self._instances:
             yield _trouble(file, Kind.REPEATED_ELSEWHERE)
         if not found.is_dicom:
-            yield _trouble(file, Kind.NOT_DICOM)
+            kind = Kind.SECURED_FILE if found.secured else Kind.NOT_DICOM
+            yield _trouble(file, kind, found.secured)
         if found.is_cut_off:
             yield _trouble(file, Kind.FILE_CUT_OFF)
         if found.program:
@@ -266,46 +278,48 @@ class _Check:
                 example = f"record {each.record!r}, file {each.file!r}"
                 yield _trouble(file, each.kind, each.attribute, example)
 
-    def _compare(
-        self, file: File, source: Source, file_set: FileSet, place: Path
-    ) -> list[_Trouble]:
-        """Hold a file, by its *source*, against the one at *place* that repeats it."""
+    def _compare(self, file: File, source: Source, at: Copy) -> list[_Trouble]:
+        """Hold a file, by its *source*, against the one that repeats it."""
+        file_set, place = at
         try:
             copy = file_set.medium.open(place)
         except OSError as error:
-            return [_unopened(file, error, place)]
+            return [_unopened(file, error, at)]
         try:
             surface = survey(copy, self._go_on)
             if not surface.is_whole:
-                return [_unreadable(file, surface, place)]
+                return [_unreadable(file, surface, at)]
             differ = first_difference(source, copy)
         except OSError as error:
-            return [_unopened(file, error, place)]
+            return [_unopened(file, error, at)]
         finally:
             copy.close()
         if differ is None:
             return []
         example = f"from byte {differ} on"
-        return [_trouble(file, Kind.COPIES_DIFFER, "", example, place)]
+        return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
 
     def _go_on(self) -> bool:
         return not self._is_ended.is_set()
 
-    # -- the rest of the medium --------------------------------------------------------
+    # -- the rest of the media ---------------------------------------------------------
 
-    def _look_at_medium(self, listed: Seen) -> None:
+    def _look_at_media(self, listed: Mapping[Medium, Seen]) -> None:
+        about = {each.medium: each.findings for each in self._tree.file_sets}
+        for medium, places in listed.items():
+            self._look_at_medium(medium, places, about[medium])
+        self._complete.add(Stage.MEDIUM)
+
+    def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
         others: list[Path] = []
         count = 0
-        for looked in walk(self._medium, listed):
+        for looked in walk(medium, listed):
             self._count(Stage.MEDIUM)
-            self._findings.extend(looked.findings)
+            findings.extend(looked.findings)
             count += len(looked.others)
             others += looked.others[: MOST_NAMED - len(others)]
         if count:
-            self._findings.add(
-                Finding(Kind.UNLISTED_FILE, count=count, files=named(others))
-            )
-        self._complete.add(Stage.MEDIUM)
+            findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
 
 
 def _end_if_gone(error: OSError) -> None:
@@ -329,26 +343,27 @@ def _and_above(above: Above, folder: Folder) -> Above:
 
 
 def _trouble(
-    file: File, kind: Kind, what: str = "", example: str = "", place: Path = ()
+    file: File, kind: Kind, what: str = "", example: str = "", at: Copy | None = None
 ) -> _Trouble:
+    """Return what is wrong with *file*, or with the copy of it that is *at* a place."""
     record = file.record
-    return _Trouble(
-        kind, what, place or file.place, record.offset, record.type, example
-    )
+    file_set, place = at or (file.file_set, file.place)
+    source = file_set.findings.source
+    return _Trouble(kind, what, source, place, record.offset, record.type, example)
 
 
-def _unopened(file: File, error: OSError, place: Path) -> _Trouble:
-    """Return that the file at *place* cannot be read; raises *error* if no file can."""
+def _unopened(file: File, error: OSError, at: Copy | None = None) -> _Trouble:
+    """Return that the file cannot be read; raises *error* if none of its medium can."""
     _end_if_gone(error)
-    return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", place=place)
+    return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
 
 
-def _unreadable(file: File, surface: Surface, place: Path) -> _Trouble:
-    """Return which bytes of the file at *place* are unreadable, a finding by itself."""
+def _unreadable(file: File, surface: Surface, at: Copy | None = None) -> _Trouble:
+    """Return which bytes of the file are unreadable, a finding by itself."""
     ranges = str(surface)
     if len(ranges) > _MOST_LETTERS:
         ranges = ranges[:_MOST_LETTERS].rpartition(",")[0] + " and more"
-    return _trouble(file, Kind.UNREADABLE_BYTES, ranges, place=place)
+    return _trouble(file, Kind.UNREADABLE_BYTES, ranges, at=at)
 
 
 def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
@@ -364,4 +379,5 @@ def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
         of,
         detail=detail if first.example else first.what,
         files=named([each.file for each in group]),
+        source=first.source,
     )

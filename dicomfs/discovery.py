@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dicomfs import fileid
+from dicomfs import fileid, secured
 from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
 from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
@@ -13,11 +13,6 @@ from dicomfs.source import Source
 DICOMDIR: Final = b"DICOMDIR"
 _SEARCH_DEPTH: Final = 3
 _SCAN: Final = "give --scan to build the tree from the files themselves"
-# The object identifiers that begin a CMS object (RFC 5652), within its first bytes.
-_HEAD: Final = 64
-_ASN1_SEQUENCE: Final = b"\x30"
-_CMS_SIGNED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
-_CMS_ENVELOPED: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03"
 
 
 def find_dicomdirs(medium: Medium) -> list[Path]:
@@ -122,15 +117,16 @@ def _failure(source: Source, error: BaseException) -> Failure | None:
 
 def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
     """Return what a file is that is no DICOMDIR, and what to do about it."""
-    head = source.read_at(0, _HEAD)
+    head = source.read_at(0, secured.HEAD)
     if not head:
         return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
-    if head.startswith(_ASN1_SEQUENCE) and _CMS_ENVELOPED in head:
+    how = secured.how_secured(head)
+    if how == secured.ENCRYPTED:
         return (
             "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
             "decrypt it with the key of its recipient (PS3.15), then mount the result",
         )
-    if head.startswith(_ASN1_SEQUENCE) and _CMS_SIGNED in head:
+    if how == secured.SIGNED:
         return (
             "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
             "unwrap it first (openssl cms -verify), then mount the result",

@@ -3,28 +3,33 @@
 import errno
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from itertools import islice
 from typing import Final, Protocol
 
-from dicomfs import fileid
+from dicomfs import fileid, moved, tags
 from dicomfs.attributes import Attributes
 from dicomfs.directory import Directory
 from dicomfs.errors import (
     DicomfsError,
     DirectoryError,
     FileIdError,
+    NotDicomError,
 )
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.header import read_header
 from dicomfs.identity import Origin, Position
 from dicomfs.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.reopened import Reopened
 from dicomfs.record import NO_RECORD, DirectoryRecord, Level
 from dicomfs.recovery import Mended, Repair, repair
+from dicomfs.sopclass import DIRECTORY
 from dicomfs.source import Source, Window
 
 log = logging.getLogger(__name__)
@@ -32,6 +37,14 @@ log = logging.getLogger(__name__)
 _SHOWN_UNLINKED: Final = "shown in Unlinked"
 _ITEM: Final = 8
 _HEADER_ATTEMPTS: Final = 2
+# Instances that are asked where a File-set was moved to, and out of how many records.
+_SAMPLES: Final = 8
+_SAMPLED: Final = 4096
+# Directories that lead to others: how many in a row, and of one DICOMDIR how much, of
+# which each counts as so many bytes at least.
+_MOST_ABOVE: Final = 4
+_MOST_NESTED: Final = 64 * 1024 * 1024
+_LEAST_NESTED: Final = 16 * 1024
 
 
 class LinksMended(Exception):  # noqa: N818 - no error: a walk has to begin anew
@@ -73,10 +86,12 @@ class FileSet:
         place: Path = (),
         locator: Locator | None = None,
         mtime_ns: int = 0,
+        above: "FileSet | None" = None,
     ) -> None:
         """Read the header of the DICOMDIR in *source*; raises what ``Directory`` does.
 
         Without a *place* it is none of the medium's files, and *mtime_ns* its time.
+        A record of the File-set *above* references the directory of a nested one.
         """
         self.medium = medium
         self.findings = findings
@@ -89,7 +104,14 @@ class FileSet:
         # Counts up when links were mended, or an instance was found to be a stray.
         self.revision = 0
         self._directory = Directory(source)
-        self._locator = locator or fileid.Locator(medium, place[:-1])
+        self._locator = locator or moved.Locator(
+            medium, place[:-1], self._samples, self._note_move
+        )
+        self._above = above
+        # By the offset of the record; None where what it references is no directory.
+        self._nested: dict[int, FileSet | None] = {}
+        self._nesting = threading.Lock()
+        self._room = _MOST_NESTED
         self._mending = threading.Lock()
         self._counting = threading.Lock()
         self._repair = Repair((self._directory.header.root,))
@@ -102,6 +124,8 @@ class FileSet:
 
     def note(self, finding: Finding) -> None:
         """Add a *finding* about a record: those of other File-sets have its offset too."""
+        if self._above is not None and not finding.files:
+            finding = replace(finding, files=(os.fsdecode(b"/".join(self.place)),))
         self.findings.add(finding, key=(self.identity, finding))
 
     def _note_header(self) -> None:
@@ -382,8 +406,8 @@ class FileSet:
 
         Of the first one, or where that cannot be read of the second; else None.
         """
-        for file_id in islice(self._file_ids(record), _HEADER_ATTEMPTS):
-            if header := self._header_of(file_id):
+        for file_set, file_id in islice(self._instances(record), _HEADER_ATTEMPTS):
+            if header := file_set._header_of(file_id):
                 return header
         return None
 
@@ -401,21 +425,140 @@ class FileSet:
         finally:
             source.close()
 
-    def _file_ids(self, record: DirectoryRecord) -> Iterator[bytes]:
-        """Yield the File IDs of *record* and of the records below it, in their order."""
-        chains = [iter([record])]
-        seen: set[int] = set()
+    def _instances(self, record: DirectoryRecord) -> Iterator[tuple["FileSet", bytes]]:
+        """Yield the File IDs of *record* and of the records below it, in their order.
+
+        Each with the File-set that it is of: this one, or a nested one.
+        """
+        chains: list[tuple[FileSet, Iterator[DirectoryRecord]]] = [
+            (self, iter([record]))
+        ]
+        seen: set[tuple[FileSet, int]] = set()
         while chains:
-            below = next(chains[-1], None)
+            file_set, chain = chains[-1]
+            below = next(chain, None)
             if below is None:
                 chains.pop()
                 continue
-            if file_id := self.file_id(below):
-                yield file_id
-            for first in self.entities(below.lower, below.offset):
-                if first not in seen:
-                    seen.add(first)
-                    chains.append(self.entity(first))
+            nested = file_set.nested(below)
+            if nested is None and (file_id := file_set.file_id(below)):
+                yield file_set, file_id
+            starts = [
+                (file_set, first)
+                for first in file_set.entities(below.lower, below.offset)
+            ]
+            if nested is not None:
+                starts += [(nested, root) for root in nested.roots]
+            for start in starts:
+                if start not in seen:
+                    seen.add(start)
+                    chains.append((start[0], start[0].entity(start[1])))
+
+    def _samples(self) -> list[moved.Sample]:
+        """Return a few of the first instances, to find out where the files are.
+
+        Of the records in the order of the file, which no broken link can change.
+        """
+        samples = []
+        window = Window(self._directory.source)
+        with suppress(OSError):
+            index = read_index(self._directory, _SAMPLED)
+            records = zip(index.offsets, index.kinds, strict=True)
+            active = [(at, kind) for at, kind in records if not kind & INACTIVE]
+            instances = [at for at, kind in active if kind == Level.INSTANCE]
+            offsets = instances or [at for at, _ in active]
+            count = min(_SAMPLES, len(offsets))
+            for number in range(count):
+                offset = offsets[number * len(offsets) // count]
+                with suppress(DirectoryError, FileIdError):
+                    record = self._directory.written(offset, window)
+                    path = fileid.components(self.file_id(record))
+                    if uid := record.sop_instance_uid:
+                        samples.append(moved.Sample(path, uid))
+        return samples
+
+    def _note_move(self, move: moved.Move) -> None:
+        self.note(Finding(Kind.FILES_MOVED, done="found there", detail=str(move)))
+
+    # -- directories in directories ----------------------------------------------------
+
+    @property
+    def family(self) -> list["FileSet"]:
+        """This File-set and the nested ones that were met so far."""
+        below = [nested for nested in [*self._nested.values()] if nested is not None]
+        return [self, *(each for nested in below for each in nested.family)]
+
+    def nested(self, record: DirectoryRecord) -> "FileSet | None":
+        """Return the File-set whose directory *record* references, None if it does not.
+
+        Only a DICOMDIR may be a directory (PS3.10 8.6), but there are writers that give
+        each study and series a file of their own for the records below it. The File IDs
+        in it count from the same root.
+        """
+        if record.level > Level.SERIES or not record.file_id:
+            return None
+        sop_class = record.attributes.raw(tags.REFERENCED_SOP_CLASS_UID)
+        if sop_class not in {b"", DIRECTORY}:
+            return None
+        with self._nesting:
+            if record.offset not in self._nested:
+                self._nested[record.offset] = self._open_nested(
+                    record, is_said=bool(sop_class)
+                )
+            return self._nested[record.offset]
+
+    def _open_nested(
+        self, record: DirectoryRecord, *, is_said: bool
+    ) -> "FileSet | None":
+        """Open what *record* references; *is_said* if it says that it is a directory."""
+        try:
+            place, _ = self.locate(record.file_id)
+        except (FileIdError, OSError):
+            # It is listed as a file, and so is what is wrong with it.
+            return None
+        if place in {file_set.place for file_set in self._line}:
+            self.note(Finding(Kind.REFERENCES_ITSELF, record.offset, record.type))
+            return None
+        try:
+            return self._nested_at(place, record.file_id)
+        except NotDicomError as error:
+            what = str(error) if is_said else ""
+        except DirectoryError as error:
+            what = str(error)
+        except OSError as error:
+            what = error.strerror or ""
+        if what:
+            offset, type_ = record.offset, record.type
+            self.note(Finding(Kind.INDEX_LEFT_OUT, offset, type_, detail=what))
+        return None
+
+    def _nested_at(self, place: Path, file_id: bytes) -> "FileSet":
+        """Open the directory at *place*; raises as the constructor does."""
+        if len(self._line) > _MOST_ABOVE:
+            raise DirectoryError("directories lead to each other too deeply")
+        source = Reopened(self.medium, place)
+        top = self._line[-1]
+        with top._counting:
+            top._room -= max(source.size, _LEAST_NESTED)
+        if top._room < 0:
+            raise DirectoryError("there are too many directories")
+        nested = FileSet(
+            self.medium, source, self.findings, place, self._locator, above=self
+        )
+        # On the same medium one that is referenced twice, or has a twin, is another.
+        unique = b"%b %b %b" % (self.identity, nested.identity, file_id)
+        nested.identity = hashlib.sha256(unique).digest()
+        # It was mended before anybody saw it: that changes nothing but what is unlinked.
+        nested.revision = int(bool(nested.unlinked))
+        return nested
+
+    @property
+    def _line(self) -> list["FileSet"]:
+        """This File-set, the one above it, and so on up to that of the DICOMDIR."""
+        line = [self]
+        while (above := line[-1]._above) is not None:
+            line.append(above)
+        return line
 
 
 def _components(file_id: bytes) -> Path | FileIdError:

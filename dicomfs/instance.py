@@ -10,6 +10,7 @@ from dicomfs.element import UNDEFINED_LENGTH, elements
 from dicomfs.errors import DicomfsError, ElementError, NotDicomError
 from dicomfs.header import read_header
 from dicomfs.meta import DEFLATED, read_meta
+from dicomfs.secured import HEAD, how_secured
 from dicomfs.sopclass import DIRECTORY
 from dicomfs.source import Source, Window
 from dicomfs.surface import Surface, Surveyed, survey
@@ -25,7 +26,8 @@ class Examination:
     """What was found out about a file.
 
     *surface* says which bytes are unreadable, *program* what hides in the preamble. A
-    file without *header* is no DICOM, or its header lies where it is unreadable.
+    file without *header* is no DICOM, or its header lies where it is unreadable; what is
+    no DICOM may be *secured*: encrypted or signed.
     """
 
     surface: Surface
@@ -33,6 +35,7 @@ class Examination:
     header: Attributes | None = None
     is_dicom: bool = True
     is_cut_off: bool = False
+    secured: str = ""
 
 
 def examine(source: Source, go_on: Callable[[], bool] = lambda: True) -> Examination:
@@ -45,7 +48,8 @@ def examine(source: Source, go_on: Callable[[], bool] = lambda: True) -> Examina
     try:
         header = read_header(readable)
     except NotDicomError:
-        return Examination(surface, is_dicom=False)
+        secured = how_secured(readable.read_at(0, HEAD))
+        return Examination(surface, is_dicom=False, secured=secured)
     except (OSError, ElementError):
         header = None
     is_cut_off = surface.is_whole and ends_early(readable)

@@ -59,8 +59,8 @@ class Tree:
         *read_headers* lets instances be opened for what their records lack: series
         descriptions, and the patients and studies of records that stand without.
         """
-        self.file_sets = sorted(file_sets, key=lambda file_set: file_set.identity)
-        self.findings = self.file_sets[0].findings
+        self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
+        self.findings = self._tops[0].findings.of_all
         self._read_headers = read_headers
         self._headers: dict[tuple[Position, bool], Attributes | None] = {}
         # How often a folder was computed.
@@ -69,10 +69,15 @@ class Tree:
             inode=ROOT_INODE,
             name="",
             parent=None,
-            mtime_ns=max(file_set.mtime_ns for file_set in self.file_sets),
+            mtime_ns=max(file_set.mtime_ns for file_set in self._tops),
             level=Level.ROOT,
             parts=[],
         )
+
+    @property
+    def file_sets(self) -> list[FileSet]:
+        """The File-sets, and those nested in them that were met so far."""
+        return [each for top in self._tops for each in top.family]
 
     @property
     def revision(self) -> int:
@@ -84,13 +89,22 @@ class Tree:
         """How many records were looked at, of DICOMDIRs that were looked through."""
         return sum(file_set.records for file_set in self.file_sets)
 
-    def examine(self, most: int = MOST_RECORDS) -> None:
-        """Look at all records of the DICOMDIRs of up to *most*; mend what is wrong.
+    def examine(self, most: int | None = None) -> None:
+        """Look at all records, or at the DICOMDIRs that have *most* of them together.
 
-        Raises OSError if a medium fails.
+        What is wrong is mended. Raises OSError if a medium fails, behind the others.
         """
+        failures: list[OSError] = []
+        looked_at = 0
         for file_set in self.file_sets:
-            file_set.examine(most)
+            room = MOST_RECORDS if most is None else max(most - looked_at, 0)
+            try:
+                file_set.examine(room)
+            except OSError as error:
+                failures.append(error)
+            looked_at += file_set.records
+        if failures:
+            raise failures[0]
 
     def expand(self, folder: Folder) -> Listing:
         """Compute what is in *folder*, by name and in the order of names.
@@ -98,18 +112,18 @@ class Tree:
         Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
         while True:
-            before = [file_set.is_mended for file_set in self.file_sets]
+            before = {each: each.is_mended for each in self.file_sets}
             with suppress(LinksMended):
                 listing = self._listing(folder)
                 # Meanwhile another thread may have found the links to be wrong.
-                if before == [file_set.is_mended for file_set in self.file_sets]:
+                if all(each.is_mended == was for each, was in before.items()):
                     return listing
 
     def _listing(self, folder: Folder) -> Listing:
         if folder.level is Level.ROOT:
             folder.parts = [
                 Part(file_set, root, whole_entity=True)
-                for file_set in self.file_sets
+                for file_set in self._tops
                 for root in file_set.roots
             ]
         for file_set in {part.file_set for part in folder.parts} or self.file_sets:
@@ -211,7 +225,7 @@ class Tree:
             finding = Finding(Kind.DAMAGED_RECORD, record.offset, record.type)
             file_set.note(finding)
         file_id = file_set.file_id(record)
-        if record.type == MRDR:
+        if record.type == MRDR or file_set.nested(record) is not None:
             return b""
         if not file_id and _should_have_file(record):
             finding = Finding(Kind.BROKEN_REFERENCE, record.offset, record.type)
@@ -346,6 +360,8 @@ def _own_folder(
     if below:
         part = Part(file_set, below[0], whole_entity=True, owner=record.offset)
         parts.append(part)
+    if (nested := file_set.nested(record)) is not None:
+        parts += [Part(nested, root, whole_entity=True) for root in nested.roots]
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 

@@ -14,9 +14,10 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Unpack
 
 from pydicom import uid
 from pydicom.datadict import tag_for_keyword
@@ -1426,14 +1427,75 @@ def _(it: Broken) -> None:
         it.errors[each] = errno.ENOENT
 
 
-@_case("files-of-a-patient-moved", 35, Kind.MISSING_FILE, Kind.UNLISTED_INSTANCE)
+# What became of the path of each file.
+_MOVES: Final[dict[str, Callable[[str], str]]] = {
+    "into-a-folder": lambda path: f"CD1/export/{path}",
+    "without-its-folder": lambda path: path.removeprefix("DICOM/"),
+    "into-another-folder": lambda path: f"In/Vendor/{path.removeprefix('DICOM/')}",
+    "and-renamed": lambda path: f"in/{path.lower()}.dcm",
+    "into-a-folder-of-the-same-name": lambda path: f"DICOM/{path}",
+}
+
+for _name, _move in _MOVES.items():
+
+    @_case(f"file-set-moved-{_name}", 35, Kind.FILES_MOVED)
+    def _(it: Broken, move: Callable[[str], str] = _move) -> None:
+        it.rename = move
+
+
+@_case("file-set-written-without-its-folder", 35, Kind.FILES_MOVED)
 def _(it: Broken) -> None:
-    # That they are elsewhere on the medium is not found out; the rest is not hidden.
+    for each in it.images:
+        each.path = f"IMAGES/{each.file}"
+        each.file = str(each.file).removeprefix("DICOM/")
+
+
+@_case("dicomdir-moved-into-a-folder", 35, Kind.FILES_MOVED)
+def _(it: Broken) -> None:
+    it.dicomdir = "CD1/export/DICOMDIR"
+
+
+@_case(
+    "file-set-moved-beside-another-one", 35, Kind.FILES_MOVED, Kind.UNLISTED_INSTANCE
+)
+def _(it: Broken) -> None:
+    # What lies there has the same names, and is somebody else's.
+    def arrange(root: Path) -> None:
+        for each in it.images:
+            other = root / "A" / str(each.file)
+            other.parent.mkdir(parents=True, exist_ok=True)
+            other.write_bytes(instance_bytes(SOPInstanceUID=f"1.9.{id(each)}"))
+
+    it.rename = lambda path: f"B/{path}"
+    it.arrange = arrange
+
+
+@_case("files-of-a-patient-moved", 35, Kind.FILES_MOVED)
+def _(it: Broken) -> None:
     for each in it.images:
         if each not in it.left.children:
             each.path = f"COPY/{each.file}"
-            it.errors[each] = errno.ENOENT
-    it.lost = [it.jane]
+
+
+@_case("file-set-moved-but-for-a-file", 35, Kind.FILES_MOVED, Kind.MISSING_FILE)
+def _(it: Broken) -> None:
+    it.rename = lambda path: f"COPY/{path}"
+    it.bone.children[0].path = None
+    it.errors[it.bone.children[0]] = errno.ENOENT
+
+
+@_case("other-files-of-the-same-names", 35, Kind.MISSING_FILE, Kind.UNLISTED_INSTANCE)
+def _(it: Broken) -> None:
+    def arrange(root: Path) -> None:
+        for each in it.images:
+            other = root / "COPY" / str(each.file)
+            other.parent.mkdir(parents=True, exist_ok=True)
+            other.write_bytes(instance_bytes(SOPInstanceUID=f"1.9.{id(each)}"))
+
+    it.arrange = arrange
+    for each in it.images:
+        each.path = None
+        it.errors[each] = errno.ENOENT
 
 
 for _name in ("dicomdir", "DICOMDIR.", "DICOMDIR.;1", "DicomDir;1"):
@@ -1458,15 +1520,56 @@ def _(it: Broken) -> None:
     it.arrange = arrange
 
 
+def _take_apart(it: Broken, *records: Record, **options: Unpack[Options]) -> None:
+    """Let *records* lead to directory files, each of what is below its record."""
+    places = {each: f"DICOM/D{number}/DIRFILE" for number, each in enumerate(records)}
+
+    def without_those_below(each: Record) -> Record:
+        if each not in places:
+            below = [without_those_below(child) for child in each.children]
+            return replace(each, children=below)
+        made = replace(each, children=[], file=places[each])
+        made.attributes = dict(each.attributes)
+        made["ReferencedSOPClassUIDInFile"] = uid.MediaStorageDirectoryStorage
+        made["ReferencedSOPInstanceUIDInFile"] = f"1.8.{list(places).index(each)}"
+        made["ReferencedTransferSyntaxUIDInFile"] = uid.ExplicitVRLittleEndian
+        return made
+
+    def arrange(root: Path) -> None:
+        for each, place in places.items():
+            below = [without_those_below(child) for child in each.children]
+            (root / place).parent.mkdir(parents=True)
+            (root / place).write_bytes(build_dicomdir(below, **options))
+
+    it.arrange = arrange
+    it.damage = lambda _layout: build_dicomdir(
+        [without_those_below(each) for each in it.roots], **options
+    )
+
+
 @_case("study-is-a-directory-of-its-own", 37)
 def _(it: Broken) -> None:
-    # Its records are not followed; they do not hide the rest.
-    nested = study("1.2.4", file="DICOM/S4/DIRFILE")
-    nested["ReferencedSOPClassUIDInFile"] = uid.MediaStorageDirectoryStorage
-    nested.content = build_dicomdir([series("1.2.4.1", _images("1.2.4.1", 1))])
-    it.jane.children.append(nested)
-    it.optional = it.silent = [nested]
-    it.places[nested] = ANYWHERE
+    _take_apart(it, it.head)
+
+
+@_case("all-series-are-directories-of-their-own", 37)
+def _(it: Broken) -> None:
+    _take_apart(it, it.lung, it.bone, it.skull, it.left)
+
+
+@_case("studies-and-series-are-directories-of-their-own", 37)
+def _(it: Broken) -> None:
+    _take_apart(it, it.thorax, it.lung, it.bone, it.head, it.knee, it.left)
+
+
+@_case("directories-of-studies-and-series-without-offsets", 37, Kind.WRONG_ROOT)
+def _(it: Broken) -> None:
+    # As one vendor writes them: studies at the root, and no offset of any first record.
+    it.names = {it.jane: "Doe, Jane (4711)", it.richard: "Roe, Richard (4712)"}
+    studies = [it.thorax, it.head, it.knee]
+    _take_apart(
+        it, *studies, it.lung, it.bone, it.skull, it.left, first=None, last=None
+    )
 
 
 @_case("dicomdir-lists-itself", 38, Kind.REFERENCES_ITSELF)

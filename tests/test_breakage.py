@@ -200,7 +200,7 @@ def test_check_says_what_is_broken_and_nothing_else(case: Case, tmp_path: Path) 
     medium = FolderMedium(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
 
     with contextlib.closing(medium):
-        report = check(medium, open_file_sets(medium))
+        report = check(open_file_sets(medium))
 
     found = {finding.kind for finding in report.findings}
     assert report.failure == ""

@@ -66,7 +66,7 @@ def checked(source: Path | Medium, *, index_only: bool = False) -> Report:
     """Return the report on a medium."""
     medium = CountingMedium(source) if isinstance(source, Path) else source
     try:
-        return check(medium, open_file_sets(medium), index_only=index_only)
+        return check(open_file_sets(medium), index_only=index_only)
     finally:
         medium.close()
 
