@@ -19,6 +19,8 @@ from dicomfs.errors import MEANINGS, Exit, Failure
 from dicomfs.options import DEFAULT_DEADLINE, DEFAULT_UMASK, Options
 
 if TYPE_CHECKING:
+    from dicomfs.fileset import FileSet
+    from dicomfs.media.opening import OpenedSource
     from dicomfs.report import Report
     from dicomfs.tree import Tree
 
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 _IGNORED_OPTIONS: Final = frozenset(
     "ro rw dev nodev suid nosuid exec noexec auto noauto user users nouser defaults "  # noqa: SIM905
     "nofail _netdev relatime noatime default_permissions".split()
+)
+
+_SOURCE_HELP: Final = (
+    "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP archive, "
+    "or a drive; several are joined"
 )
 
 # The last number means "nobody in particular" to the kernel.
@@ -39,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Paths may be any bytes, and are shown as they are.
             stream.reconfigure(errors="surrogateescape")
     try:
-        given = _parser().parse_args(arguments)
+        given = _parsed(arguments)
         return int(given.run(given))
     except Failure as failure:
         _complain(failure)
@@ -78,6 +85,17 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _complain(Failure(Exit.USAGE, message, f"see {self.prog} --help"))
         raise SystemExit(Exit.USAGE)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    # argparse takes the paths in one piece: those behind an option come as a rest.
+    if rest and ("paths" not in given or any(each.startswith("-") for each in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        given.paths += rest
+    return given
 
 
 class _Version(argparse.Action):
@@ -121,16 +139,20 @@ _Commands = argparse._SubParsersAction
 def _add_mount(commands: "_Commands[_Parser]") -> None:
     parser = commands.add_parser(
         "mount",
-        help="mount a medium on an empty folder",
-        description="Mount a medium, read-only, on an empty folder. Returns when the "
-        "mount answers; it is then served in the background.",
+        help="mount media on an empty folder",
+        description="Mount one medium or several, read-only, on an empty folder. "
+        "Returns when the mount answers; it is then served in the background.",
+        usage="dicomfs mount [OPTION ...] SOURCE [SOURCE ...] MOUNTPOINT",
         allow_abbrev=False,
     )
     parser.set_defaults(run=_mount)
-    _add_source(parser)
     parser.add_argument(
-        "mountpoint", metavar="MOUNTPOINT", type=_path, help="an empty folder"
+        "paths",
+        metavar="SOURCE ... MOUNTPOINT",
+        nargs="+",
+        help=f"{_SOURCE_HELP}; last an empty folder",
     )
+    _add_ways(parser)
     access = parser.add_argument_group("who may read the mount (by default: you alone)")
     access.add_argument(
         "--allow-other", action="store_true", help="other users too, within the modes"
@@ -203,7 +225,7 @@ def _add_tree(commands: "_Commands[_Parser]") -> None:
         allow_abbrev=False,
     )
     parser.set_defaults(run=_tree)
-    _add_source(parser)
+    _add_sources(parser)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object, with sizes and times"
     )
@@ -219,7 +241,7 @@ def _add_check(commands: "_Commands[_Parser]") -> None:
         allow_abbrev=False,
     )
     parser.set_defaults(run=_check)
-    _add_source(parser)
+    _add_sources(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -234,12 +256,17 @@ def _add_demo(commands: "_Commands[_Parser]") -> None:
     parser.set_defaults(run=_demo)
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
+    _add_ways(parser)
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source",
-        metavar="SOURCE",
+        "--password-file",
         type=_path,
-        help="the folder of a medium, or the DICOMDIR itself",
+        metavar="FILE",
+        help="passwords of encrypted archives, one a line",
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
@@ -259,7 +286,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 def _path(text: str) -> Path:
     # Path("") would be the current folder.
     if not text:
-        raise argparse.ArgumentTypeError("an empty path")
+        raise Failure(Exit.USAGE, "an empty path", "see dicomfs --help")
     return Path(text)
 
 
@@ -285,21 +312,25 @@ def _seconds(text: str) -> float:
 
 
 def _mount(given: argparse.Namespace) -> Exit:
-    place = _mount_source(given.source, given.mountpoint, _options(given))
+    *sources, mountpoint = given.paths
+    if not sources:
+        raise Failure(Exit.USAGE, "there is no MOUNTPOINT", "see dicomfs mount --help")
+    place = _mount_sources(sources, _path(mountpoint), _options(given))
     if not given.foreground:
         _say(f"mounted on {place}; to end it: dicomfs umount {shlex.quote(str(place))}")
     return Exit.OK
 
 
-def _mount_source(source: Path, mountpoint: Path, options: Options) -> Path:
+def _mount_sources(sources: Sequence[str], mountpoint: Path, options: Options) -> Path:
     """Mount and return the mountpoint, as the kernel calls it; raises Failure."""
     from dicomfs import mountpoint as mountpoints
     from dicomfs import supervisor
-    from dicomfs.media.opening import open_source
+    from dicomfs.media.opening import OpenedFolder
 
-    source, place = mountpoints.resolve(source), mountpoints.resolve(mountpoint)
-    opened = open_source(source)
-    mountpoints.check(place, source)
+    opened = _opened(sources, options.deadline)
+    place = mountpoints.resolve(mountpoint)
+    folders = [each.path for each in opened if isinstance(each, OpenedFolder)]
+    mountpoints.check(place, folders)
     mountpoints.check_fuse()
     _check_pyfuse3()
     _check_log_file(options)
@@ -314,6 +345,42 @@ def _mount_source(source: Path, mountpoint: Path, options: Options) -> Path:
             ended, "the serving process failed; the mount is gone", "mount it again"
         )
     return place
+
+
+def _opened(
+    sources: Sequence[str], deadline: float = DEFAULT_DEADLINE
+) -> "list[OpenedSource]":
+    """Open all *sources*, paths and URLs; raises Failure."""
+    from dicomfs import mountpoint as mountpoints
+    from dicomfs.media.opening import is_url, open_sources
+
+    urls = [each for each in sources if is_url(each)]
+    paths = [_path(each) for each in sources if not is_url(each)]
+    local = iter(open_sources([mountpoints.resolve(path) for path in paths]))
+    if not urls:
+        return list(local)
+    from dicomfs.fetcher import open_urls
+
+    remote = iter(open_urls(urls, deadline))
+    return [next(remote if is_url(each) else local) for each in sources]
+
+
+def _passwords(given: argparse.Namespace) -> tuple[bytes, ...]:
+    """Return the lines of the password file; raises Failure if it cannot be read."""
+    if given.password_file is None:
+        return ()
+    from dicomfs.media import decrypt
+
+    # While there may be imported: the worker may not any more.
+    decrypt.load()
+    try:
+        return tuple(given.password_file.read_bytes().splitlines())
+    except OSError as error:
+        raise Failure(
+            Exit.USAGE,
+            f"the password file {given.password_file} cannot be read: {error.strerror}",
+            "give a file of yours that has a password on each line",
+        ) from error
 
 
 def _check_pyfuse3() -> None:
@@ -359,6 +426,7 @@ def _options(given: argparse.Namespace) -> Options:
         log_file=given.log_file and given.log_file.absolute(),
         verbose=given.verbose,
         log_names=given.log_names,
+        passwords=_passwords(given),
     )
 
 
@@ -401,25 +469,25 @@ def _umount(given: argparse.Namespace) -> Exit:
 
 def _tree(given: argparse.Namespace) -> Exit:
     from dicomfs import logs
-    from dicomfs import mountpoint as mountpoints
-    from dicomfs.discovery import open_file_sets
-    from dicomfs.findings import Findings
-    from dicomfs.media import Folder
-    from dicomfs.media.opening import open_source
     from dicomfs.tree import Tree
 
     logs.to_terminal()
-    opened = open_source(mountpoints.resolve(given.source))
-    medium, findings = Folder(opened.fd), Findings()
-    if given.scan:
-        from dicomfs.scan import scanned
-
-        file_sets = scanned(medium, findings)
-    else:
-        file_sets = open_file_sets(medium, opened.dicomdir, findings)
-    tree = Tree(file_sets, read_headers=not given.index_only)
+    tree = Tree(_file_sets(given), read_headers=not given.index_only)
     _print(_outlined(tree, as_json=given.json), is_json=given.json)
     return Exit.OK
+
+
+def _file_sets(given: argparse.Namespace) -> "list[FileSet]":
+    """Return the File-sets of the sources that were *given*; raises Failure."""
+    from dicomfs.findings import Findings
+    from dicomfs.sources import file_sets_of
+
+    return file_sets_of(
+        _opened(given.paths),
+        Findings(),
+        scan=given.scan,
+        passwords=_passwords(given),
+    )
 
 
 def _outlined(tree: "Tree", *, as_json: bool) -> Iterator[str]:
@@ -480,26 +548,13 @@ def _check(given: argparse.Namespace) -> Exit:
 
 
 def _checked(given: argparse.Namespace) -> "Report":
-    """Return the report on a medium; raises Failure if it has none of its own."""
-    from dicomfs import mountpoint as mountpoints
+    """Return the report on media; raises Failure if they have none of their own."""
     from dicomfs.check import check
-    from dicomfs.discovery import open_file_sets
-    from dicomfs.media import Folder
-    from dicomfs.media.opening import open_source
     from dicomfs.terminal import status_line
 
-    opened = open_source(mountpoints.resolve(given.source))
-    medium = Folder(opened.fd)
-    if given.scan:
-        from dicomfs.findings import Findings
-        from dicomfs.scan import scanned
-
-        file_sets = scanned(medium, Findings())
-    else:
-        file_sets = open_file_sets(medium, opened.dicomdir)
+    file_sets = _file_sets(given)
     with status_line(sys.stderr) as show:
         return check(
-            medium,
             file_sets,
             lambda stage, count: show(f"{stage.meaning}: {count:,}"),
             index_only=given.index_only,
@@ -511,8 +566,8 @@ def _demo(_: argparse.Namespace) -> Exit:
 
     source, place = demo.sample(), demo.private_folder()
     if not demo.is_mounted(place):
-        _mount_source(source, place, Options.default())
-    _tree(argparse.Namespace(source=source, json=False, index_only=False, scan=False))
+        _mount_sources([str(source)], place, Options.default())
+    _tree(_parser().parse_args(["tree", str(source)]))
     _say(f"this is mounted on {place}")
     _say(
         f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager"

@@ -78,6 +78,8 @@ class Exit(IntEnum):
     WORKER_DIED = 26
     NOT_MOUNTED = 27
     UNMOUNT_BUSY = 28
+    IMAGE_BROKEN = 29
+    PASSWORD_NEEDED = 30
     INTERRUPTED = 130
 
 
@@ -88,7 +90,7 @@ MEANINGS = {
     Exit.FAULTS: "check: the medium has faults",
     Exit.UNCHECKED: "check: the medium could not be read to the end, or not at all",
     Exit.SOURCE_MISSING: "SOURCE does not exist",
-    Exit.SOURCE_UNSUPPORTED: "SOURCE is neither a folder nor a DICOMDIR",
+    Exit.SOURCE_UNSUPPORTED: "SOURCE is neither a folder, a DICOMDIR, an image nor an archive",
     Exit.NO_DICOMDIR: "there is no DICOMDIR on the medium",
     Exit.NOT_DICOM: "the DICOMDIR is not a DICOM file",
     Exit.DICOMDIR_BROKEN: "the DICOMDIR is damaged at its root",
@@ -106,6 +108,8 @@ MEANINGS = {
     Exit.WORKER_DIED: "the serving process ended before the mount was ready",
     Exit.NOT_MOUNTED: "umount: nothing of dicomfs is mounted there",
     Exit.UNMOUNT_BUSY: "umount: the mount is in use, or somebody else's",
+    Exit.IMAGE_BROKEN: "the image or archive is damaged as a whole",
+    Exit.PASSWORD_NEEDED: "the archive is encrypted, and no password fits",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }
 

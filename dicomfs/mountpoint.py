@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -97,8 +98,8 @@ def resolve(path: Path) -> Path:
     return here if find_mount(here) else Path(os.path.realpath(path))
 
 
-def check(mountpoint: Path, source: Path) -> None:
-    """See that *mountpoint* can be mounted on with *source*; raises Failure.
+def check(mountpoint: Path, folders: Sequence[Path]) -> None:
+    """See that *mountpoint* can be mounted on with media in *folders*; raises Failure.
 
     A dead mount of this user's is cleared away.
     """
@@ -111,7 +112,8 @@ def check(mountpoint: Path, source: Path) -> None:
                 f"end that mount first: {command} {shlex.quote(str(mountpoint))}",
             )
         _clear_stale(mountpoint, mount)
-    _check_overlap(mountpoint, source)
+    for folder in folders:
+        _check_overlap(mountpoint, folder)
     try:
         if not any(mountpoint.iterdir()):
             return
@@ -140,9 +142,8 @@ def check(mountpoint: Path, source: Path) -> None:
     )
 
 
-def _check_overlap(mountpoint: Path, source: Path) -> None:
+def _check_overlap(mountpoint: Path, folder: Path) -> None:
     # A mount inside its own medium can end up waiting for itself.
-    folder = source if source.is_dir() else source.parent
     if folder.is_relative_to(mountpoint) or mountpoint.is_relative_to(folder):
         raise Failure(
             Exit.MOUNTPOINT_OVERLAPS,

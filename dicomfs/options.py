@@ -1,7 +1,7 @@
 """What a mount was asked for; made by the command line, obeyed by everything below."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ class Options:
     log_file: Path | None = None
     verbose: bool = False
     log_names: bool = False
+    # Never to be shown.
+    passwords: tuple[bytes, ...] = field(default=(), repr=False)
 
     @staticmethod
     def default() -> "Options":

@@ -189,7 +189,9 @@ def _record(finding: Finding) -> str:
 
 
 def _where(finding: Finding) -> str:
-    return "in " + "/".join(map(printable, finding.where)) if finding.where else ""
+    where = "in " + "/".join(map(printable, finding.where)) if finding.where else ""
+    source = f"on {printable(finding.source)}" if finding.source else ""
+    return " ".join(filter(None, (where, source)))
 
 
 def _progress_line(progress: Progress) -> str:
@@ -242,6 +244,7 @@ def _finding_json(finding: Finding) -> Json:
         "done": finding.done,
         "detail": finding.detail,
         "files": list(finding.files),
+        "source": finding.source,
     }
 
 

@@ -69,7 +69,7 @@ def restrict(readable: Sequence[int]) -> list[str]:
     the kernel lacks that, and the rest holds all the same.
     """
     steps: dict[str, Callable[[], None]] = {
-        "protection against memory dumps": _forbid_dumps,
+        "protection against memory dumps": forbid_dumps,
         "a limit of memory": _limit_memory,
         "the dropping of capabilities": _drop_capabilities,
         "no-new-privileges": lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1),
@@ -91,7 +91,8 @@ def _failure_of(step: Callable[[], None]) -> OSError | None:
     return None
 
 
-def _forbid_dumps() -> None:
+def forbid_dumps() -> None:
+    """Let this process leave no memory behind if it fails."""
     # The limit alone does not hold where dumps are piped to a program.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(_PR_SET_DUMPABLE, 0)

@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -44,18 +44,23 @@ class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to
     """A signal asks for the end."""
 
 
-def mount_in_background(source: OpenedSource, place: Path, options: Options) -> None:
-    """Mount *source* on *place* and return when the mount answers; raises Failure."""
+def mount_in_background(
+    sources: Sequence[OpenedSource], place: Path, options: Options
+) -> None:
+    """Mount *sources* on *place* and return when the mount answers; raises Failure."""
     ours, theirs = control.pair()
     if os.fork() == 0:
         ours.close()
-        _run_in_background(source, place, options, theirs)
+        _run_in_background(sources, place, options, theirs)
     theirs.close()
     control.expect(ours, control.READY)
 
 
 def _run_in_background(
-    source: OpenedSource, place: Path, options: Options, caller: socket.socket
+    sources: Sequence[OpenedSource],
+    place: Path,
+    options: Options,
+    caller: socket.socket,
 ) -> NoReturn:
     def announce() -> None:
         caller.send(control.READY)
@@ -64,7 +69,7 @@ def _run_in_background(
 
     exit_code = Exit.UNEXPECTED
     try:
-        exit_code = mount_in_foreground(source, place, options, announce, caller)
+        exit_code = mount_in_foreground(sources, place, options, announce, caller)
     except Failure as failure:
         exit_code = failure.exit_code
         caller.send(control.encode(failure))
@@ -75,13 +80,13 @@ def _run_in_background(
 
 
 def mount_in_foreground(
-    source: OpenedSource,
+    sources: Sequence[OpenedSource],
     place: Path,
     options: Options,
     announce: Callable[[], None],
     caller: socket.socket | None = None,
 ) -> Exit:
-    """Mount *source* on *place* and stay until the mount ends; return how it did.
+    """Mount *sources* on *place* and stay until the mount ends; return how it did.
 
     *announce* is called when the mount answers; *caller* is not the worker's business.
     Raises Failure if it does not come so far.
@@ -92,7 +97,7 @@ def mount_in_foreground(
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
         logs.configure(options)
-        worker = _Worker(source, options, caller)
+        worker = _Worker(sources, options, caller)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         control.expect(worker.connection, control.OPENED)
         device = _mount(place, options)
@@ -137,7 +142,10 @@ class _Worker:
     """The process that serves the mount."""
 
     def __init__(
-        self, source: OpenedSource, options: Options, caller: socket.socket | None
+        self,
+        sources: Sequence[OpenedSource],
+        options: Options,
+        caller: socket.socket | None,
     ) -> None:
         """Start it; it does not keep the connection to the *caller*."""
         self.connection, theirs = control.pair()
@@ -148,9 +156,10 @@ class _Worker:
             self.connection.close()
             if caller is not None:
                 caller.close()
-            _work(source, options, theirs)
+            _work(sources, options, theirs)
         theirs.close()
-        os.close(source.fd)
+        for source in sources:
+            source.leave()
         self.alive = True
         self._pidfd = os.pidfd_open(self.pid)
 
@@ -178,7 +187,7 @@ class _Worker:
 
 
 def _work(
-    source: OpenedSource, options: Options, connection: socket.socket
+    sources: Sequence[OpenedSource], options: Options, connection: socket.socket
 ) -> NoReturn:
     """Run the worker in this process, a child of the supervisor."""
     exit_code = Exit.UNEXPECTED
@@ -198,7 +207,7 @@ def _work(
                 "install it: pip install pyfuse3 (it needs the system packages "
                 "fuse3 libfuse3-dev pkg-config gcc)",
             ) from error
-        worker.run(source, options, connection)
+        worker.run(sources, options, connection)
         exit_code = Exit.OK
     except Failure as failure:
         exit_code = failure.exit_code

@@ -1,7 +1,7 @@
 """The worker: it reads the medium and serves the mount, with no rights but to do that.
 
-It gets the medium as a descriptor, and the mount as another once the medium proved to
-be a File-set. In this order: load all that will be needed, give up rights, open the
+It gets the media as descriptors, and the mount as another once they proved to have a
+File-set. In this order: load all that will be needed, give up rights, open the
 index, take the mount, say that it answers. Not a byte of the medium is read before the
 rights are gone.
 """
@@ -12,22 +12,20 @@ import functools
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pyfuse3
 import trio
 
 from dicomfs import control, process, report, sandbox, text
-from dicomfs.discovery import open_file_sets
 from dicomfs.findings import Findings
 from dicomfs.fuse import Operations, Ownership
 from dicomfs.handshake import Handshake
-from dicomfs.media import Folder
-from dicomfs.media.opening import OpenedSource
+from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.options import Options
-from dicomfs.scan import scanned
 from dicomfs.serve import Server
+from dicomfs.sources import file_sets_of, room_of
 from dicomfs.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -38,20 +36,20 @@ _MAX_TASKS = 500
 _LAST_WORDS = 1.0
 
 
-def run(source: OpenedSource, options: Options, connection: socket.socket) -> None:
-    """Serve *source* until it is unmounted; raises Failure if it is no File-set."""
-    medium = Folder(source.fd)
+def run(
+    sources: Sequence[OpenedSource], options: Options, connection: socket.socket
+) -> None:
+    """Serve *sources* until they are unmounted; raises Failure if none is a File-set."""
     null = _let_go(options)
     _load()
-    for lacking in sandbox.restrict([source.fd]):
+    folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
+    for lacking in sandbox.restrict(folders):
         log.warning("the sandbox lacks %s", lacking)
     if options.log_names:
         log.warning("this log will contain names of patients (--log-names)")
     findings = Findings(log_names=options.log_names)
-    file_sets = (
-        scanned(medium, findings)
-        if options.scan
-        else open_file_sets(medium, source.dicomdir, findings)
+    file_sets = file_sets_of(
+        sources, findings, scan=options.scan, passwords=options.passwords
     )
     tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
@@ -63,7 +61,7 @@ def run(source: OpenedSource, options: Options, connection: socket.socket) -> No
     operations = Operations(
         server,
         Ownership(options.uid, options.gid, options.umask),
-        medium.room(),
+        room_of(file_sets),
         functools.partial(report.of, tree),
         on_init=greeting.cancel,
     )

@@ -110,7 +110,6 @@ MISTAKES: Final = {
     "an option cut short": ["mount", "--fore", "a", "b"],
     "mount without arguments": ["mount"],
     "mount without a mountpoint": ["mount", "a"],
-    "mount with too much": ["mount", "a", "b", "c"],
     "umount without arguments": ["umount"],
     "tree without a source": ["tree"],
     "demo with too much": ["demo", "a"],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.media.folder import Folder
+from dicomfs.media.folder import Folder, fstype
 from dicomfs.media.medium import Status
 
 
@@ -23,7 +23,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(path: Path) -> Iterator[Folder]:
-    folder = Folder(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    folder = Folder(fd, fstype(fd))
     yield folder
     folder.close()
 

@@ -157,6 +157,7 @@ def test_json_has_every_key_always() -> None:
             "done": "cut",
             "detail": "",
             "files": [],
+            "source": "",
         }
     ]
 

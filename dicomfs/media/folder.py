@@ -39,9 +39,10 @@ class Folder:
     patient's files, the descriptor to the old ones or to an error.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, file_system: str = "") -> None:
+        """Make one of *fd*, which lies on a *file_system* (see ``fstype``), if known."""
         self._fd = fd
-        self._is_prompt = fstype(fd) in _PROMPT
+        self._is_prompt = file_system in _PROMPT
 
     def names(self, folder: Path) -> list[bytes]:
         """Return the names in *folder*."""

@@ -1,0 +1,51 @@
+"""What a source of bytes is, told by its content: the one table of formats.
+
+To add a format, write its module and add a line here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from dicomfs.media.iso import Iso
+from dicomfs.media.iso import recognises as is_iso
+from dicomfs.media.udf import Udf
+from dicomfs.media.udf import recognises as is_udf
+from dicomfs.media.zip import Zip
+from dicomfs.media.zip import recognises as is_zip
+from dicomfs.source import Source
+
+
+class Ways(NamedTuple):
+    """What opening a source may need beside its bytes.
+
+    *session* is the sector at which the last session of a disc begins, 0 if that is not
+    known; *passwords* are tried one after the other.
+    """
+
+    session: int = 0
+    passwords: Sequence[bytes] = ()
+
+
+class Format(NamedTuple):
+    """How a format is told by a few bytes, and how it becomes a medium."""
+
+    recognises: Callable[[Source], bool]
+    medium: Callable[[Source, Ways], Iso | Udf | Zip]
+
+
+# A disc that is both ISO 9660 and UDF mostly shows the same in either, and on some the
+# former has no more than a text for old machines. An archive may begin with anything.
+FORMATS: Final = (
+    Format(is_iso, lambda source, ways: Iso(source, ways.session)),
+    Format(is_udf, lambda source, ways: Udf(source, ways.session)),
+    Format(is_zip, lambda source, ways: Zip(source, ways.passwords)),
+)
+
+
+def formats_of(source: Source) -> Iterator[Format]:
+    """Yield what *source* is; a bridge disc is two. Raises OSError if it is unreadable.
+
+    The medium that one makes of it owns the source. Making it raises MediumError where
+    it is damaged as a whole, and OSError where it cannot be read.
+    """
+    return (form for form in FORMATS if form.recognises(source))
