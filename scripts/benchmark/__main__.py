@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from scripts.benchmark import counts, drives, files, index
+from scripts.benchmark import counts, discs, drives, files, index
 from scripts.benchmark.bench import Bench, Row
 from scripts.benchmark.machine import facts
 from scripts.benchmark.media import Media
@@ -30,6 +30,8 @@ _ROWS: Final[dict[int, Row]] = {
     7: files.looking_again,
     8: counts.seen_by_the_medium,
     9: drives.slow_drive,
+    10: discs.many_discs,
+    11: discs.random_reads,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 

@@ -91,7 +91,7 @@ def _read_from_tmpfs(bench: Bench, size: int) -> Result:
 
 
 def _read(bench: Bench, medium: Path, where: str, user: User, target: float) -> Result:
-    with bench.mounts.dicomfs(medium, user) as mount:
+    with bench.mounts.dicomfs(medium, user=user) as mount:
         below = _first_file(mount)
     raw = next((medium / "DICOM").iterdir())
 
@@ -107,7 +107,7 @@ def _read(bench: Bench, medium: Path, where: str, user: User, target: float) -> 
 
     a, b = alternate(
         bench.runs,
-        through(lambda: bench.mounts.dicomfs(medium, user), below),
+        through(lambda: bench.mounts.dicomfs(medium, user=user), below),
         through(lambda: bench.mounts.bindfs(medium, user), raw.relative_to(medium)),
     )
     return Comparison(

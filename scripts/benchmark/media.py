@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from scripts.benchmark.processes import BenchError
+from scripts.benchmark.processes import BenchError, run
 from scripts.benchmark.sizes import MIB, Study
 from tests import medium_builder as build
 
@@ -84,6 +84,28 @@ class Media:
         if not root.exists():
             build.write_medium(root, medium)
         return root
+
+    def iso(self, medium: Path) -> Path:
+        """Return an ISO image of *medium*."""
+        place = medium.with_suffix(".iso")
+        if not place.exists():
+            run(["xorriso", "-as", "mkisofs", "-quiet", "-o", place, medium])
+        return place
+
+    def discs(self, count: int, shared: str, having: int) -> list[Path]:
+        """Return ISO images, each of a patient's disc; so many *having* one's, *shared*."""
+        places = []
+        for number in range(count):
+            root = self.folder / f"disc-{number}"
+            name = shared if number < having else f"Bench^{number}"
+            study = build.study(
+                f"{_UIDS}.6.{number}",
+                [build.series(f"{_UIDS}.7.{number}", [_image(number, 1)])],
+            )
+            if not root.exists():
+                build.write_medium(root, [build.patient(name, name, [study])])
+            places.append(self.iso(root))
+        return places
 
 
 def _patient(name: str, series: list[build.Record]) -> build.Record:

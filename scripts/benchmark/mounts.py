@@ -92,10 +92,11 @@ class Mounts:
 
     @contextlib.contextmanager
     def dicomfs(
-        self, source: Path, user: User = US, wrapper: Sequence[str] = ()
+        self, *sources: Path, user: User = US, wrapper: Sequence[str] = ()
     ) -> Iterator[Mount]:
-        """Mount *source* with dicomfs; with *wrapper* in front, do not wait for it."""
-        command = [*user.dicomfs_prefix, *wrapper, *DICOMFS, "mount", str(source)]
+        """Mount *sources* with dicomfs; with *wrapper* in front, do not wait for it."""
+        command = [*user.dicomfs_prefix, *wrapper, *DICOMFS, "mount"]
+        command += map(str, sources)
         with self._mounted(command, user, waits=not wrapper) as mount:
             yield mount
 

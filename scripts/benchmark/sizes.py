@@ -30,6 +30,8 @@ class Sizes:
     instance: int = GIB
     studies: tuple[Study, ...] = (Study(2_000, 512 * KIB), Study(10_000, 20 * KIB))
     slow_series: Study = Study(200, 512 * KIB)
+    slow_large: Study = Study(8, 4 * MIB)  # several requests of the kernel for each
+    discs: int = 200
 
     @classmethod
     def quick(cls) -> Self:
@@ -41,6 +43,8 @@ class Sizes:
             instance=256 * MIB,
             studies=(Study(200, 512 * KIB), Study(1_000, 20 * KIB)),
             slow_series=Study(40, 512 * KIB),
+            slow_large=Study(4, 4 * MIB),
+            discs=40,
         )
 
     def with_records(self, records: int) -> Self:
@@ -56,6 +60,9 @@ class Sizes:
             ),
             slow_series=replace(
                 self.slow_series, images=min(self.slow_series.images, most)
+            ),
+            slow_large=replace(
+                self.slow_large, images=min(self.slow_large.images, most)
             ),
         )
 
