@@ -14,6 +14,8 @@ from tests.mounting import need, run
 
 SECTOR: Final = 2048
 
+# Where volume descriptors are.
+_DESCRIPTORS: Final = range(16, 32)
 # What a sector of a CD has before its data, and behind them, in modes 1 and 2.
 _PATTERN: Final = b"\0" + b"\xff" * 10 + b"\0"
 _BEHIND: Final = 288
@@ -57,6 +59,17 @@ ISO_FLAVOURS: Final[Mapping[str, Callable[[Path, Path], Path]]] = MappingProxyTy
         "UDF bridge": lambda folder, to: make_plain_iso(folder, to, "-udf"),
     }
 )
+
+
+def without_iso9660(image: Path) -> Path:
+    """Take the half of a bridge disc away that is ISO 9660; what is left is UDF."""
+    with image.open("r+b") as out:
+        for sector in _DESCRIPTORS:
+            out.seek(sector * SECTOR + 1)
+            if out.read(5) == b"CD001":
+                out.seek(sector * SECTOR)
+                out.write(bytes(SECTOR))
+    return image
 
 
 # -- several sessions ------------------------------------------------------------------

@@ -25,7 +25,12 @@ from typing import Final, NamedTuple
 import pytest
 
 from dicomfs import beneath
+from dicomfs.findings import Findings
+from dicomfs.media.opening import open_sources
+from dicomfs.sources import file_sets_of
+from dicomfs.tree import Tree
 from tests import mounting, trees
+from tests.images import make_iso, make_plain_iso, without_iso9660
 from tests.medium_builder import (
     Record,
     image,
@@ -333,6 +338,61 @@ def test_nothing_of_the_secret_gets_into_the_tree(medium: Path) -> None:
     with in_time():
         seen = trees.look(medium)
 
+    assert not [path for path in seen if _WORD.decode() in path]
+    read = {each.data for each in seen.values() if not each.is_folder}
+    assert read == {good, b""}
+
+
+# -- in images and archives ------------------------------------------------------------
+
+
+def rock_ridge(medium: Path, to: Path) -> Path:
+    """Return an image of the medium with its links, pipes and devices on it."""
+    return make_iso(medium, to / "disc.iso", "-m", "MOUNTED")
+
+
+def level_4(medium: Path, to: Path) -> Path:
+    return make_plain_iso(medium, to / "disc.iso", "-iso-level", "4", "-m", "MOUNTED")
+
+
+def udf(medium: Path, to: Path) -> Path:
+    return without_iso9660(
+        make_plain_iso(medium, to / "disc.udf", "-udf", "-m", "MOUNTED")
+    )
+
+
+def archive(medium: Path, to: Path) -> Path:
+    """Return an archive of the medium, with its links as links."""
+    need("zip")
+    left_out = ["MOUNTED/*", "FIFO", "SOCKET", "NULL", "ZERO", "BLOCK"]
+    command = ["zip", "-q", "-y", "-r", str(to / "disc.zip"), ".", "-x", *left_out]
+    done = run(command, cwd=medium)
+    assert done.returncode in {0, 18}, done.stdout + done.stderr
+    return to / "disc.zip"
+
+
+@pytest.mark.usefixtures("unheard")
+@pytest.mark.parametrize("made", [rock_ridge, level_4, udf, archive])
+def test_each_evil_file_id_is_refused_on_an_image_or_archive(
+    made: Callable[[Path, Path], Path], medium: Path, tmp_path: Path
+) -> None:
+    good = (medium / "DICOM/I1").read_bytes()
+    source = made(medium, tmp_path)
+    with in_time():
+        file_sets = file_sets_of(open_sources([source]), Findings())
+        seen = trees.look_into(Tree(file_sets, read_headers=True))
+        file_sets[0].medium.close()
+
+    # Without Rock Ridge pipes and devices become empty files.
+    wrong = {
+        path: EVIL[number_of(path) - 1].file_id
+        for path in trees.files(seen)
+        if number_of(path)
+        and EVIL[number_of(path) - 1].error
+        and seen[path].error not in {_REFUSED, _MISSING}
+        and seen[path].size
+    }
+    assert wrong == {}
     assert not [path for path in seen if _WORD.decode() in path]
     read = {each.data for each in seen.values() if not each.is_folder}
     assert read == {good, b""}

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from dicomfs.errors import Exit
-from tests.images import ISO_FLAVOURS, make_plain_iso
+from tests.images import ISO_FLAVOURS, make_plain_iso, without_iso9660
 from tests.medium_builder import image, patient, series, study, write_medium
 from tests.mounting import (
     PATIENCE,
@@ -30,8 +30,6 @@ pytestmark = pytest.mark.mount
 
 # What every kind of medium can tell: whole, even seconds.
 TIME: Final = 1_600_000_000
-_SECTOR: Final = 2048
-_DESCRIPTORS: Final = range(16, 32)
 
 Source = Callable[[Path, Path], Path]
 
@@ -80,15 +78,7 @@ def iso(disc: Path, to: Path, flavour: str) -> Path:
 
 
 def udf(disc: Path, to: Path) -> Path:
-    """Return an image that is UDF only: of a bridge disc, without the other half."""
-    made = make_plain_iso(disc, to / "disc.udf", "-udf")
-    with made.open("r+b") as out:
-        for sector in _DESCRIPTORS:
-            out.seek(sector * _SECTOR + 1)
-            if out.read(5) == b"CD001":
-                out.seek(sector * _SECTOR)
-                out.write(bytes(_SECTOR))
-    return made
+    return without_iso9660(make_plain_iso(disc, to / "disc.udf", "-udf"))
 
 
 def iso_in_zip(disc: Path, to: Path, method: int) -> Path:

@@ -222,7 +222,12 @@ def look(
 ) -> dict[str, Seen]:
     """Return the whole tree of *media*, by path and in the order of paths."""
     with opened(*media, read_headers=read_headers, dicomdir=dicomdir) as tree:
-        found = {path: _seen(node) for path, node in walk(tree, tree.root)}
+        return look_into(tree)
+
+
+def look_into(tree: Tree) -> dict[str, Seen]:
+    """Return all of *tree*, by path and in the order of paths."""
+    found = {path: _seen(node) for path, node in walk(tree, tree.root)}
     return dict(sorted(found.items()))
 
 
