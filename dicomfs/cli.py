@@ -369,7 +369,7 @@ def _passwords(given: argparse.Namespace) -> tuple[bytes, ...]:
     """Return the lines of the password file; raises Failure if it cannot be read."""
     if given.password_file is None:
         return ()
-    from dicomfs.media import decrypt
+    from dicomfs.media.zip import decrypt
 
     # While there may be imported: the worker may not any more.
     decrypt.load()

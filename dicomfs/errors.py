@@ -9,9 +9,11 @@
     └── Failure           a command that ends with an exit code and two lines for people
 
 Messages name the thing, the offset and the value, but never a patient's name, ID or
-UID: they may reach a log. Faults of the medium itself stay ``OSError``.
+UID: they may reach a log. Faults of the medium itself stay ``OSError``, and so does a
+member of an archive that is locked (``PasswordError``).
 """
 
+import errno
 from enum import IntEnum
 
 
@@ -49,6 +51,17 @@ class MediumError(DicomfsError):
     def __init__(self, what: str, offset: int = 0) -> None:
         super().__init__(f"{what} at offset {offset}" if offset else what)
         self.offset = offset
+
+
+class PasswordError(PermissionError):
+    """A member of an archive that is encrypted, and no password was given or none fits."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EACCES, what)
+
+
+class LibraryError(PasswordError):
+    """A member under AES, which cannot be deciphered without the library for it."""
 
 
 class Exit(IntEnum):

@@ -20,7 +20,6 @@ from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Exit, Failure, MediumError
 from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.formats import Ways, formats_of
 from dicomfs.media.medium import Medium, Path, Room
 from dicomfs.media.opening import OpenedSource, unreadable, unsupported
 from dicomfs.scan import scanned
@@ -141,6 +140,9 @@ class _Opening:
 
         Raises Failure.
         """
+        # Of a folder nobody needs them, and they take their time to load.
+        from dicomfs.media.formats import Ways, formats_of
+
         ways = Ways(session, self.passwords)
         failures: list[Failure] = []
         try:

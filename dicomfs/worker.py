@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 import pyfuse3
 import trio
@@ -41,7 +42,7 @@ def run(
 ) -> None:
     """Serve *sources* until they are unmounted; raises Failure if none is a File-set."""
     null = _let_go(options)
-    _load()
+    _load(sources)
     folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
     for lacking in sandbox.restrict(folders):
         log.warning("the sandbox lacks %s", lacking)
@@ -85,10 +86,12 @@ def _let_go(options: Options) -> int | None:
     return process.open_null()
 
 
-def _load() -> None:
+def _load(sources: Sequence[OpenedSource]) -> None:
     """Load what Python would load when it is first used: the sandbox has no files."""
     for codec in text.CODECS:
         codecs.lookup(codec)
+    if not all(isinstance(source, OpenedFolder) for source in sources):
+        import_module("dicomfs.media.formats")
 
 
 def _say_ready(connection: socket.socket, null: int | None) -> None:

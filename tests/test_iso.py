@@ -20,8 +20,8 @@ import pytest
 
 from dicomfs.errors import MediumError
 from dicomfs.media.iso import Iso, recognises
+from dicomfs.media.iso.rockridge import Attributes, RockRidge
 from dicomfs.media.medium import Path as Place
-from dicomfs.media.rockridge import Attributes, RockRidge
 from dicomfs.source import BytesSource, FileSource, Source
 from tests import images, trees
 from tests.images import ISO_FLAVOURS, SECTOR, make_iso, make_plain_iso

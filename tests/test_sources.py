@@ -12,8 +12,8 @@ import pytest
 from dicomfs.errors import Exit, Failure
 from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media import decrypt
 from dicomfs.media.opening import OpenedFile, open_source, open_sources
+from dicomfs.media.zip import decrypt
 from dicomfs.node import File, Folder
 from dicomfs.sources import file_sets_of, room_of
 from dicomfs.tree import Tree

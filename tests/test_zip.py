@@ -25,12 +25,10 @@ from typing import Final
 import pytest
 
 from dicomfs.discovery import open_file_sets
-from dicomfs.errors import Failure, MediumError
-from dicomfs.media import decrypt
-from dicomfs.media.decrypt import PasswordError
-from dicomfs.media.inflate import PIECE, WHOLE
+from dicomfs.errors import Failure, MediumError, PasswordError
 from dicomfs.media.medium import Path as Place
-from dicomfs.media.zip import Zip, recognises
+from dicomfs.media.zip import Zip, decrypt, recognises
+from dicomfs.media.zip.inflate import PIECE, WHOLE
 from dicomfs.source import BytesSource, Source, Status
 from tests import archives
 from tests.archives import DEFLATED, METHODS, STORED, Part, some_bytes, zipped
@@ -1113,7 +1111,7 @@ import json, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from dicomfs import sandbox
-from dicomfs.media import decrypt
+from dicomfs.media.zip import decrypt
 from dicomfs.media.zip import Zip
 from dicomfs.source import FileSource
 

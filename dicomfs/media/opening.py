@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from dicomfs.errors import Exit, Failure
-from dicomfs.media.decrypt import LibraryError, PasswordError
+from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
 from dicomfs.media.folder import Folder, fstype
 from dicomfs.media.medium import Medium
 from dicomfs.source import FileSource, Source

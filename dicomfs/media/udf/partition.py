@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Final
 
-from dicomfs.media.udfdescriptor import NUMBER, damaged
+from dicomfs.media.udf.descriptor import NUMBER, damaged
 from dicomfs.source import Extent, Source
 
 # Zeros of extents that were not recorded lie here, behind the end of any disc.

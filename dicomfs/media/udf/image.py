@@ -16,9 +16,9 @@ from typing import Final
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Path
 from dicomfs.media.sectors import unpacked
-from dicomfs.media.udfdescription import is_recorded
-from dicomfs.media.udfdescriptor import Address, Tag, damaged, tag_of
-from dicomfs.media.udfvolume import FileType, Node, Volume
+from dicomfs.media.udf.description import is_recorded
+from dicomfs.media.udf.descriptor import Address, Tag, damaged, tag_of
+from dicomfs.media.udf.volume import FileType, Node, Volume
 from dicomfs.source import BLOCK, Extent, Source, Status, Window
 
 _FILES: Final = frozenset({FileType.UNSPECIFIED, FileType.REGULAR, FileType.REAL_TIME})

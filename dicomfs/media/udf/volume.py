@@ -14,8 +14,8 @@ from struct import Struct
 from typing import Final, NamedTuple, TypeVar
 
 from dicomfs.errors import MediumError
-from dicomfs.media.udfdescription import Description, describe
-from dicomfs.media.udfdescriptor import (
+from dicomfs.media.udf.description import Description, describe
+from dicomfs.media.udf.descriptor import (
     EXTENT,
     LONG_AD,
     Address,
@@ -27,7 +27,7 @@ from dicomfs.media.udfdescriptor import (
     short_at,
     tag_of,
 )
-from dicomfs.media.udfpartition import (
+from dicomfs.media.udf.partition import (
     MOST_EXTENTS,
     ZEROS,
     InFiles,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
-from dicomfs.media.decrypt import Cipher
+from dicomfs.media.zip.decrypt import Cipher
 from dicomfs.source import Source, Status
 
 # Up to this many bytes a member is proved before it is given: an instance, as good as

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
-from dicomfs.media import isorecord
-from dicomfs.media.isorecord import damaged
+from dicomfs.media.iso import record as isorecord
+from dicomfs.media.iso.record import damaged
 from dicomfs.media.sectors import SECTOR
 from dicomfs.source import Source, Window
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from dicomfs.media.udfdescriptor import (
+from dicomfs.media.udf.descriptor import (
     EXTENT,
     Tag,
     damaged,

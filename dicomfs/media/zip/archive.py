@@ -21,19 +21,20 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakValueDictionary
 
-from dicomfs.errors import MediumError
+from dicomfs.errors import LibraryError, MediumError, PasswordError
 from dicomfs.findings import Finding, Kind
-from dicomfs.media import decrypt, zipdirectory
 from dicomfs.media.archive import Archive
-from dicomfs.media.decrypt import (
+from dicomfs.media.medium import Path
+from dicomfs.media.zip import decrypt
+from dicomfs.media.zip import directory as zipdirectory
+from dicomfs.media.zip.decrypt import (
     Aes,
     AesLock,
     Deciphered,
-    LibraryError,
     Lock,
-    PasswordError,
 )
-from dicomfs.media.inflate import (
+from dicomfs.media.zip.directory import ENCRYPTED, Directory, Record, UnsafeNameError
+from dicomfs.media.zip.inflate import (
     WHOLE,
     Codec,
     Inflated,
@@ -44,8 +45,6 @@ from dicomfs.media.inflate import (
     bzip2,
     lzma1,
 )
-from dicomfs.media.medium import Path
-from dicomfs.media.zipdirectory import ENCRYPTED, Directory, Record, UnsafeNameError
 from dicomfs.source import Extent, ExtentSource, Source, Status
 
 _MOST_MEMBERS: Final = 200_000

@@ -6,7 +6,6 @@ a library for AES itself, which is an extra: ``load`` imports it while that can 
 done. A password shows to be wrong by one byte of the first and by two of the second.
 """
 
-import errno
 import hashlib
 import hmac
 import struct
@@ -39,17 +38,6 @@ _ROUNDS: Final = 1000
 _VERIFIER: Final = 2
 _CODE: Final = 10
 _AES_BLOCK: Final = 16
-
-
-class PasswordError(PermissionError):
-    """A member that is encrypted, and no password was given or none fits."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(errno.EACCES, what)
-
-
-class LibraryError(PasswordError):
-    """A member under AES, which cannot be deciphered without the library for it."""
 
 
 class Cipher(ABC):

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from dicomfs.errors import MediumError
-from dicomfs.media import isorecord, rockridge
 from dicomfs.media.archive import Archive
-from dicomfs.media.isorecord import IsoRecord, damaged
+from dicomfs.media.iso import record as isorecord
+from dicomfs.media.iso import rockridge
+from dicomfs.media.iso.record import IsoRecord, damaged
+from dicomfs.media.iso.rockridge import RockRidge
 from dicomfs.media.medium import Path
-from dicomfs.media.rockridge import RockRidge
 from dicomfs.media.sectors import SECTOR, unpacked
 from dicomfs.source import Extent, ExtentSource, Source, Status, Window
 

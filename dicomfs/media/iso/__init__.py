@@ -1,0 +1,5 @@
+"""ISO 9660 images (ECMA-119), with Joliet and Rock Ridge, read in user space."""
+
+from dicomfs.media.iso.image import Iso, recognises
+
+__all__ = ["Iso", "recognises"]
