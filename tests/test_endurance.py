@@ -38,7 +38,7 @@ from tests.medium_builder import (
 from tests.mounting import Mount, Mounter, dicomfs, is_mounted, need, run, until
 from tests.readers import reading, write_truth
 
-pytestmark = pytest.mark.mount
+pytestmark = [pytest.mark.mount, pytest.mark.alone]
 
 TIMES: Final = int(os.environ.get("DICOMFS_ENDURANCE", "1"))
 KILLS: Final = 3 * TIMES

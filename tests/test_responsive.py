@@ -20,7 +20,7 @@ from tests.hanging import Drive, drive
 from tests.medium_builder import Written, image, patient, series, study, write_medium
 from tests.mounting import Mount, Mounter, User
 
-pytestmark = pytest.mark.mount
+pytestmark = [pytest.mark.mount, pytest.mark.alone]
 
 HUNG: Final = 50
 FILES: Final = HUNG + 12
