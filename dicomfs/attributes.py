@@ -39,7 +39,8 @@ class Attributes(NamedTuple):
 
     def raw(self, tag: int) -> bytes:
         """Return the value of *tag* without padding, empty if there is none."""
-        return self.values.get(tag, b"").strip(b" \0")
+        value = self.values.get(tag)
+        return value.strip(b" \0") if value else b""
 
     def text(self, tag: int) -> str:
         """Return the value of *tag* as text, empty if there is none."""
@@ -56,8 +57,8 @@ class Attributes(NamedTuple):
     def number(self, tag: int) -> int | None:
         """Return the IS value of *tag*, None if it is missing or no whole number."""
         raw = self.raw(tag)
-        if raw.isdigit() and len(raw) <= _MAX_DIGITS:
-            return int(raw)
+        if not raw or (raw.isdigit() and len(raw) <= _MAX_DIGITS):
+            return int(raw) if raw else None
         found = _NUMBER.fullmatch(raw)
         return int(found[1]) if found else None
 

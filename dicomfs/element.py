@@ -21,7 +21,7 @@ SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 MAX_DEPTH: Final = 64
 
 # PS3.5 table 7.1-2: only these have a length of two bytes.
-_SHORT_VRS: Final = frozenset(
+SHORT_VRS: Final = frozenset(
     b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split()
 )
 _ITEM_GROUP: Final = 0xFFFE
@@ -63,7 +63,7 @@ class Syntax:
     ) -> tuple[int, bytes | None, int, int]:
         group, element, vr, length = self.short(data, at)
         tag = group << 16 | element
-        if vr in _SHORT_VRS:
+        if vr in SHORT_VRS:
             return tag, vr, length, _HEADER
         # Items have no VR; nor do elements of writers that change their minds.
         if group == _ITEM_GROUP or not _is_vr(vr):
@@ -171,7 +171,7 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
         value = at + _HEADER
         if tag > last_tag:
             break
-        if not explicit or vr not in _SHORT_VRS:
+        if not explicit or vr not in SHORT_VRS:
             rest = _read_uncommon(window, offset, end, syntax, wanted, values)
             if rest is None:
                 break

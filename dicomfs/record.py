@@ -1,13 +1,22 @@
 """A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.element import ITEM, UNDEFINED_LENGTH, Syntax, items, read_values
+from dicomfs.element import (
+    EXPLICIT_LITTLE,
+    ITEM,
+    UNDEFINED_LENGTH,
+    Syntax,
+    items,
+    read_values,
+)
 from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.layout import Layout, layout_of
 from dicomfs.source import BytesSource, Window
 
 NO_RECORD: Final = 0
@@ -52,6 +61,18 @@ class Level(IntEnum):
     INSTANCE = 4
     OTHER = 5
 
+
+# How many records are models for others, and how many in a row may not be like one
+# before another takes its place.
+_MOST_MODELS: Final = 64
+_MOST_MISSES: Final = 2
+_LONGEST_MODEL: Final = 2048
+
+_LINKS: Final = (
+    tags.OFFSET_OF_NEXT_RECORD,
+    tags.OFFSET_OF_LOWER_ENTITY,
+    tags.MRDR_OFFSET,
+)
 
 # The one object that is each tag, of all that are of use once a record is read.
 _TAGS: Final = {tag: tag for tag in _WANTED if _WANTED[tag] > _MAX_LINK}
@@ -129,11 +150,15 @@ _INSTANCE_TYPES: Final = frozenset(
         "WF PRESENTATION",
     }
 )
-_LEVELS: Final = {
-    "PATIENT": Level.PATIENT,
-    "STUDY": Level.STUDY,
-    "SERIES": Level.SERIES,
-} | dict.fromkeys(ROOT_TYPES | _BRANCH_TYPES, Level.OTHER)
+_LEVELS: Final = (
+    {
+        "PATIENT": Level.PATIENT,
+        "STUDY": Level.STUDY,
+        "SERIES": Level.SERIES,
+    }
+    | dict.fromkeys(ROOT_TYPES | _BRANCH_TYPES, Level.OTHER)
+    | dict.fromkeys(_INSTANCE_TYPES, Level.INSTANCE)
+)
 # By what a record of a type that nobody knows is one of a level all the same.
 _SIGNS: Final = (
     (Level.SERIES, tags.SERIES_INSTANCE_UID),
@@ -150,12 +175,13 @@ def level_of(type_: str) -> Level:
 
 def is_known(type_: str) -> bool:
     """Whether a Directory Record Type is in the standard, or was."""
-    return type_ in _LEVELS or type_ in _INSTANCE_TYPES or type_ == MRDR
+    return type_ in _LEVELS or type_ == MRDR
 
 
 class DirectoryRecord(NamedTuple):
     """One directory record, by the byte offset of its item in the DICOMDIR.
 
+    *file_id* is its Referenced File ID as it is written, empty if it has no file.
     *length* is that of the bytes it was read from. *damage* says why it could not be
     read to its end, empty if it could.
     """
@@ -167,33 +193,30 @@ class DirectoryRecord(NamedTuple):
     mrdr: int
     type: str
     attributes: Attributes
+    level: "Level"
+    file_id: bytes
     length: int = 0
     damage: str = ""
-
-    @property
-    def file_id(self) -> bytes:
-        """Referenced File ID as it is written, empty if the record has no file."""
-        return self.attributes.raw(tags.REFERENCED_FILE_ID)
 
     @property
     def sop_instance_uid(self) -> bytes:
         """Referenced SOP Instance UID in File, empty if there is none."""
         return self.attributes.raw(tags.REFERENCED_SOP_INSTANCE_UID)
 
-    @property
-    def level(self) -> Level:
-        """The level that the record belongs to.
 
-        By its type; if that is unknown or missing and it has no file, by its keys.
-        """
-        known = _LEVELS.get(self.type)
-        if known is not None:
-            return known
-        if self.type not in _INSTANCE_TYPES and not self.file_id:
-            for level, sign in _SIGNS:
-                if self.attributes.raw(sign):
-                    return level
-        return Level.INSTANCE
+def _level(type_: str, attributes: Attributes) -> Level:
+    """Return the level that a record of a type and with these attributes belongs to.
+
+    If the type is unknown or missing and it has no file, by its keys.
+    """
+    known = _LEVELS.get(type_)
+    if known is not None:
+        return known
+    if not attributes.raw(tags.REFERENCED_FILE_ID):
+        for level, sign in _SIGNS:
+            if attributes.raw(sign):
+                return level
+    return Level.INSTANCE
 
 
 def read_record(
@@ -208,6 +231,21 @@ def read_record(
     header = window.read(offset, _ITEM_HEADER) if NO_RECORD < offset < end else b""
     if len(header) < _ITEM_HEADER:
         raise DirectoryError("no directory record begins", offset)
+    if syntax is not EXPLICIT_LITTLE:
+        return _read_any(window, offset, header, syntax, end)
+    model = _MODELS.get(header)
+    if model is not None and (alike := model.read(window, offset, end)) is not None:
+        return alike
+    record = _read_any(window, offset, header, syntax, end)
+    if model is None or model.misses > _MOST_MISSES:
+        _learn(window, header, record)
+    return record
+
+
+def _read_any(
+    window: Window, offset: int, header: bytes, syntax: Syntax, end: int
+) -> DirectoryRecord:
+    """Return the record at *offset*, read element by element behind its *header*."""
     tag, _, length, _ = syntax.plain_header(header, 0)
     if tag != ITEM:
         raise DirectoryError("no directory record begins", offset)
@@ -234,6 +272,8 @@ def read_record(
                 f"a record is damaged ({error}); it begins", offset
             ) from error
     in_use = values.get(tags.RECORD_IN_USE_FLAG)
+    type_ = record_type(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
+    attributes = Attributes(_compact(values))
     return DirectoryRecord(
         offset,
         syntax.integer(values.get(tags.OFFSET_OF_NEXT_RECORD, b"")),
@@ -241,11 +281,76 @@ def read_record(
         # PS3.3 F.3.2.2 knows two values; without any, old media are in use.
         not in_use or syntax.integer(in_use) != INACTIVE,
         syntax.integer(values.get(tags.MRDR_OFFSET, b"")),
-        record_type(values.get(tags.DIRECTORY_RECORD_TYPE, b"")),
-        Attributes(_compact(values)),
+        type_,
+        attributes,
+        _level(type_, attributes),
+        attributes.raw(tags.REFERENCED_FILE_ID),
         stop - offset,
         damage,
     )
+
+
+@dataclass(slots=True)
+class _Model:
+    """How a record was laid out that was read, and of which type those like it are."""
+
+    layout: Layout
+    type: str
+    # How many in a row were not like it.
+    misses: int = 0
+
+    def read(self, window: Window, offset: int, end: int) -> DirectoryRecord | None:
+        """Return the record at *offset*; None if it is not like this, or not in sight."""
+        data, at, size = window.data, offset - window.start, self.layout.size
+        if at < 0 or at + size > len(data) or offset + size > end:
+            return None
+        values = self.layout.read(data, at)
+        if values is None:
+            self.misses += 1
+            return None
+        self.misses = 0
+        next_, lower, mrdr = [
+            int.from_bytes(values.pop(tag, b""), "little") for tag in _LINKS
+        ]
+        in_use = values.pop(tags.RECORD_IN_USE_FLAG, b"")
+        attributes = Attributes(values)
+        return DirectoryRecord(
+            offset,
+            next_,
+            lower,
+            not in_use or any(in_use),
+            mrdr,
+            self.type,
+            attributes,
+            _level(self.type, attributes),
+            attributes.raw(tags.REFERENCED_FILE_ID),
+            size,
+        )
+
+
+_MODELS: Final[dict[bytes, _Model]] = {}
+
+
+def _learn(window: Window, header: bytes, record: DirectoryRecord) -> None:
+    """Make *record* the model of those with the same *header*, if it is a plain one.
+
+    Nothing more is read for it: what was passed over may lie on a bad sector.
+    """
+    at, length = record.offset - window.start, record.length
+    # Only a length that is written says that nothing but these elements belongs to it.
+    if int.from_bytes(header[4:], "little") != length - _ITEM_HEADER:
+        return
+    if length > _LONGEST_MODEL or at < 0 or at + length > len(window.data):
+        return
+    layout = layout_of(window.data[at : at + length], _WANTED, _REPEATED)
+    # Where the type is missing the bytes behind the Item count, too.
+    if layout is None or tags.DIRECTORY_RECORD_TYPE not in layout.repeated:
+        return
+    model = _Model(layout, record.type)
+    if model.read(window, record.offset, record.offset + length) == record:
+        if len(_MODELS) >= _MOST_MODELS:
+            _MODELS.clear()
+        _MODELS[header] = model
 
 
 def _compact(values: dict[int, bytes]) -> dict[int, bytes]:

@@ -1,5 +1,6 @@
 """Text of DICOM values, against pydicom's decoder and the examples of PS3.5."""
 
+import codecs
 import warnings
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from pydicom.charset import (
 )
 from pydicom.valuerep import PersonName
 
-from dicomfs.text import codecs_of, decode, person_name
-from tests import charsets
+from dicomfs.text import CODECS, codecs_of, decode, person_name
+from tests import charsets, mounting
 
 FILES = Path(pydicom.__file__).parent / "data/charset_files"
 
@@ -37,6 +38,21 @@ NAME_DELIMITERS = DELIMITERS | set(b"^=")
 NO_DELIMITERS = dict.fromkeys(DELIMITERS)
 # What the codecs of these write of the set itself, and not of others.
 OWN = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
+
+
+@pytest.mark.parametrize("term", SINGLE)
+def test_every_term_that_pydicom_knows_has_the_same_codec(term: str) -> None:
+    found = codecs_of(term.encode())
+
+    names = [codecs.lookup(codec).name for codec in found]
+    assert names == [codecs.lookup(python_encoding[term]).name]
+    assert set(found) <= CODECS
+
+
+def test_pydicom_is_not_loaded_to_show_a_medium() -> None:
+    code = "import sys, dicomfs.worker; print('pydicom' in sys.modules)"
+
+    assert mounting.python(code) == "False\n"
 
 
 def pydicom_encodings(terms: list[str]) -> list[str]:
