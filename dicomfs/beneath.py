@@ -9,8 +9,10 @@ itself, without following links.
 import ctypes
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from dicomfs.errors import FileIdError
@@ -26,6 +28,7 @@ _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # openat2 refuses O_PATH together with flags that mean nothing to it.
 _LOOK: Final = os.O_PATH | os.O_CLOEXEC
 _MAX_COMPONENT: Final = 255
+_IS_NAME: Final = re.compile(rb"(?!\.{1,2}\Z)[^/\0]+").fullmatch
 
 
 class _OpenHow(ctypes.Structure):
@@ -36,6 +39,7 @@ class _OpenHow(ctypes.Structure):
     )
 
 
+_SIZE_OF_HOW: Final = ctypes.sizeof(_OpenHow)
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
@@ -121,21 +125,26 @@ def _open(root: int, path: Path, flags: int) -> int:
 def _check(path: Sequence[bytes]) -> None:
     """Refuse components that are no names; C would cut them at a NUL, too."""
     for component in path:
-        if component in {b"", b".", b".."} or b"/" in component or b"\0" in component:
+        if not _IS_NAME(component):
             raise FileIdError("a path component is no file name")
         if len(component) > _MAX_COMPONENT:
             raise FileIdError("a path component is too long")
 
 
 def _openat2(root: int, name: bytes, flags: int, resolve: int = _RESOLVE) -> int:
-    how = _OpenHow(flags, 0, resolve)
     fd: int = _libc.syscall(
-        _SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how)
+        _SYS_OPENAT2, root, name, _how(flags, resolve), _SIZE_OF_HOW
     )
     if fd < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return fd
+
+
+@lru_cache(maxsize=16)
+def _how(flags: int, resolve: int) -> object:
+    """Return a pointer to what the kernel only reads, and so always the same one."""
+    return ctypes.byref(_OpenHow(flags, 0, resolve))
 
 
 def _walk(root: int, path: Sequence[bytes], flags: int) -> int:

@@ -2,9 +2,10 @@
 
 import errno
 import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -90,6 +91,13 @@ class Leaf:
     fault: Kind | None = None
     reason: str = ""
     copies: tuple[tuple[FileSet, Path], ...] = ()
+    # The record's, asked for many times.
+    uid: bytes = field(init=False)
+    number: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uid = self.record.sop_instance_uid
+        self.number = self.attributes.number(tags.INSTANCE_NUMBER)
 
 
 def number(leaves: Sequence[Leaf]) -> None:
@@ -106,6 +114,7 @@ def number(leaves: Sequence[Leaf]) -> None:
 def locate(leaves: Sequence[Leaf]) -> None:
     """Find the files of *leaves* on their media; what is not there has an *error*."""
     by_file_set: dict[int, list[Leaf]] = {}
+    same: dict[int, int] = {}
     for leaf in leaves:
         by_file_set.setdefault(id(leaf.file_set), []).append(leaf)
     for together in by_file_set.values():
@@ -115,7 +124,11 @@ def locate(leaves: Sequence[Leaf]) -> None:
             if isinstance(where, Exception):
                 leaf.error, leaf.fault, leaf.reason = _refusal(where)
             else:
-                leaf.place, (leaf.size, leaf.mtime_ns, leaf.changed_ns) = where
+                leaf.place, (size, mtime_ns, changed_ns) = where
+                # Most files of a series have the same: one number for all is enough.
+                leaf.size = same.setdefault(size, size)
+                leaf.mtime_ns = same.setdefault(mtime_ns, mtime_ns)
+                leaf.changed_ns = same.setdefault(changed_ns, changed_ns)
 
 
 def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
@@ -127,19 +140,19 @@ def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errno.ENOENT, Kind.MISSING_FILE, os.strerror(errno.ENOENT)
     number = error.errno or errno.EIO
-    return number, Kind.UNREADABLE_FILE, os.strerror(number)
+    return number, Kind.UNREADABLE_FILE, error.strerror or os.strerror(number)
 
 
 def faults(leaves: Sequence[Leaf], where: tuple[str, ...]) -> Iterator[Finding]:
     """Yield what is wrong with the files of *leaves*, all of those in folder *where*."""
     bad: dict[Kind, list[Leaf]] = defaultdict(list)
-    uids = Counter(leaf.record.sop_instance_uid for leaf in leaves)
+    uids = Counter(leaf.uid for leaf in leaves)
     for leaf in leaves:
         if leaf.fault is not None:
             bad[leaf.fault].append(leaf)
         elif leaf.copies:
             bad[Kind.REPEATED_INSTANCE].append(leaf)
-        elif uids[leaf.record.sop_instance_uid] > 1 and leaf.record.sop_instance_uid:
+        elif uids[leaf.uid] > 1 and leaf.uid:
             bad[Kind.DUPLICATE_INSTANCE].append(leaf)
     for kind, alike in bad.items():
         record = alike[0].record
@@ -153,6 +166,7 @@ def faults(leaves: Sequence[Leaf], where: tuple[str, ...]) -> Iterator[Finding]:
             len(leaves),
             done=_DONE.get(kind, "listed; opening it fails"),
             files=files,
+            source=alike[0].file_set.findings.source,
         )
 
 
@@ -197,12 +211,11 @@ def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
     by_file: dict[Hashable, Leaf] = {}
     result: dict[Hashable, Leaf] = {}
     for leaf in leaves:
-        uid = leaf.record.sop_instance_uid
-        if not uid:
+        if not leaf.uid:
             result[leaf.file_set.position(leaf.record)] = leaf
         elif not leaf.error:
             # One file is one instance, even if it is listed once for each frame.
-            first = by_file.setdefault((id(leaf.file_set), leaf.place, uid), leaf)
+            first = by_file.setdefault((id(leaf.file_set), leaf.place, leaf.uid), leaf)
             first = result.setdefault((_instance(first), first.size), first)
             if first is not leaf:
                 first.copies += ((leaf.file_set, leaf.place),)
@@ -212,8 +225,7 @@ def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
 
 
 def _instance(leaf: Leaf) -> Hashable:
-    number = leaf.attributes.number(tags.INSTANCE_NUMBER)
-    return leaf.record.sop_instance_uid, number
+    return leaf.uid, leaf.number
 
 
 class _Digits(NamedTuple):
@@ -224,17 +236,21 @@ class _Digits(NamedTuple):
 
 
 def names(branches: Sequence[Branch], leaves: Sequence[Leaf]) -> list[str]:
-    """Return the names of *branches* and then of *leaves*, all of them distinct."""
+    """Return the names of *branches* and then of *leaves*, all of them distinct.
+
+    Every series has a ``0001.dcm``: in all of them it is one and the same string.
+    """
     everything = [branch.attributes for branch in branches]
     everything += [leaf.attributes for leaf in leaves]
     digits = _Digits(
         _width(everything, tags.SERIES_NUMBER, _SERIES_DIGITS),
         _width(everything, tags.INSTANCE_NUMBER, _INSTANCE_DIGITS),
     )
-    return naming.distinct(
+    found = naming.distinct(
         [_branch_name(branch, digits) for branch in branches]
         + [_leaf_name(leaf, digits) for leaf in leaves]
     )
+    return [sys.intern(name) for name in found]
 
 
 def _width(everything: Sequence[Attributes], tag: int, least: int) -> int:
@@ -258,8 +274,8 @@ def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
     stem = _stem(record.level, record, leaf.attributes, digits)
     position = leaf.file_set.position(record)
-    keys = _keys(record.sop_instance_uid, leaf.file_id, position.key())
-    return Name(stem, naming.EXTENSION, keys)
+    keys = (leaf.file_id, position.key())
+    return Name(stem, naming.EXTENSION, (leaf.uid, *keys) if leaf.uid else keys)
 
 
 def _keys(*keys: bytes) -> tuple[bytes, ...]:

@@ -375,8 +375,9 @@ class FileSet:
 
         The retired Multi-Referenced Directory Record lends its own.
         """
-        if record.file_id or record.mrdr == NO_RECORD:
-            return record.file_id
+        file_id = record.file_id
+        if file_id or record.mrdr == NO_RECORD:
+            return file_id
         try:
             return self._directory.written(record.mrdr).file_id
         except DirectoryError:

@@ -76,6 +76,7 @@ class Report:
     parent: Folder
     mtime_ns: int
     render: Callable[[], bytes]
+    lookups: int = 0
 
     def is_same(self, other: object) -> bool:
         """Whether *other* is this very file."""
@@ -131,9 +132,9 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self._room = room
         self._on_init = on_init
-        # What the kernel knows, and how often it was told (see ``forget``).
-        self._nodes: dict[int, _Shown] = {pyfuse3.ROOT_INODE: server.root}
-        self._lookups: dict[int, int] = {pyfuse3.ROOT_INODE: 1}
+        # What the kernel knows; each counts how often it was told (see ``forget``).
+        self._nodes: dict[int, _Shown] = {}
+        self._remember(server.root)
         self._sources: dict[int, Source] = {}
         self._opened: dict[int, tuple[Folder, list[_Shown]]] = {}
         self._last_handle = 0
@@ -193,12 +194,13 @@ class Operations(pyfuse3.Operations):
             logs.unforeseen(log, "forget", error)
 
     def _forget(self, inode: int, count: int) -> None:
-        left = self._lookups.get(inode, 0) - count
-        if left > 0:
-            self._lookups[inode] = left
+        node = self._nodes.get(inode)
+        if node is None:
             return
-        self._lookups.pop(inode, None)
-        node = self._nodes.pop(inode, None)
+        node.lookups = max(node.lookups - count, 0)
+        if node.lookups:
+            return
+        del self._nodes[inode]
         if isinstance(node, Folder) and node is not self._report_folder:
             self._server.forget(node)
 
@@ -337,8 +339,12 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EIO)
 
     def _remember(self, node: _Shown) -> None:
-        self._nodes[node.inode] = node
-        self._lookups[node.inode] = self._lookups.get(node.inode, 0) + 1
+        known = self._nodes.get(node.inode)
+        if known is not node:
+            # Listed anew, it is another object.
+            node.lookups = 0 if known is None else known.lookups
+            self._nodes[node.inode] = node
+        node.lookups += 1
 
     def _reason(self, inode: int) -> bytes:
         node = self._node(inode)

@@ -7,6 +7,7 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs import tags
@@ -121,7 +122,13 @@ def file_inode(parent: int, ordinal: int) -> int:
     """
     if ordinal > _ORDINALS:
         return inode(Position(b"", ordinal), "file", parent)
-    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | ordinal | _IN_A_ROW
+    return _first_file(parent) | ordinal
+
+
+@lru_cache(maxsize=64)
+def _first_file(parent: int) -> int:
+    """Return the inode number of the first file of a folder."""
+    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | _IN_A_ROW
 
 
 def patient_keys(

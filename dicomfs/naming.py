@@ -108,11 +108,14 @@ def distinct(names: Sequence[Name]) -> list[str]:
     depths = [0] * len(names)
     result = [name.plain() for name in names]
     while True:
-        counts = Counter(map(_folded, result))
+        folded = [_folded(name) for name in result]
+        counts = Counter(folded)
+        if len(counts) == len(result):
+            return result
         clashing = [
             place
             for place, name in enumerate(names)
-            if counts[_folded(result[place])] > 1 and depths[place] <= len(name.keys)
+            if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
         ]
         if not clashing:
             return result
@@ -231,6 +234,8 @@ def _padded(number: int, width: int) -> str:
 
 def _cut(stem: str, limit: int) -> str:
     """Return *stem* cut to *limit* bytes of UTF-8, between characters."""
+    if stem.isascii() and len(stem) <= limit:
+        return stem
     encoded = stem.encode()
     if len(encoded) <= limit:
         return stem

@@ -46,6 +46,8 @@ class File:
     copies: tuple[tuple[FileSet, Path], ...] = ()
     # When it was changed last as it was listed; 0 if that is not known.
     changed_ns: int = 0
+    # How often the kernel was told of it and did not say that it forgot.
+    lookups: int = 0
 
     @property
     def record(self) -> DirectoryRecord:
@@ -104,6 +106,8 @@ class Folder:
     unlinked: bool = False
     # The record that it was made of, and which others were joined with.
     origin: Part | None = None
+    # As a file's.
+    lookups: int = 0
     listing: "Listing | None" = field(default=None, repr=False)
     _begins: tuple[Sequence[Part], frozenset[tuple[FileSet, int]]] | None = field(
         default=None, repr=False

@@ -198,7 +198,7 @@ def _work(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         try:
-            # pyfuse3, trio and pydicom: only here, after the fork.
+            # pyfuse3 and trio: only here, after the fork.
             from dicomfs import worker
         except ImportError as error:
             raise Failure(

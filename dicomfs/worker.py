@@ -9,6 +9,7 @@ rights are gone.
 import array  # noqa: F401 - socket imports it when it takes a descriptor
 import codecs
 import functools
+import gc
 import logging
 import signal
 import socket
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # pyfuse3 starts 99 at most by itself; requests that hang would fill those.
 _MAX_TASKS = 500
+# How many objects may come before those that are of no use are looked for.
+_GARBAGE = 10_000
 # Requests that are being answered get so many seconds when the mount is to end.
 _LAST_WORDS = 1.0
 
@@ -43,6 +46,9 @@ def run(
     """Serve *sources* until they are unmounted; raises Failure if none is a File-set."""
     null = _let_go(options)
     _load(sources)
+    # What is loaded stays: to look through it again and again would free nothing.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
     for lacking in sandbox.restrict(folders):
         log.warning("the sandbox lacks %s", lacking)

@@ -308,6 +308,32 @@ async def test_several_lookups_are_forgotten_at_once(operations: Operations) -> 
     assert await errno_of(operations.getattr(InodeT(10), CONTEXT)) == "ENOENT"
 
 
+async def test_a_node_that_was_listed_anew_is_known_as_often_as_before(
+    operations: Operations, server: FakeServer
+) -> None:
+    await find(operations, STUDY[0])
+    anew = a_folder(server.root, 10, STUDY[0])
+    server.listings[server.root] = {anew.name: anew}
+    await find(operations, STUDY[0])
+
+    await operations.forget([(InodeT(10), 1)])
+    known = await operations.getattr(InodeT(10), CONTEXT)
+    await operations.forget([(InodeT(10), 1)])
+
+    assert known.st_ino == 10
+    assert await errno_of(operations.getattr(InodeT(10), CONTEXT)) == "ENOENT"
+
+
+async def test_a_node_is_counted_from_nothing_when_it_is_found_again(
+    operations: Operations,
+) -> None:
+    for _ in range(2):
+        await find(operations, STUDY[0])
+        await operations.forget([(InodeT(10), 1)])
+
+        assert await errno_of(operations.getattr(InodeT(10), CONTEXT)) == "ENOENT"
+
+
 async def test_a_forgotten_folder_gives_up_its_listing(
     operations: Operations, server: FakeServer
 ) -> None:

@@ -1,11 +1,14 @@
-"""Listings that are merged when links between records turn out to be wrong."""
+"""Nodes: what they share, and listings that are merged when links were wrong."""
 
+from pathlib import Path
 from typing import cast
 
 from dicomfs.fileset import FileSet
 from dicomfs.identity import file_inode
 from dicomfs.node import File, Folder, Listing, merged
 from dicomfs.record import Level
+from tests.medium_builder import large_dicomdir
+from tests.trees import opened, walk
 
 
 class NamedFileSet:
@@ -55,3 +58,17 @@ def test_a_number_that_came_to_mean_another_record_is_noticed() -> None:
 
     assert before.is_same(before)
     assert not before.is_same(after)
+
+
+def test_what_files_have_in_common_is_kept_once(tmp_path: Path) -> None:
+    large_dicomdir(tmp_path, records=2 + 2 * 41, images_per_series=40, files=True)
+
+    with opened(tmp_path) as tree:
+        shown = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+
+    assert len(shown) == 80
+    assert len({id(file.name) for file in shown}) == 40
+    for each in (shown[:40], shown[40:]):
+        numbers = [(f.size, f.mtime_ns, f.changed_ns) for f in each]
+        together = [number for three in numbers for number in three]
+        assert len(set(map(id, together))) == len(set(together)) < len(together)
