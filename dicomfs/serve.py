@@ -8,10 +8,11 @@ and a request that is not done by its deadline fails alone.
 
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -37,6 +38,8 @@ _INDEX_THREADS: Final = (4, 16)
 _MEDIUM_THREADS: Final = (8, 72)
 _CLOSING_THREADS: Final = (2, 8)
 _OWN_THREADS: Final = (2, 4)
+# Who waits longer for others to read the same file goes ahead: they hang.
+_PATIENCE: Final = 0.5
 # Nodes in listings that are kept; those that the kernel knows are kept besides.
 MOST_KEPT: Final = 200_000
 # The kernel asks for at most 256 pages at a time.
@@ -84,6 +87,10 @@ class Server:
         self._count = 0
         self._most_kept = most_kept
         self._expanding: dict[Folder, _Expansion] = {}
+        # Whose turn it is to read an open file.
+        self._turns: WeakKeyDictionary[Source, trio.StrictFIFOLock] = (
+            WeakKeyDictionary()
+        )
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
         self._revision = tree.revision
@@ -243,10 +250,29 @@ class Server:
         reading = _Reading(source, offset, size)
         try:
             with trio.fail_after(self._deadline):
-                return await self._medium.run(reading.run)
+                async with self._turn(source):
+                    return await self._medium.run(reading.run)
         except trio.TooSlowError:
             reading.give_up()
             raise
+
+    @asynccontextmanager
+    async def _turn(self, source: Source) -> AsyncIterator[None]:
+        """Wait for those who came before to read the same file, unless they hang.
+
+        The kernel reads ahead by several requests at once.
+        """
+        if not source.in_turn:
+            yield
+            return
+        lock = self._turns.setdefault(source, trio.StrictFIFOLock())
+        with trio.move_on_after(_PATIENCE) as waiting:
+            await lock.acquire()
+        try:
+            yield
+        finally:
+            if not waiting.cancelled_caught:
+                lock.release()
 
 
 class _Expansion:

@@ -47,12 +47,15 @@ class Source(ABC):
     """Something that can be read at an offset, from several threads.
 
     Its *size* in bytes and its *status* are those it had when it was opened.
-    *is_prompt* says that closing it asks nobody: then the event loop may do it.
+    *is_prompt* says that closing it asks nobody: then the event loop may do it;
+    *in_turn* that reads had better come one after the other: side by side they would
+    send a drive back and forth.
     """
 
     size: int
     status: Status
     is_prompt: bool = True
+    in_turn: bool = False
 
     @abstractmethod
     def read_at(self, offset: int, size: int) -> bytes:
@@ -151,6 +154,8 @@ _FAILURES: Final = Failures()
 
 class FileSource(Source):
     """An open file or block device, by its descriptor, which it owns."""
+
+    in_turn = True
 
     def __init__(
         self, fd: int, *, is_prompt: bool = False, failures: Failures = _FAILURES
@@ -294,6 +299,7 @@ class ExtentSource(Source):
         self, source: Source, extents: Sequence[Extent], mtime_ns: int = 0
     ) -> None:
         self._source = source
+        self.in_turn = source.in_turn
         self._extents = extents
         # Where in the file each extent begins, and at last where the file ends.
         self._begins = [0, *accumulate(extent.size for extent in extents)]

@@ -77,6 +77,8 @@ def a_folder(name: str) -> Folder:
 class GatedSource(BytesSource):
     """Bytes that can be made to hang."""
 
+    in_turn = True
+
     def __init__(self, data: bytes, gate: Gate) -> None:
         super().__init__(data)
         self.gate = gate
@@ -478,10 +480,9 @@ async def test_listings_that_hang_make_room_for_others(
 async def test_reads_that_are_only_slow_wait_for_each_other(
     server: Server, slow: Gate
 ) -> None:
-    source = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(server.read, source, 0, 3)
+            nursery.start_soon(server.read, GatedSource(b"abc", slow), 0, 3)
         await until_visited(slow, 8)
         await trio.testing.wait_all_tasks_blocked()
         at_once = slow.visits
@@ -489,6 +490,42 @@ async def test_reads_that_are_only_slow_wait_for_each_other(
 
     assert at_once == 8
     assert slow.visits == 20
+
+
+async def test_reads_of_one_file_go_to_the_medium_one_after_the_other(
+    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+) -> None:
+    del mock_clock  # Nobody is taken to hang, however long it takes.
+    source = GatedSource(b"abc", slow)
+    async with trio.open_nursery() as nursery:
+        for offset in range(3):
+            nursery.start_soon(server.read, source, offset, 1)
+        while slow.visits == 0:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        at_once = slow.visits
+        slow.lift()
+
+    assert at_once == 1
+    assert slow.visits == 3
+
+
+async def test_a_read_that_hangs_holds_others_of_its_file_up_for_a_moment_only(
+    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+) -> None:
+    source = GatedSource(b"abc", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.read, source, 0, 1)
+        nursery.start_soon(server.read, source, 1, 1)
+        while slow.visits == 0:
+            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(1)
+        while slow.visits == 1:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+
+    assert slow.visits == 2
 
 
 async def test_there_are_only_so_many_threads_however_many_hang(
