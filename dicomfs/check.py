@@ -44,6 +44,8 @@ Copy = tuple[FileSet, Path]
 # Enough to keep a drive busy while headers are looked at; more would make it seek.
 _THREADS: Final = 4
 _BATCH: Final = 500
+# A source without which nothing that was looked at is all there is.
+_LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
 _LEVELS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
 # Further unreadable ranges of a file are not named one by one.
 _MOST_LETTERS: Final = 1000
@@ -124,6 +126,10 @@ class _Check:
                 self._look_at_media(listed)
         except OSError as error:
             self._failure = f"the medium cannot be read: {error.strerror}"
+        lost = {each.source for each in self._findings.all() if each.kind in _LOST}
+        if lost and not self._failure:
+            self._failure = f"{len(lost)} of several sources could not be read"
+            self._complete.clear()
 
     def _count(self, stage: Stage, number: int = 1) -> None:
         self._counts[stage] += number
@@ -136,23 +142,50 @@ class _Check:
         # Those nested in them join while their records are gone through.
         file_sets = self._tree.file_sets
         for file_set in file_sets:
-            file_set.examine()
             listed = places.setdefault(file_set.medium, Seen())
             listed.add(file_set.place)
-            keys = Keys()
-            records = file_set.all_records()
-            while batch := list(islice(records, _BATCH)):
-                for record in filter(attrgetter("in_use"), batch):
-                    keys.add(record)
-                    nested = file_set.nested(record)
-                    if nested is not None and nested not in file_sets:
-                        file_sets.append(nested)
-                add_listed(listed, file_set, batch)
-                self._count(Stage.INDEX, len(batch))
-            for finding in keys.findings():
-                file_set.note(finding)
+            try:
+                nested = self._look_at_records(file_set, listed)
+            except (OSError, DirectoryError) as error:
+                self._lose(file_set, error)
+            else:
+                file_sets += [each for each in nested if each not in file_sets]
         self._complete.add(Stage.INDEX)
         return places
+
+    def _look_at_records(self, file_set: FileSet, listed: Seen) -> list[FileSet]:
+        """Look at the records of *file_set*; return the File-sets nested in it."""
+        file_set.examine()
+        found: list[FileSet] = []
+        keys = Keys()
+        records = file_set.all_records()
+        while batch := list(islice(records, _BATCH)):
+            for record in filter(attrgetter("in_use"), batch):
+                keys.add(record)
+                if (nested := file_set.nested(record)) is not None:
+                    found.append(nested)
+            add_listed(listed, file_set, batch)
+            self._count(Stage.INDEX, len(batch))
+        for finding in keys.findings():
+            file_set.note(finding)
+        return found
+
+    def _lose(self, file_set: FileSet, error: OSError | DirectoryError) -> None:
+        """Go on without one of several sources; raises *error* if it is the only one."""
+        if not self._is_one_of_several:
+            raise error
+        finding = Finding(Kind.SOURCE_FAILED, detail=str(error))
+        file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
+
+    @property
+    def _is_one_of_several(self) -> bool:
+        """Whether there is another source when one is gone."""
+        return len({each.findings.source for each in self._tree.file_sets}) > 1
+
+    def _end_if_gone(self, error: OSError) -> None:
+        """Raise *error* if it means that no file of the only medium can be read."""
+        if error.errno in GONE and not self._is_one_of_several:
+            raise error
 
     # -- the tree and its files --------------------------------------------------------
 
@@ -181,7 +214,7 @@ class _Check:
         try:
             nodes = self._tree.expand(folder)
         except OSError as error:
-            _end_if_gone(error)
+            self._end_if_gone(error)
             detail = error.strerror or ""
             self._findings.add(
                 Finding(Kind.UNREADABLE_FOLDER, where=where, detail=detail)
@@ -213,7 +246,7 @@ class _Check:
                 told[character_set_fault(above[folder.level])] += 1
         for node in nodes.values():
             if isinstance(node, File):
-                inherited = node.parent.character_sets
+                inherited = node.parent.character_sets_of(node.file_set)
                 told[character_set_fault(node.record.attributes.under(inherited))] += 1
         for fault, count in told.items():
             if fault:
@@ -246,7 +279,7 @@ class _Check:
         try:
             source = file.open()
         except OSError as error:
-            return [_unopened(file, error)]
+            return [self._unopened(file, error)]
         try:
             found = examine(source, self._go_on)
             troubles = [*self._troubles(file, found, above)]
@@ -254,6 +287,8 @@ class _Check:
                 for copy in file.copies:
                     troubles += self._compare(file, source, copy)
             return troubles
+        except OSError as error:
+            return [self._unopened(file, error)]
         finally:
             source.close()
 
@@ -284,20 +319,25 @@ class _Check:
         try:
             copy = file_set.medium.open(place)
         except OSError as error:
-            return [_unopened(file, error, at)]
+            return [self._unopened(file, error, at)]
         try:
             surface = survey(copy, self._go_on)
             if not surface.is_whole:
                 return [_unreadable(file, surface, at)]
             differ = first_difference(source, copy)
         except OSError as error:
-            return [_unopened(file, error, at)]
+            return [self._unopened(file, error, at)]
         finally:
             copy.close()
         if differ is None:
             return []
         example = f"from byte {differ} on"
         return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
+
+    def _unopened(self, file: File, error: OSError, at: Copy | None = None) -> _Trouble:
+        """Return that the file cannot be read; raises *error* if no file can."""
+        self._end_if_gone(error)
+        return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
 
     def _go_on(self) -> bool:
         return not self._is_ended.is_set()
@@ -307,7 +347,13 @@ class _Check:
     def _look_at_media(self, listed: Mapping[Medium, Seen]) -> None:
         about = {each.medium: each.findings for each in self._tree.file_sets}
         for medium, places in listed.items():
-            self._look_at_medium(medium, places, about[medium])
+            try:
+                self._look_at_medium(medium, places, about[medium])
+            except OSError as error:
+                if not self._is_one_of_several:
+                    raise
+                finding = Finding(Kind.SOURCE_FAILED, detail=error.strerror or "")
+                about[medium].add(finding, key=Kind.SOURCE_FAILED)
         self._complete.add(Stage.MEDIUM)
 
     def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
@@ -322,11 +368,6 @@ class _Check:
             findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
 
 
-def _end_if_gone(error: OSError) -> None:
-    if error.errno in GONE:
-        raise error
-
-
 def _place(file: File) -> Path:
     return file.place
 
@@ -339,7 +380,8 @@ def _and_above(above: Above, folder: Folder) -> Above:
         record = folder.origin.file_set.record(folder.origin.offset)
     except (DirectoryError, OSError):
         return above
-    return {**above, folder.level: record.attributes.under(folder.character_sets)}
+    sets = folder.origin.character_sets
+    return {**above, folder.level: record.attributes.under(sets)}
 
 
 def _trouble(
@@ -350,12 +392,6 @@ def _trouble(
     file_set, place = at or (file.file_set, file.place)
     source = file_set.findings.source
     return _Trouble(kind, what, source, place, record.offset, record.type, example)
-
-
-def _unopened(file: File, error: OSError, at: Copy | None = None) -> _Trouble:
-    """Return that the file cannot be read; raises *error* if none of its medium can."""
-    _end_if_gone(error)
-    return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
 
 
 def _unreadable(file: File, surface: Surface, at: Copy | None = None) -> _Trouble:

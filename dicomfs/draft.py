@@ -143,18 +143,27 @@ def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
     return number, Kind.UNREADABLE_FILE, error.strerror or os.strerror(number)
 
 
-def faults(leaves: Sequence[Leaf], where: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what is wrong with the files of *leaves*, all of those in folder *where*."""
-    bad: dict[Kind, list[Leaf]] = defaultdict(list)
-    uids = Counter(leaf.uid for leaf in leaves)
+def faults(
+    leaves: Sequence[Leaf], shown: Sequence[Leaf], where: tuple[str, ...]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the files of *leaves*, which folder *where* consists of.
+
+    Of these some are *shown*, the others repeat one of those.
+    """
+    bad: dict[tuple[Kind, str], list[Leaf]] = defaultdict(list)
     for leaf in leaves:
         if leaf.fault is not None:
-            bad[leaf.fault].append(leaf)
-        elif leaf.copies:
-            bad[Kind.REPEATED_INSTANCE].append(leaf)
-        elif uids[leaf.uid] > 1 and leaf.uid:
-            bad[Kind.DUPLICATE_INSTANCE].append(leaf)
-    for kind, alike in bad.items():
+            bad[leaf.fault, leaf.file_set.findings.source].append(leaf)
+    uids = Counter(leaf.uid for leaf in shown)
+    for leaf in shown:
+        if leaf.copies and leaf.fault is None:
+            kind = Kind.REPEATED_INSTANCE
+        elif uids[leaf.uid] > 1 and leaf.uid and leaf.fault is None:
+            kind = Kind.DUPLICATE_INSTANCE
+        else:
+            continue
+        bad[kind, leaf.file_set.findings.source].append(leaf)
+    for (kind, source), alike in bad.items():
         record = alike[0].record
         files = tuple(_as_path(leaf.file_id) for leaf in alike[:_FEW])
         yield Finding(
@@ -163,10 +172,10 @@ def faults(leaves: Sequence[Leaf], where: tuple[str, ...]) -> Iterator[Finding]:
             record.type,
             where,
             len(alike),
-            len(leaves),
+            len(shown),
             done=_DONE.get(kind, "listed; opening it fails"),
             files=files,
-            source=alike[0].file_set.findings.source,
+            source=source,
         )
 
 

@@ -26,6 +26,7 @@ class Kind(Enum):
 
     # The medium, and the DICOMDIR as a whole
     SOURCE_LEFT_OUT = "source-left-out", True, "one of several sources is unusable"
+    SOURCE_FAILED = "source-failed", True, "a source cannot be read any more"
     INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
     INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"
     INDEX_CHANGED = "index-changed", True, "the DICOMDIR was changed after mounting"

@@ -16,13 +16,15 @@ from dicomfs.source import Source
 class Part(NamedTuple):
     """Where records of a folder lie: one alone, or a directory entity from its first.
 
-    *owner* is the offset of the record that the entity is below, 0 if there is none.
+    *owner* is the offset of the record that the entity is below, 0 if there is none;
+    *character_sets* are those of the records above, for records without their own.
     """
 
     file_set: FileSet
     offset: int
     whole_entity: bool
     owner: int = NO_RECORD
+    character_sets: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +103,6 @@ class Folder:
     mtime_ns: int
     level: Level
     parts: Sequence[Part]
-    character_sets: tuple[bytes, ...] = ()
     by_type: bool = False
     unlinked: bool = False
     # The record that it was made of, and which others were joined with.
@@ -131,6 +132,11 @@ class Folder:
                 frozenset(part[:2] for part in self.parts if part.whole_entity),
             )
         return self._begins[1]
+
+    def character_sets_of(self, file_set: FileSet) -> tuple[bytes, ...]:
+        """Return those that records of *file_set* in it have without their own."""
+        sets = (p.character_sets for p in self.parts if p.file_set is file_set)
+        return next(sets, ())
 
     @property
     def path(self) -> tuple[str, ...]:

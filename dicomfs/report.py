@@ -157,7 +157,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield "looked at:"
     yield from (_INDENT + _progress_line(each) for each in report.progress)
     if report.failure:
-        yield f"ended early: {printable(report.failure)}"
+        yield f"not all was read: {printable(report.failure)}"
     yield _summary(report)
 
 

@@ -60,8 +60,13 @@ class Expandable(Protocol):
         """Compute what is in *folder*."""
         ...
 
-    def examine(self, most: int) -> None:
-        """Look at the whole index of up to *most* records."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is an index to be looked through."""
+        ...
+
+    def examine_some(self, most: int) -> None:
+        """Look through what ``is_behind``, up to *most* records."""
         ...
 
 
@@ -93,6 +98,8 @@ class Server:
         )
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
+        # Once the first requests are answered, unless it is being done.
+        self._may_examine = False
         self._revision = tree.revision
         self._refreshing = trio.Lock()
         self._pinned: set[Folder] = set()
@@ -128,6 +135,7 @@ class Server:
             expansion.done.set()
         if self._revision != self._tree.revision:
             await self._refresh()
+        await self._catch_up()
 
     async def examine(self) -> None:
         """Look whether the links between all records are sound, unless they are many.
@@ -135,12 +143,22 @@ class Server:
         To be done once the mount answers, and has answered its first requests.
         """
         await trio.sleep(_FIRST_REQUESTS)
+        self._may_examine = True
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Look at all records of what was looked into, unless that is done already."""
+        if not self._may_examine or not self._tree.is_behind:
+            return
+        self._may_examine = False
         try:
-            await self._index.run(lambda: self._tree.examine(_MOST_EXAMINED))
+            await self._index.run(lambda: self._tree.examine_some(_MOST_EXAMINED))
         except (OSError, DicomfsError) as error:
             log.warning("the index cannot be looked through: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - the mount goes on without
             logs.unforeseen(log, "looking through the index", error)
+        finally:
+            self._may_examine = True
         await self._refresh()
 
     async def compute(self, work: Callable[[], _T]) -> _T:

@@ -19,7 +19,8 @@ from typing import Final
 from dicomfs import draft, tags
 from dicomfs.attributes import Attributes
 from dicomfs.draft import Branch, Leaf, Role
-from dicomfs.fileset import FileSet, LinksMended
+from dicomfs.errors import DirectoryError
+from dicomfs.fileset import Examined, FileSet, LinksMended
 from dicomfs.findings import Finding, Kind
 from dicomfs.identity import ROOT_INODE, Position, file_inode, inode
 from dicomfs.index import MOST_RECORDS
@@ -63,6 +64,8 @@ class Tree:
         self.findings = self._tops[0].findings.of_all
         self._read_headers = read_headers
         self._headers: dict[tuple[Position, bool], Attributes | None] = {}
+        # Of several, those that somebody looked into.
+        self._entered: set[FileSet] = set()
         # How often a folder was computed.
         self.listed = 0
         self.root = Folder(
@@ -89,21 +92,45 @@ class Tree:
         """How many records were looked at, of DICOMDIRs that were looked through."""
         return sum(file_set.records for file_set in self.file_sets)
 
-    def examine(self, most: int | None = None) -> None:
-        """Look at all records, or at the DICOMDIRs that have *most* of them together.
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is a DICOMDIR that ``examine_some`` would look through."""
+        return any(each.examined is Examined.NOT_YET for each in self._due)
 
-        What is wrong is mended. Raises OSError if a medium fails, behind the others.
+    @property
+    def _due(self) -> list[FileSet]:
+        """The File-sets to look through: of several, those that somebody looked into."""
+        if len(self._tops) == 1:
+            return self.file_sets
+        return [each for each in self.file_sets if each in self._entered]
+
+    def examine(self) -> None:
+        """Look at all records of all DICOMDIRs, and mend what is wrong.
+
+        One of several that cannot be read costs only itself; raises OSError or
+        DirectoryError if none can.
         """
-        failures: list[OSError] = []
-        looked_at = 0
-        for file_set in self.file_sets:
-            room = MOST_RECORDS if most is None else max(most - looked_at, 0)
+        self._examine(self.file_sets, MOST_RECORDS * len(self.file_sets))
+
+    def examine_some(self, most: int) -> None:
+        """Do so with as many records as can be looked at in passing; see ``is_behind``.
+
+        There are *most* of them in all, in DICOMDIRs that are looked through whole.
+        """
+        self._examine(self._due, most)
+
+    def _examine(self, file_sets: Sequence[FileSet], most: int) -> None:
+        failures: list[OSError | DirectoryError] = []
+        for file_set in file_sets:
+            room = min(max(most, 0), MOST_RECORDS)
             try:
                 file_set.examine(room)
-            except OSError as error:
+            except (OSError, DirectoryError) as error:
                 failures.append(error)
-            looked_at += file_set.records
-        if failures:
+                self._note_failed(file_set, error)
+            is_whole = file_set.examined is Examined.WHOLE
+            most -= file_set.records if is_whole else room
+        if failures and len(failures) == len(file_sets):
             raise failures[0]
 
     def expand(self, folder: Folder) -> Listing:
@@ -126,9 +153,10 @@ class Tree:
                 for file_set in self._tops
                 for root in file_set.roots
             ]
-        for file_set in {part.file_set for part in folder.parts} or self.file_sets:
-            file_set.check_unchanged()
-        branches, leaves = self._drafts(folder)
+            branches, leaves = self._drafts_of_all(folder)
+        else:
+            self._entered |= {part.file_set for part in folder.parts}
+            branches, leaves = self._drafts(folder, folder.parts)
         branches = draft.joined(branches)
         for branch in branches:
             if branch.level is Level.SERIES:
@@ -149,6 +177,38 @@ class Tree:
         self.listed += 1
         return listing
 
+    def _drafts_of_all(self, root: Folder) -> tuple[list[Branch], list[Leaf]]:
+        """Return what the records of the root entities become in the root.
+
+        A File-set that cannot be read any more costs what only it has, and no more: in
+        a folder further down, where files would be missing, it is an error. Raises
+        OSError if none can be read.
+        """
+        branches: list[Branch] = []
+        leaves: list[Leaf] = []
+        failures: list[OSError] = []
+        for file_set in self._tops:
+            parts = [part for part in root.parts if part.file_set is file_set]
+            try:
+                file_set.check_unchanged()
+                more_branches, more_leaves = self._drafts(root, parts)
+            except OSError as error:
+                failures.append(error)
+                self._note_failed(file_set, error)
+                continue
+            branches += more_branches
+            leaves += more_leaves
+        if len(failures) == len(self._tops):
+            raise failures[0]
+        return branches, leaves
+
+    def _note_failed(self, file_set: FileSet, error: OSError | DirectoryError) -> None:
+        """Note that a File-set of several cannot be read any more."""
+        if len(self._tops) > 1:
+            detail = getattr(error, "strerror", None) or str(error)
+            finding = Finding(Kind.SOURCE_FAILED, detail=detail)
+            file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
+
     def _instances(self, folder: Folder, leaves: list[Leaf]) -> list[Leaf]:
         """Return *leaves* without what is no instance of its own; note what is wrong."""
         # The DICOMDIR itself is no instance, whatever its records say.
@@ -161,8 +221,9 @@ class Tree:
             for leaf in leaves
             if not leaf.place or leaf.place != leaf.file_set.place
         ]
+        everything = leaves
         leaves = draft.without_duplicates(leaves)
-        for fault in draft.faults(leaves, folder.path):
+        for fault in draft.faults(everything, leaves, folder.path):
             self.findings.add(fault, key=(folder.inode, fault.kind))
         return leaves
 
@@ -193,15 +254,20 @@ class Tree:
             unlinked=True,
         )
 
-    def _drafts(self, folder: Folder) -> tuple[list[Branch], list[Leaf]]:
-        """Return what the records of *folder* become in it."""
+    def _drafts(
+        self, folder: Folder, parts: Sequence[Part]
+    ) -> tuple[list[Branch], list[Leaf]]:
+        """Return what the records of *parts* become in *folder*; raises OSError."""
+        for file_set in {part.file_set for part in parts}:
+            file_set.check_unchanged()
         branches: list[Branch] = []
         leaves: list[Leaf] = []
         above = _above(folder)
-        for file_set, record in _records(folder):
+        for part, record in _records(parts):
+            file_set = part.file_set
             if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
                 file_set.doubt()
-            attributes = record.attributes.under(folder.character_sets)
+            attributes = record.attributes.under(part.character_sets)
             if (role := _role(folder, record)) is not Role.OWN:
                 branches.append(self._folder_above(role, attributes, file_set, record))
                 continue
@@ -254,7 +320,7 @@ class Tree:
         signs = _SIGNS.get(level, ())
         if signs and not any(attributes.raw(sign) for sign in signs):
             attributes = self._header(file_set, record) or attributes
-        parts = [Part(file_set, record.offset, whole_entity=False)]
+        parts = [_alone(file_set, record, attributes)]
         return Branch(level, role, attributes, file_set, record, parts)
 
     def _description(self, folder: Folder, branch: Branch) -> str:
@@ -289,9 +355,8 @@ class Tree:
             mtime_ns=self._time_ns(parent, branch),
             level=branch.level,
             parts=branch.parts,
-            character_sets=branch.attributes.character_sets,
             by_type=branch.role is Role.OTHER,
-            origin=Part(branch.file_set, branch.record.offset, whole_entity=False),
+            origin=_alone(branch.file_set, branch.record, branch.attributes),
         )
 
     def _time_ns(self, parent: Folder, branch: Branch) -> int:
@@ -307,14 +372,29 @@ class Tree:
         return parent.mtime_ns if own is None else own
 
 
-def _records(folder: Folder) -> Iterator[tuple[FileSet, DirectoryRecord]]:
-    for file_set, offset, whole_entity, owner in folder.parts:
-        if whole_entity:
-            for first in file_set.entities(offset, owner):
+def _records(parts: Sequence[Part]) -> Iterator[tuple[Part, DirectoryRecord]]:
+    for part in parts:
+        file_set = part.file_set
+        if part.whole_entity:
+            for first in file_set.entities(part.offset, part.owner):
                 for record in file_set.entity(first):
-                    yield file_set, record
+                    yield part, record
         else:
-            yield file_set, file_set.record(offset)
+            yield part, file_set.record(part.offset)
+
+
+def _alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
+    """Return the part of a folder that is one *record*, which has these *attributes*."""
+    sets = attributes.character_sets
+    return Part(file_set, record.offset, whole_entity=False, character_sets=sets)
+
+
+def _entity(
+    file_set: FileSet, first: int, above: Attributes, owner: int = NO_RECORD
+) -> Part:
+    """Return the part that is the entity from *first* on, below what is *above*."""
+    sets = above.character_sets
+    return Part(file_set, first, whole_entity=True, owner=owner, character_sets=sets)
 
 
 def _above(folder: Folder) -> list[frozenset[tuple[FileSet, int]]]:
@@ -358,10 +438,9 @@ def _own_folder(
     level = record.level if _is_folder(record) else Level.OTHER
     parts = []
     if below:
-        part = Part(file_set, below[0], whole_entity=True, owner=record.offset)
-        parts.append(part)
+        parts.append(_entity(file_set, below[0], attributes, record.offset))
     if (nested := file_set.nested(record)) is not None:
-        parts += [Part(nested, root, whole_entity=True) for root in nested.roots]
+        parts += [_entity(nested, root, attributes) for root in nested.roots]
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 

@@ -116,7 +116,7 @@ def test_a_note_says_why_a_stage_is_not_complete() -> None:
 def test_a_check_that_ended_early_says_why() -> None:
     text = report.as_text(report.make(Findings(), ALL, "No medium found"))
 
-    assert "\nended early: No medium found\n" in text
+    assert "\nnot all was read: No medium found\n" in text
 
 
 # -- for programs ----------------------------------------------------------------------

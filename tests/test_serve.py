@@ -65,7 +65,12 @@ class FakeTree:
             raise self.failure
         return {"below": a_folder("below")}
 
-    def examine(self, most: int) -> None:
+    @property
+    def is_behind(self) -> bool:
+        """Whether it was not examined yet."""
+        return not self.examined
+
+    def examine_some(self, most: int) -> None:
         """Count it."""
         self.examined = most
 
@@ -769,9 +774,9 @@ class ChangingTree(FakeTree):
             for name in self.names[self.revision]
         }
 
-    def examine(self, most: int) -> None:
+    def examine_some(self, most: int) -> None:
         """Find out that there are others."""
-        super().examine(most)
+        super().examine_some(most)
         self.revision = 1
 
 

@@ -482,7 +482,10 @@ def test_of_many_discs_so_many_records_are_looked_through_together(
     discs = [disc(tmp_path / f"{number}", f"1.{number}") for number in range(4)]
 
     with tree_of(*discs) as tree:
-        tree.examine(12)
+        tree.examine_some(12)
+        assert tree.records == 0  # nobody looked into any of them
+        list(walk(tree, tree.root))
+        tree.examine_some(12)
         assert tree.records == 10
         tree.examine()
         assert tree.records == 20
