@@ -282,13 +282,15 @@ class _Check:
             return [self._unopened(file, error)]
         try:
             found = examine(source, self._go_on)
+        except OSError as error:
+            source.close()
+            return [self._unopened(file, error)]
+        try:
             troubles = [*self._troubles(file, found, above)]
             if found.surface.is_whole:
                 for copy in file.copies:
                     troubles += self._compare(file, source, copy)
             return troubles
-        except OSError as error:
-            return [self._unopened(file, error)]
         finally:
             source.close()
 
