@@ -11,12 +11,13 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from dicomfs.errors import MEANINGS, Exit, Failure
 from dicomfs.options import DEFAULT_DEADLINE, DEFAULT_UMASK, Options
+from dicomfs.terminal import say
 
 if TYPE_CHECKING:
     from dicomfs.fileset import FileSet
@@ -41,10 +42,13 @@ _MAX_ID: Final = 2**32 - 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
+    # Paths may be any bytes; on stdout they are data, and shown as they are.
+    for stream, errors in (
+        (sys.stdout, "surrogateescape"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if isinstance(stream, io.TextIOWrapper):
-            # Paths may be any bytes, and are shown as they are.
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors=errors)
     try:
         given = _parsed(arguments)
         return int(given.run(given))
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(failure)
         return failure.exit_code
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return Exit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - people get two lines, no traceback
         _complain(_unforeseen(error))
@@ -70,12 +74,8 @@ def _unforeseen(error: Exception) -> Failure:
 
 
 def _complain(failure: Failure) -> None:
-    print(f"dicomfs: {failure.what}", file=sys.stderr)
-    print(f"dicomfs: to mend it: {failure.mend}", file=sys.stderr)
-
-
-def _say(message: str) -> None:
-    print(f"dicomfs: {message}", file=sys.stderr)
+    say(failure.what)
+    say(f"to mend it: {failure.mend}")
 
 
 # -- what is understood --------------------------------------------------------
@@ -90,11 +90,14 @@ class _Parser(argparse.ArgumentParser):
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     given, rest = parser.parse_known_args(arguments)
-    # argparse takes the paths in one piece: those behind an option come as a rest.
-    if rest and ("paths" not in given or any(each.startswith("-") for each in rest)):
+    # argparse takes the paths in one piece: those behind an option come as a rest, and
+    # what follows "--" is a path, whatever it begins with.
+    end = rest.index("--") if "--" in rest else len(rest)
+    is_option = any(each.startswith("-") for each in rest[:end])
+    if rest and ("paths" not in given or is_option):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
-        given.paths += rest
+        given.paths += rest[:end] + rest[end + 1 :]
     return given
 
 
@@ -317,7 +320,7 @@ def _mount(given: argparse.Namespace) -> Exit:
         raise Failure(Exit.USAGE, "there is no MOUNTPOINT", "see dicomfs mount --help")
     place = _mount_sources(sources, _path(mountpoint), _options(given))
     if not given.foreground:
-        _say(f"mounted on {place}; to end it: dicomfs umount {shlex.quote(str(place))}")
+        say(f"mounted on {place}; to end it: dicomfs umount {shlex.quote(str(place))}")
     return Exit.OK
 
 
@@ -338,7 +341,7 @@ def _mount_sources(sources: Sequence[str], mountpoint: Path, options: Options) -
         supervisor.mount_in_background(opened, place, options)
         return place
     ended = supervisor.mount_in_foreground(
-        opened, place, options, lambda: _say(f"mounted on {place}; Ctrl-C ends it")
+        opened, place, options, lambda: say(f"mounted on {place}; Ctrl-C ends it")
     )
     if ended != Exit.OK:
         raise Failure(
@@ -472,13 +475,18 @@ def _tree(given: argparse.Namespace) -> Exit:
     from dicomfs.tree import Tree
 
     logs.to_terminal()
-    tree = Tree(_file_sets(given), read_headers=not given.index_only)
+    tree = Tree(_file_sets(given, say), read_headers=not given.index_only)
     _print(_outlined(tree, as_json=given.json), is_json=given.json)
     return Exit.OK
 
 
-def _file_sets(given: argparse.Namespace) -> "list[FileSet]":
-    """Return the File-sets of the sources that were *given*; raises Failure."""
+def _file_sets(
+    given: argparse.Namespace, tell: Callable[[str], None]
+) -> "list[FileSet]":
+    """Return the File-sets of the sources that were *given*; raises Failure.
+
+    *tell* hears which are left out.
+    """
     from dicomfs.findings import Findings
     from dicomfs.sources import file_sets_of
 
@@ -487,6 +495,7 @@ def _file_sets(given: argparse.Namespace) -> "list[FileSet]":
         Findings(),
         scan=given.scan,
         passwords=_passwords(given),
+        tell=tell,
     )
 
 
@@ -539,6 +548,8 @@ def _check(given: argparse.Namespace) -> Exit:
     try:
         made = _checked(given)
     except Failure as failure:
+        if failure.exit_code == Exit.USAGE:
+            raise
         raise Failure(Exit.UNCHECKED, failure.what, failure.mend) from failure
     text = report.as_json(made) if given.json else report.as_text(made)
     _print(iter(text.splitlines()), is_json=given.json)
@@ -552,7 +563,8 @@ def _checked(given: argparse.Namespace) -> "Report":
     from dicomfs.check import check
     from dicomfs.terminal import status_line
 
-    file_sets = _file_sets(given)
+    # The report says what is left out.
+    file_sets = _file_sets(given, lambda _: None)
     with status_line(sys.stderr) as show:
         return check(
             file_sets,
@@ -568,9 +580,7 @@ def _demo(_: argparse.Namespace) -> Exit:
     if not demo.is_mounted(place):
         _mount_sources([str(source)], place, Options.default())
     _tree(_parser().parse_args(["tree", str(source)]))
-    _say(f"this is mounted on {place}")
-    _say(
-        f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager"
-    )
-    _say(f"end it:      fusermount3 -u {shlex.quote(str(place))}")
+    say(f"this is mounted on {place}")
+    say(f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager")
+    say(f"end it:      fusermount3 -u {shlex.quote(str(place))}")
     return Exit.OK

@@ -1,5 +1,6 @@
 """The File-sets of a medium: where their DICOMDIRs lie, and why one is of no use."""
 
+import os
 from typing import Final
 
 from dicomfs import fileid, secured
@@ -62,26 +63,36 @@ def open_file_sets(
     except OSError as error:
         raise unreadable(error) from error
     file_sets: list[FileSet] = []
-    failures: list[Failure] = []
+    failures: list[tuple[Path, Failure]] = []
     for place in places:
+        # Of several, findings have to say which they are about.
+        about = findings.about(_shown(place)) if len(places) > 1 else findings
         try:
-            file_set = _open_file_set(medium, place, findings)
+            file_set = _open_file_set(medium, place, about)
             if any(file_set.identity == other.identity for other in file_sets):
                 file_set.tell_apart()
             file_sets.append(file_set)
         except Failure as failure:
-            failures.append(failure)
+            failures.append((place, failure))
     if file_sets:
-        for left_out in failures:
-            findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=left_out.what))
+        for place, left_out in failures:
+            findings.add(
+                Finding(
+                    Kind.INDEX_LEFT_OUT, detail=left_out.what, files=(_shown(place),)
+                )
+            )
         return file_sets
     if failures:
-        raise failures[0]
+        raise failures[0][1]
     raise Failure(
         Exit.NO_DICOMDIR,
         f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
         f"give the folder that holds the DICOMDIR; or {_SCAN}",
     )
+
+
+def _shown(place: Path) -> str:
+    return os.fsdecode(b"/".join(place))
 
 
 def _open_file_set(medium: Medium, place: Path, findings: Findings) -> FileSet:

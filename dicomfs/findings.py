@@ -25,7 +25,7 @@ class Kind(Enum):
     """What can be found: its code, whether it is a fault, and in words."""
 
     # The medium, and the DICOMDIR as a whole
-    SOURCE_LEFT_OUT = "source-left-out", True, "one of several sources is unusable"
+    SOURCE_LEFT_OUT = "source-left-out", True, "one of several media is unusable"
     SOURCE_FAILED = "source-failed", True, "a source cannot be read any more"
     INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
     INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"

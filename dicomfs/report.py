@@ -15,6 +15,7 @@ from typing import Final
 
 from dicomfs.fileset import Examined
 from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.terminal import is_harmless, printable
 from dicomfs.tree import Tree
 
 SCHEMA: Final = 1
@@ -28,8 +29,6 @@ _ARE: Final = {
     Kind.REFUSED_PATH: " refused",
     Kind.UNREADABLE_FILE: " unreadable",
 }
-# Format characters, and yet part of how Indic and Persian words are written.
-_JOINERS: Final = "\u200c\u200d"
 
 
 class Stage(Enum):
@@ -127,19 +126,9 @@ def as_json(report: Report) -> str:
     text = json.dumps(whole, ensure_ascii=False, indent=1)
     # Outside of strings only line feeds are not printable.
     return "".join(
-        letter if _is_harmless(letter) or letter == "\n" else _json_escape(letter)
+        letter if is_harmless(letter) or letter == "\n" else _json_escape(letter)
         for letter in text
     )
-
-
-def printable(text: str) -> str:
-    """Return *text* on one line, with escapes for what a terminal would obey or hide.
-
-    Bytes of a file name that are no UTF-8 are escaped as such.
-    """
-    if text.isprintable():
-        return text
-    return "".join(each if _is_harmless(each) else _escape(each) for each in text)
 
 
 # -- text ------------------------------------------------------------------------------
@@ -249,17 +238,6 @@ def _finding_json(finding: Finding) -> Json:
 
 
 # -- letters ---------------------------------------------------------------------------
-
-
-def _is_harmless(letter: str) -> bool:
-    return letter.isprintable() or letter in _JOINERS
-
-
-def _escape(letter: str) -> str:
-    code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
-        code -= 0xDC00
-    return ascii(chr(code))[1:-1]
 
 
 def _json_escape(letter: str) -> str:

@@ -21,7 +21,13 @@ from typing import Final, NamedTuple
 
 from dicomfs import tags
 from dicomfs.attributes import Attributes
-from dicomfs.errors import DicomfsError, Exit, Failure, FileIdError
+from dicomfs.errors import (
+    DicomfsError,
+    Exit,
+    Failure,
+    FileIdError,
+    PasswordError,
+)
 from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.header import read_header
@@ -29,7 +35,7 @@ from dicomfs.media.medium import Medium, Path, Status
 from dicomfs.media.opening import unreadable
 from dicomfs.sopclass import DIRECTORY, IMAGE, record_type
 from dicomfs.source import BytesSource, Source
-from dicomfs.terminal import status_line
+from dicomfs.terminal import printable, status_line
 from dicomfs.writer import TITLES, DirectoryWriter, sop_class_uid
 
 log = logging.getLogger(__name__)
@@ -67,7 +73,8 @@ class Scan:
 
     *index* is a DICOMDIR, whose File IDs *places* resolves; *mtime_ns* the time of the
     newest instance. *files* counts those that were looked at, *instances* those of them
-    that are in the index.
+    that are in the index. *locked* says why the first file in an archive is that no
+    password opens.
     """
 
     index: bytes
@@ -76,20 +83,24 @@ class Scan:
     instances: int
     mtime_ns: int
     findings: list[Finding]
+    locked: PasswordError | None = None
 
 
-def scanned(medium: Medium, findings: Findings) -> list[FileSet]:
+def scanned(
+    medium: Medium, findings: Findings, which: str = "the medium"
+) -> list[FileSet]:
     """Return *medium* as a File-set that is made of the headers of its files.
 
-    Progress is shown on the terminal, if there is one. Raises Failure if the medium
-    cannot be read or has no instance.
+    Progress is shown on the terminal, if there is one; a log calls the medium *which*.
+    Raises Failure if the medium cannot be read or has no instance.
     """
+    name = f"{printable(findings.source)}: " if findings.source else ""
     try:
         with status_line(sys.stderr) as show:
             found = scan(
                 medium,
                 lambda files, instances: show(
-                    f"{files:,} files looked at, {instances:,} instances found"
+                    f"{name}{files:,} files looked at, {instances:,} instances found"
                 ),
             )
     except OSError as error:
@@ -98,8 +109,10 @@ def scanned(medium: Medium, findings: Findings) -> list[FileSet]:
     if unread := sum(
         each.count for each in found.findings if each.kind is Kind.UNREADABLE_FILE
     ):
-        log.warning("of the medium %d files or folders cannot be read", unread)
+        log.warning("%d files or folders of %s cannot be read", unread, which)
     if not found.instances:
+        if found.locked is not None:
+            raise unreadable(found.locked)
         raise Failure(
             Exit.NO_DICOMDIR,
             f"none of the {found.files} files on the medium is in DICOM format",
@@ -122,10 +135,12 @@ def scan(medium: Medium, progress: Progress) -> Scan:
     index = DirectoryWriter()
     places = Places(medium)
     files, newest = 0, 0
+    locked: PasswordError | None = None
     batches = _batches(medium, troubles)
     for folder, seen in _in_order(partial(_look, medium), batches):
         for each in seen:
             files += each.is_file
+            locked = locked or each.locked
             if each.trouble is not None:
                 troubles.add(each.trouble, (*folder, each.name))
             if each.header is not None:
@@ -135,7 +150,9 @@ def scan(medium: Medium, progress: Progress) -> Scan:
         if index.size > MAX_INDEX:
             troubles.add(Kind.TOO_MANY_RECORDS, folder, "the index is full")
             break
-    return Scan(index.written(), places, files, len(places), newest, troubles.all())
+    return Scan(
+        index.written(), places, files, len(places), newest, troubles.all(), locked
+    )
 
 
 class Places:
@@ -216,6 +233,7 @@ class _Seen(NamedTuple):
     trouble: Kind | None = None
     header: Attributes | None = None
     mtime_ns: int = 0
+    locked: PasswordError | None = None
 
 
 _Batch = tuple[Path, list[bytes]]
@@ -269,16 +287,21 @@ def _look_at(
         # Links, devices and pipes; they are not opened.
         if status.errno == errno.EINVAL:
             return _Seen(name, is_file=False)
-        return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE)
+        return _unreadable(name, status)
     try:
         source = medium.open((*folder, name))
-    except (OSError, FileIdError):
-        return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE)
+    except (OSError, FileIdError) as error:
+        return _unreadable(name, error)
     try:
         header, trouble = _header(source)
     finally:
         source.close()
     return _Seen(name, True, trouble, header, status.mtime_ns)
+
+
+def _unreadable(name: bytes, error: Exception) -> _Seen:
+    locked = error if isinstance(error, PasswordError) else None
+    return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE, locked=locked)
 
 
 def _header(source: Source) -> tuple[Attributes | None, Kind | None]:

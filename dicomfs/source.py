@@ -6,6 +6,7 @@ SIGBUS.
 """
 
 import errno
+import hashlib
 import os
 import stat
 import threading
@@ -23,6 +24,10 @@ PAGE: Final = 4096
 # What begins at the start of a window can be told by this much: the header of an item
 # and that of its first element, or the longest header of an element.
 _LEAST: Final = 16
+# Where an image is told from another one that was written over it, if neither size nor
+# time do: the first descriptor of an ISO 9660 volume has its name and times (ECMA-119
+# 6.7.1.1, 8.4). One of UDF alone has the same there as all others.
+_DESCRIPTOR: Final = 16 * 2048
 # How long the medium is not asked again for a page that it could not give.
 _REST: Final = 60.0
 _MOST_FAILURES: Final = 16_384
@@ -143,30 +148,47 @@ class Failures:
             raise OSError(errno.EIO, "the medium failed there a moment ago")
 
 
+def _length(fd: int) -> int:
+    """Return where a block device ends, which has no other size."""
+    return os.lseek(fd, 0, os.SEEK_END)
+
+
 def _pages(offset: int, size: int) -> tuple[int, int]:
     """Return the numbers of the first and the last page of a range."""
     return offset // PAGE, (offset + size - 1) // PAGE
 
 
-# Of the process: it reads one medium, and opens each file of it many times.
+# Of the process: it opens each file of its media many times.
 _FAILURES: Final = Failures()
 
 
 class FileSource(Source):
-    """An open file or block device, by its descriptor, which it owns."""
+    """An open file or block device, by its descriptor, which it owns.
+
+    One that *is_medium* itself, an image, an archive or a drive, may get another name
+    or other rights while it is read, as long as its bytes stay.
+    """
 
     in_turn = True
 
     def __init__(
-        self, fd: int, *, is_prompt: bool = False, failures: Failures = _FAILURES
+        self,
+        fd: int,
+        *,
+        is_prompt: bool = False,
+        is_medium: bool = False,
+        failures: Failures = _FAILURES,
     ) -> None:
         self.fd = fd
         self.is_prompt = is_prompt
         found = os.fstat(fd)
         # A block device has no size of its own but where it ends.
-        is_device = stat.S_ISBLK(found.st_mode)
-        self.size = os.lseek(fd, 0, os.SEEK_END) if is_device else found.st_size
+        self._is_device = stat.S_ISBLK(found.st_mode)
+        self.size = _length(fd) if self._is_device else found.st_size
         self.status = Status(self.size, found.st_mtime_ns, found.st_ctime_ns)
+        self._changed_ns = found.st_ctime_ns
+        self._is_medium = is_medium
+        self._descriptor = self._digest() if is_medium else b""
         self._id: FileId = (found.st_dev, found.st_ino)
         self._failures = failures
         self._tells = True
@@ -195,7 +217,34 @@ class FileSource(Source):
 
         A file system notes the time before it takes the first byte.
         """
-        return os.fstat(self.fd).st_ctime_ns != self.status.changed_ns
+        found = os.fstat(self.fd)
+        if found.st_ctime_ns == self._changed_ns:
+            return False
+        if not self._is_same(found):
+            return True
+        self._changed_ns = found.st_ctime_ns
+        return False
+
+    def _is_same(self, found: os.stat_result) -> bool:
+        """Whether a medium is what it was, though something about it was changed.
+
+        Who copies another image over it may set its time back. A device has no time of
+        its own: that of its node says nothing.
+        """
+        if not self._is_medium:
+            return False
+        if self._is_device:
+            return _length(self.fd) == self.size
+        is_as_before = (found.st_size, found.st_mtime_ns) == self.status[:2]
+        return is_as_before and self._digest() == self._descriptor
+
+    def _digest(self) -> bytes:
+        """Return a hash of what tells images apart, or nothing if it cannot be read."""
+        try:
+            page = os.pread(self.fd, PAGE, _DESCRIPTOR)
+        except OSError:
+            return b""
+        return hashlib.sha256(page).digest()
 
     def _read_on(self, data: bytes, offset: int, size: int) -> bytes:
         """Return *data* with what is missing of the *size* bytes at *offset*.
@@ -254,8 +303,9 @@ class FileSource(Source):
         except OSError as error:
             self._tells = error.errno != errno.EOPNOTSUPP
             return None
-        # Where the file was changed, ``read_at`` fails.
-        return None if count < size or self._is_changed() else count
+        # Where the file was changed, ``read_at`` sees how, and may have to wait for that.
+        is_touched = os.fstat(self.fd).st_ctime_ns != self._changed_ns
+        return None if count < size or is_touched else count
 
     def close(self) -> None:
         """Close the descriptor."""

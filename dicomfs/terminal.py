@@ -1,5 +1,6 @@
-"""One line on a terminal that says how far something is."""
+"""What is said to people while something is done: lines, and one that says how far it is."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -7,6 +8,38 @@ from typing import Final, TextIO
 
 _SECONDS_SHOWN: Final = 0.1
 _CLEARED: Final = "\r\x1b[K"
+# Format characters, and yet part of how Indic and Persian words are written.
+_JOINERS: Final = "\u200c\u200d"
+
+
+def say(text: str) -> None:
+    """Say *text* on stderr, in one line, if anybody listens."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(f"dicomfs: {printable(text)}\n")
+            sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Return *text* on one line, with escapes for what a terminal would obey or hide.
+
+    Bytes of a file name that are no UTF-8 are escaped as such.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if is_harmless(each) else _escape(each) for each in text)
+
+
+def is_harmless(letter: str) -> bool:
+    """Whether a terminal shows *letter* as what it is."""
+    return letter.isprintable() or letter in _JOINERS
+
+
+def _escape(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        code -= 0xDC00
+    return ascii(chr(code))[1:-1]
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -28,6 +29,7 @@ from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.options import Options
 from dicomfs.serve import Server
 from dicomfs.sources import file_sets_of, room_of
+from dicomfs.terminal import say
 from dicomfs.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,12 @@ def run(
         log.warning("this log will contain names of patients (--log-names)")
     findings = Findings(log_names=options.log_names)
     file_sets = file_sets_of(
-        sources, findings, scan=options.scan, passwords=options.passwords
+        sources,
+        findings,
+        scan=options.scan,
+        passwords=options.passwords,
+        patience=options.deadline,
+        tell=_nothing if _is_logged(options) else say,
     )
     tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
@@ -98,6 +105,15 @@ def _load(sources: Sequence[OpenedSource]) -> None:
         codecs.lookup(codec)
     if not all(isinstance(source, OpenedFolder) for source in sources):
         import_module("dicomfs.media.formats")
+
+
+def _is_logged(options: Options) -> bool:
+    """Whether what is said on stderr may end up in a log, as it does under systemd."""
+    return options.foreground and not (sys.stderr and sys.stderr.isatty())
+
+
+def _nothing(text: str) -> None:
+    """Keep *text*, which has names in it, to ourselves."""
 
 
 def _say_ready(connection: socket.socket, null: int | None) -> None:

@@ -1,9 +1,11 @@
 """What images and archives have in common: a tree of entries, asked once a folder."""
 
 import errno
+import os
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 import pytest
@@ -121,6 +123,37 @@ def test_a_folder_that_several_ask_for_at_once_is_read_once() -> None:
     with ThreadPoolExecutor(8) as threads:
         assert len(set(map(tuple, threads.map(ask, range(8))))) == 1
     assert shelf.read.count((b"DICOM",)) == 1
+
+
+class Faulty(Shelf):
+    """An archive of which no folder can be read at the first two attempts."""
+
+    def read_folder(self, folder: Path) -> Mapping[bytes, Item]:
+        """Return the items, or fail."""
+        below = super().read_folder(folder)
+        os.sched_yield()
+        if folder and self.read.count(folder) <= 2:
+            raise OSError(errno.EIO, "a bad sector")
+        return below
+
+
+def test_of_a_folder_that_was_read_twice_at_once_one_listing_counts() -> None:
+    def ask(shelf: Shelf) -> None:
+        together.wait()
+        for _ in range(4):
+            with suppress(OSError):
+                shelf.names((b"DICOM",))
+
+    together = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(200):
+            shelf = Faulty(ROOT, most_kept=8)
+            list(threads.map(ask, [shelf] * 8))
+            # Both fit in: neither is forgotten for the other.
+            shelf.read.clear()
+            shelf.names(())
+            shelf.names((b"DICOM",))
+            assert shelf.read == []
 
 
 def test_only_what_is_in_memory_is_opened_without_waiting() -> None:

@@ -166,6 +166,50 @@ def test_options_that_every_mount_knows_are_accepted(
     assert done.returncode == Exit.SOURCE_MISSING
 
 
+@pytest.mark.parametrize("arguments", [["tree", "a", "--json", "--", "-x"]])
+def test_what_follows_two_dashes_is_a_path(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+
+    done = dicomfs(*arguments, cwd=tmp_path)
+
+    assert done.returncode == Exit.SOURCE_MISSING
+    assert done.stderr.startswith(f"dicomfs: there is no {tmp_path}/-x\n")
+
+
+def test_a_mountpoint_may_begin_with_a_dash(tmp_path: Path) -> None:
+    done = dicomfs("mount", ".", "--index-only", "--", "-mnt", cwd=tmp_path)
+
+    assert done.returncode == Exit.MOUNTPOINT_OVERLAPS
+
+
+def test_an_option_that_does_not_exist_is_one_before_two_dashes(tmp_path: Path) -> None:
+    done = dicomfs("tree", "a", "--json", "--nope", "--", "-x", cwd=tmp_path)
+
+    assert done.returncode == Exit.USAGE
+
+
+def test_a_password_file_that_cannot_be_read_is_a_mistake_for_check_too(
+    tmp_path: Path,
+) -> None:
+    done = dicomfs("check", "--password-file", tmp_path / "nope", tmp_path)
+
+    assert done.returncode == Exit.USAGE
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "a\u202eb"])
+def test_a_path_is_told_on_one_line_and_does_nothing_to_the_terminal(
+    tmp_path: Path, name: str
+) -> None:
+    done = dicomfs("tree", tmp_path / name)
+
+    assert done.returncode == Exit.SOURCE_MISSING
+    assert len(done.stderr.splitlines()) == 2
+    assert name not in done.stderr
+    assert ascii(name)[1:-1] in done.stderr
+
+
 # -- cost ------------------------------------------------------------------------------
 
 HEAVY: Final = {

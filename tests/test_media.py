@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable
@@ -12,14 +14,20 @@ from typing import Final
 import pytest
 
 from dicomfs.errors import Exit
+from dicomfs.media.opening import OpenedFile, open_source
+from tests.hanging import Drive, drive
 from tests.images import ISO_FLAVOURS, make_plain_iso, without_iso9660
 from tests.medium_builder import image, patient, series, study, write_medium
 from tests.mounting import (
+    COMMAND,
     PATIENCE,
     Mount,
     Mounter,
     dicomfs,
+    environment,
+    is_mounted,
     loop_device,
+    marked,
     need,
     run,
     until,
@@ -327,13 +335,109 @@ def test_a_source_that_is_of_no_use_is_said_to_be_left_out(
     broken.write_bytes(bytes(100))
 
     shown = mount(three_discs[0], broken)
-    shown.expect_log("one of several sources is unusable; source 1 of 2 is left out")
+    shown.expect_log("one of several media is unusable; source 1 of 2 is left out")
 
     assert len(shown.files()) == 1
     assert "source 1 of 2 is left out" in shown.said
-    assert "Doe" not in shown.said + shown.log
+    [told] = [line for line in shown.said.splitlines() if str(broken) in line]
+    assert told.startswith("dicomfs: left out: ")
+    assert "Doe" not in shown.log
     report = (shown.place / ".dicomfs/report.txt").read_text()
     assert str(broken) in report
+
+
+def test_an_image_may_be_moved_and_removed_while_it_is_mounted(
+    three_discs: list[Path], mount: Mounter
+) -> None:
+    image_file = three_discs[1]
+    shown = mount(image_file)
+    image_file.chmod(0o400)
+    image_file.rename(image_file.with_name("moved.iso")).unlink()
+
+    [file] = shown.files()
+
+    assert file.read_bytes()[128:132] == b"DICM"
+
+
+def test_a_drive_that_hangs_costs_only_what_is_in_it(
+    three_discs: list[Path], mount: Mounter, tmp_path: Path
+) -> None:
+    (tmp_path / "discs").mkdir()
+    hung = three_discs[1].rename(tmp_path / "discs/b.iso")
+    with drive(tmp_path / "discs", tmp_path / "drive") as trouble:
+        trouble.tell(hang=[hung.name])
+
+        place = trouble.place / hung.name
+        shown = mount(three_discs[0], place, "--deadline", "2")
+
+        shown.expect_log("source 1 of 2 is left out")
+        assert len(shown.files()) == 1
+        assert f"left out: {place}: the medium does not answer" in shown.said
+        shown.unmount()
+
+
+def test_in_front_nothing_is_said_by_name_as_it_may_go_to_a_log(
+    three_discs: list[Path], mount: Mounter, tmp_path: Path
+) -> None:
+    broken = tmp_path / "Doe Jane.iso"
+    broken.touch()
+
+    shown = mount(three_discs[0], broken, foreground=True)
+
+    shown.expect_log("source 1 of 2 is left out")
+    assert "Doe" not in shown.log + (tmp_path / "said1").read_text()
+
+
+@pytest.mark.parametrize("command", ["tree", "mount"])
+@pytest.mark.parametrize("others", [0, 1], ids=["one source", "one of two"])
+def test_a_drive_that_hangs_holds_nobody_who_has_had_enough(
+    three_discs: list[Path], mount: Mounter, tmp_path: Path, command: str, others: int
+) -> None:
+    (tmp_path / "discs").mkdir()
+    hung = three_discs[1].rename(tmp_path / "discs/b.iso")
+    mine = mount.adopt(three_discs[0], tmp_path / "mnt")
+    mine.place.mkdir()
+    with drive(tmp_path / "discs", tmp_path / "drive") as trouble:
+        trouble.tell(hang=[hung.name])
+        places = [*three_discs[:others], trouble.place / hung.name]
+        process = subprocess.Popen(
+            [*COMMAND, command, *places, *([mine.place] if command == "mount" else [])],
+            env=environment(mine.mark),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert until(lambda: is_asked(trouble, hung.name))
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+
+        assert process.returncode == Exit.INTERRUPTED
+        assert b"interrupted" in said
+        assert until(lambda: not marked(mine.mark))
+    assert not is_mounted(mine.place)
+
+
+@pytest.mark.parametrize(("name", "reads"), [("b.iso", 0), ("b", 1)])
+def test_before_a_worker_is_there_an_image_is_not_read_and_nobody_waits_for_it(
+    three_discs: list[Path], tmp_path: Path, name: str, reads: int
+) -> None:
+    (tmp_path / "discs").mkdir()
+    three_discs[1].rename(tmp_path / "discs" / name)
+    with drive(tmp_path / "discs", tmp_path / "drive") as trouble:
+        trouble.tell(hang=[name])
+
+        source = open_source(trouble.place / name)
+
+        asked = [offset for _, offset, _ in trouble.tell()["asked"] if offset >= 0]
+        assert isinstance(source, OpenedFile)
+        assert len(asked) == reads
+        source.leave()
+
+
+def is_asked(trouble: Drive, name: str) -> bool:
+    """Whether somebody waits for bytes of a file."""
+    asked = trouble.tell()["asked"]
+    return any(path == name and offset >= 0 for path, offset, _ in asked)
 
 
 def test_a_mountpoint_may_lie_beside_an_image(

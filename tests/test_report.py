@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dicomfs import report
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.report import Progress, Stage
+from dicomfs.terminal import printable
 
 SERIES = ("Doe, Jane (12345)", "2023-07-05 CT Thorax", "002 CT Lung")
 ALL = [Progress(stage, 3, is_complete=True) for stage in Stage]
@@ -192,7 +193,7 @@ def test_codes_are_unique_and_for_programs() -> None:
     ],
 )
 def test_what_a_terminal_would_obey_or_hide_is_escaped(name: str, shown: str) -> None:
-    assert report.printable(name) == shown
+    assert printable(name) == shown
 
 
 TEXT = st.text(max_size=20) | st.binary(max_size=10).map(os.fsdecode)

@@ -913,7 +913,7 @@ def test_a_scan_of_an_unreadable_medium_is_a_failure() -> None:
 
 
 def test_what_a_scan_finds_goes_to_the_report(expect_log: ExpectLog) -> None:
-    expect_log("2 files or folders cannot be read")
+    expect_log("2 files or folders of the medium cannot be read")
     files = {"A": instance(1), "B": instance(2), "C": instance(3)}
     broken = OSError(errno.EIO, "Input/output error")
     findings = Findings()
@@ -986,19 +986,37 @@ def test_a_medium_is_mounted_without_a_usable_dicomdir(
     assert files[0].parent.parent.name == "2023-07-05 CT Thorax"
 
 
-def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
+def said_on_the_terminal(*media: Path) -> bytes:
+    """Return what a scan says on a terminal."""
     ours, theirs = pty.openpty()
-    command = [*mounting.COMMAND, "tree", "--scan", str(medium_of(tmp_path))]
+    command = [*mounting.COMMAND, "tree", "--scan", *map(str, media)]
     done = mounting.run(
         ["sh", "-c", f'"$@" 2>/proc/{os.getpid()}/fd/{theirs}', "-", *command]
     )
     os.close(theirs)
     said = os.read(ours, 4096)
     os.close(ours)
-
     assert done.returncode == 0
-    assert b"files looked at, " in said
+    return said
+
+
+def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
+    said = said_on_the_terminal(medium_of(tmp_path))
+
+    assert b"\x1b[K1 files looked at, " in said
     assert said.endswith(b"\r\x1b[K")
+
+
+def test_a_scan_of_several_media_shows_which_it_is_at_one_after_the_other(
+    tmp_path: Path,
+) -> None:
+    media = [medium_of(tmp_path / name) for name in ("one", "two")]
+
+    said = said_on_the_terminal(*media)
+
+    places = [said.rindex(f"{medium}: ".encode()) for medium in media]
+    assert places == sorted(places)
+    assert said.find(f"{media[1]}: ".encode()) > places[0]
 
 
 def test_a_scan_is_no_way_to_read_the_index_only(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -105,6 +105,74 @@ def test_a_file_that_was_changed_while_it_is_open_is_not_read_on(
     with pytest.raises(OSError, match="changed since it was opened"):
         source.read_at(1000, 1000)
     assert source.read_cached(0, memoryview(bytearray(10))) is None
+
+
+DISC = bytes(16 * 2048) + b"\1CD001" + bytes(4000)
+
+
+@pytest.fixture
+def disc(path: Path) -> Iterator[FileSource]:
+    """Return an image that is a medium."""
+    path.write_bytes(DISC)
+    source = FileSource(os.open(path, os.O_RDONLY), is_medium=True)
+    yield source
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.rename(path.with_name("renamed")),
+        lambda path: path.unlink(),
+        lambda path: path.with_name("link").hardlink_to(path),
+        lambda path: path.chmod(0o400),
+        lambda path: os.utime(path, ns=(1, path.stat().st_mtime_ns)),
+    ],
+    ids=["mv", "rm", "ln", "chmod", "touch -a"],
+)
+def test_an_image_may_get_another_name_and_other_rights(
+    disc: FileSource, path: Path, change: Callable[[Path], None]
+) -> None:
+    change(path)
+
+    assert disc.read_at(16 * 2048, 6) == b"\1CD001"
+    assert disc.read_at(0, len(DISC)) == DISC
+
+
+def over(path: Path, data: bytes) -> None:
+    """Write other bytes into an image, and set its time back."""
+    before = path.stat()
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: over(path, DISC.replace(b"CD001", b"CD002")),
+        lambda path: over(path, DISC + b"more"),
+        lambda path: path.write_bytes(DISC),
+    ],
+    ids=["another disc", "another length", "a later time"],
+)
+def test_an_image_that_was_written_over_is_not_read_on(
+    disc: FileSource, path: Path, change: Callable[[Path], None]
+) -> None:
+    change(path)
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="changed since it was opened"):
+            disc.read_at(0, 10)
+        assert disc.read_cached(0, memoryview(bytearray(10))) is None
+
+
+def test_a_device_is_read_on_whatever_its_node_says(path: Path) -> None:
+    path.write_bytes(bytes(8 * PAGE))
+    with mounting.loop_device(path) as device:
+        source = FileSource(os.open(device, os.O_RDONLY), is_medium=True)
+        device.chmod(0o640)
+        assert source.read_at(8 * PAGE - 2, 9) == b"\0\0"
+        source.close()
 
 
 @RANGES

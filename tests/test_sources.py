@@ -1,7 +1,10 @@
 """Several sources in one tree, and what a source may be."""
 
+import errno
 import logging
 import os
+import stat
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,10 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Exit, Failure
 from dicomfs.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.opening import OpenedFile, open_source, open_sources
+from dicomfs.media.medium import Room
+from dicomfs.media.opening import (
+    Files,
+    OpenedFile,
+    OpenedFolder,
+    open_source,
+    open_sources,
+)
 from dicomfs.media.zip import decrypt
 from dicomfs.node import File, Folder
 from dicomfs.sources import file_sets_of, room_of
@@ -29,7 +40,7 @@ from tests.medium_builder import (
     study,
     write_medium,
 )
-from tests.trees import CountingMedium, opened, walk
+from tests.trees import CountingMedium, FakeMedium, opened, walk
 
 # A time that every kind of medium can tell: whole, even seconds.
 MTIME_NS = 1_600_000_000 * 10**9
@@ -175,9 +186,8 @@ def test_an_image_without_a_dicomdir_can_be_scanned(tmp_path: Path) -> None:
 
 
 def test_archives_in_archives_end_somewhere(
-    tmp_path: Path, expect_log: ExpectLog
+    tmp_path: Path,
 ) -> None:
-    expect_log("an image is left out")
     inner = an_archive(tmp_path)
     for number in range(4):
         (tmp_path / f"{number}").mkdir()
@@ -355,8 +365,10 @@ def test_one_instance_of_two_sizes_on_two_discs_is_shown_twice(tmp_path: Path) -
     assert len(shown(*discs)) == 2
     with tree_of(*discs) as tree:
         assert len(list(walk(tree, tree.root))) == 5
-        [finding] = tree.findings.all()
-        assert (finding.kind, finding.count) == (Kind.DUPLICATE_INSTANCE, 2)
+        found = tree.findings.all()
+
+    assert {each.kind for each in found} == {Kind.DUPLICATE_INSTANCE}
+    assert [each.source for each in found] == [str(each) for each in discs]
 
 
 def test_another_birth_date_is_another_patient(tmp_path: Path) -> None:
@@ -447,7 +459,318 @@ def folder(node: object) -> Folder:
     return node
 
 
+# -- images in an archive --------------------------------------------------------------
+
+
+def stored(to: Path, **members: Path) -> Path:
+    """Write an archive of these files, by names that end in ``.iso``."""
+    with zipfile.ZipFile(to, "w") as archive:
+        for name, path in members.items():
+            archive.write(path, f"{name}.iso")
+    return to
+
+
+def image_of(tmp_path: Path, name: str, study_uid: str) -> Path:
+    return make_iso(disc(tmp_path / name, study_uid), tmp_path / f"{name}.iso")
+
+
+def test_images_in_an_archive_that_are_none_are_told_one_by_one(
+    tmp_path: Path, expect_log: ExpectLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_log("one of several media is unusable; an image is left out")
+    (tmp_path / "junk").write_bytes(bytes(5000))
+    archive = stored(
+        tmp_path / "q.zip",
+        a=image_of(tmp_path, "one", "1.1"),
+        junk=tmp_path / "junk",
+        empty=an_empty_file(tmp_path),
+    )
+
+    with tree_of(archive) as tree:
+        found = tree.findings.all()
+        assert [node for path, node in walk(tree, tree.root) if path.endswith("1.dcm")]
+
+    assert {each.kind for each in found} == {Kind.SOURCE_LEFT_OUT}
+    assert [each.source for each in found] == ["empty.iso", "junk.iso"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[:4] for line in told] == [
+        ["dicomfs:", "left", "out:", name] for name in ("empty.iso", "junk.iso")
+    ]
+
+
+def test_images_beside_a_dicomdir_in_an_archive_are_shown_too(tmp_path: Path) -> None:
+    disc(tmp_path / "all/disc0", "1.1")
+    image_of(tmp_path, "all/disc1", "1.2")
+    for path in sorted((tmp_path / "all/disc1").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+    found = shown(zipped(tmp_path / "all", tmp_path / "all.zip"))
+
+    assert {path.split("/")[1][11:] for path in found} == {"1.1", "1.2"}
+
+
+def test_an_archive_with_a_viewer_beside_a_dicomdir_is_no_fault(tmp_path: Path) -> None:
+    folder = the_folder(tmp_path)
+    (tmp_path / "viewer").mkdir()
+    (tmp_path / "viewer/viewer.exe").write_bytes(b"MZ")
+    zipped(tmp_path / "viewer", folder / "viewer.zip")
+
+    with tree_of(zipped(folder, tmp_path / "portal.zip")) as tree:
+        assert len(list(walk(tree, tree.root))) == 5
+        assert tree.findings.all() == []
+
+
+def test_images_show_beside_a_dicomdir_that_is_broken_and_it_is_told(
+    tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("one of several DICOMDIRs is unusable")
+    archive = stored(tmp_path / "q.zip", a=image_of(tmp_path, "one", "1.1"))
+    with zipfile.ZipFile(archive, "a") as more:
+        more.writestr("DICOMDIR", b"")
+
+    with tree_of(archive) as tree:
+        assert len(list(walk(tree, tree.root))) == 5
+        assert [each.kind for each in tree.findings.all()] == [Kind.INDEX_LEFT_OUT]
+
+
+def test_more_images_in_an_archive_than_are_opened_are_counted(
+    tmp_path: Path, expect_log: ExpectLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_log("is left out")
+    expect_log(r"unusable \(2\); those behind the first 1000 images are left out")
+    archive = stored(tmp_path / "q.zip", a=image_of(tmp_path, "one", "1.1"))
+    with zipfile.ZipFile(archive, "a") as more:
+        for number in range(1001):
+            more.writestr(f"b{number:04}.iso", b"")
+
+    with tree_of(archive) as tree:
+        found = tree.findings.all()
+
+    assert [each.count for each in found].count(1) == 999
+    assert [each.count for each in found if not each.source] == [2]
+    assert len(capsys.readouterr().err.splitlines()) == 21
+
+
+def test_a_locked_archive_in_an_archive_is_said_to_need_a_password(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "outer").mkdir()
+    encrypted(tmp_path, "ZipCrypto").rename(tmp_path / "outer/inner.zip")
+
+    with pytest.raises(Failure, match=r"inner\.zip: the archive cannot") as raised:
+        file_sets_of(
+            open_sources([zipped(tmp_path / "outer", tmp_path / "q.zip")]), Findings()
+        )
+
+    assert raised.value.exit_code is Exit.PASSWORD_NEEDED
+    assert "--password-file" in raised.value.mend
+
+
+@pytest.mark.parametrize("passwords", [(), (b"wrong",)], ids=["none", "wrong"])
+def test_a_scan_of_a_locked_archive_is_said_to_need_a_password(
+    tmp_path: Path, expect_log: ExpectLog, passwords: tuple[bytes, ...]
+) -> None:
+    expect_log("files or folders of the medium cannot be read")
+    sources = open_sources([encrypted(tmp_path, "ZipCrypto")])
+
+    with pytest.raises(Failure) as raised:
+        file_sets_of(sources, Findings(), scan=True, passwords=passwords)
+
+    assert raised.value.exit_code is Exit.PASSWORD_NEEDED
+
+
+def test_a_folder_full_of_images_says_to_give_those(tmp_path: Path) -> None:
+    an_image(tmp_path).rename(tmp_path / "disc/disc.iso")
+    (tmp_path / "disc/DICOMDIR").unlink()
+
+    with pytest.raises(Failure) as raised:
+        file_sets_of(open_sources([tmp_path / "disc"]), Findings())
+
+    assert raised.value.exit_code is Exit.NO_DICOMDIR
+    assert "give those themselves" in raised.value.mend
+
+
+# -- opening ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["dicomdir.zip", "DICOMDIR-CT.zip", "DICOMDIR CT"])
+def test_an_archive_may_be_called_almost_like_a_dicomdir(
+    tmp_path: Path, name: str
+) -> None:
+    assert len(shown(an_archive(tmp_path).rename(tmp_path / name))) == 2
+
+
+@pytest.mark.parametrize("name", ["DICOMDIR", "dicomdir.", "DICOMDIR;1", "Dicomdir.;1"])
+def test_a_dicomdir_is_known_by_its_name_whatever_it_holds(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+
+    opened_as = open_source(tmp_path / name)
+
+    assert isinstance(opened_as, OpenedFolder)
+    assert opened_as.dicomdir == name.encode()
+    opened_as.leave()
+
+
+def test_one_of_several_that_cannot_be_opened_costs_only_itself(
+    tmp_path: Path, expect_log: ExpectLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect_log("source 2 of 2 is left out")
+    mounting.need_root()
+    # Not even root can open a device that nothing is behind.
+    dead = tmp_path / "dead.iso"
+    os.mknod(dead, stat.S_IFBLK | 0o600, os.makedev(240, 77))
+    folder = the_folder(tmp_path)
+
+    with tree_of(folder, dead) as tree:
+        assert len(list(walk(tree, tree.root))) == 5
+        [left_out] = tree.findings.all()
+
+    assert left_out.source == str(dead)
+    assert f"left out: {dead} cannot be read: " in capsys.readouterr().err
+    with pytest.raises(Failure, match=r"dead\.iso cannot be read") as raised:
+        open_sources([dead])
+    assert raised.value.exit_code is Exit.SOURCE_UNREADABLE
+
+
+def test_one_of_several_that_is_not_there_ends_the_command(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="nothing") as raised:
+        open_sources([the_folder(tmp_path), nothing_there(tmp_path)])
+
+    assert raised.value.exit_code is Exit.SOURCE_MISSING
+
+
+def descriptors() -> list[Path]:
+    return list(Path("/proc/self/fd").iterdir())
+
+
+def test_a_source_of_no_use_holds_no_descriptor(
+    tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("is left out")
+    sources = [
+        a_text(tmp_path),
+        an_image_without_a_medium(tmp_path),
+        make_plain_iso(tmp_path / "music", tmp_path / "udf.iso", "-udf"),
+        stored(tmp_path / "q.zip", junk=an_empty_file(tmp_path)),
+        tmp_path / "music",
+    ]
+    folder = the_folder(tmp_path)
+    before = len(descriptors())
+
+    with tree_of(*sources, folder):
+        # The folder and its DICOMDIR.
+        assert len(descriptors()) == before + 2
+
+
+class SilentSource:
+    """A source that says nothing until it is let go."""
+
+    name = "silent"
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def open(self) -> Files:
+        """Wait, and have nothing in the end."""
+        self.let_go.wait(mounting.PATIENCE)
+        raise Failure(Exit.SOURCE_UNREADABLE, "it was let go", "")
+
+    def leave(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("silent", [1, 17])
+def test_sources_that_say_nothing_cost_only_themselves(
+    tmp_path: Path, expect_log: ExpectLog, silent: int
+) -> None:
+    expect_log("is left out")
+    [folder] = open_sources([the_folder(tmp_path)])
+    findings = Findings()
+    hung = [SilentSource() for _ in range(silent)]
+
+    file_sets = file_sets_of([*hung, folder], findings, patience=0.2)
+
+    for each in hung:
+        each.let_go.set()
+    assert len(file_sets) == 1
+    close(file_sets)
+    details = [each.detail for each in findings.all()]
+    assert details == ["the medium does not answer"] * silent
+
+
+def test_the_room_of_a_medium_that_is_gone_does_not_count(tmp_path: Path) -> None:
+    class Gone(FakeMedium):
+        def room(self) -> Room:
+            raise OSError(errno.ENODEV, "gone")
+
+    dicomdir = the_folder(tmp_path).joinpath("DICOMDIR").read_bytes()
+    [gone] = open_file_sets(Gone({"DICOMDIR": dicomdir}))
+    [sound] = open_file_sets(FakeMedium({"DICOMDIR": dicomdir}))
+
+    assert room_of([gone, sound]) == Room(2048, 1)
+    assert room_of([gone]) == Room(1, 0)
+
+
+def test_more_sources_than_may_be_open_are_refused_and_said_to_be(
+    tmp_path: Path,
+) -> None:
+    folders = [str(disc(tmp_path / f"{number}")) for number in range(20)]
+
+    done = mounting.run(
+        ["sh", "-c", 'ulimit -n 50; "$@"', "sh", *mounting.COMMAND, "tree", *folders]
+    )
+
+    assert done.returncode == Exit.SOURCE_UNREADABLE
+    assert "20 sources are more than 50 open files allow" in done.stderr
+
+
+# -- a scan ----------------------------------------------------------------------------
+
+
+def test_a_scan_of_several_says_of_which_it_cannot_read_all(
+    tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("^[0-9] files or folders of source 2 of 2 cannot be read")
+    folder, locked = disc(tmp_path / "sound"), encrypted(tmp_path, "ZipCrypto")
+    expect_log("source 2 of 2 is left out")
+
+    with tree_of(folder, locked, scan=True) as tree:
+        assert len(list(walk(tree, tree.root))) == 5
+
+
 # -- findings --------------------------------------------------------------------------
+
+
+def test_a_dicomdir_of_no_use_beside_another_is_told_by_its_place(
+    tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("one of several DICOMDIRs is unusable")
+    disc(tmp_path / "all/h1")
+    for name in ("h2", "h3"):
+        (tmp_path / "all" / name).mkdir()
+        (tmp_path / "all" / name / "DICOMDIR").touch()
+
+    with tree_of(tmp_path / "all") as tree:
+        found = tree.findings.all()
+
+    assert [each.files for each in found] == [("h2/DICOMDIR",), ("h3/DICOMDIR",)]
+
+
+def test_a_fault_of_one_of_several_dicomdirs_is_told_of_that(
+    tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    expect_log("the DICOMDIR is cut off")
+    for name in ("h1", "h2", "h3"):
+        dicomdir = disc(tmp_path / "all" / name) / "DICOMDIR"
+        if name != "h1":
+            dicomdir.write_bytes(dicomdir.read_bytes()[:-10])
+
+    with tree_of(tmp_path / "all") as tree:
+        cut_off = [e for e in tree.findings.all() if e.kind is Kind.INDEX_CUT_OFF]
+
+    assert [each.source for each in cut_off] == ["h2/DICOMDIR", "h3/DICOMDIR"]
 
 
 def test_findings_about_a_source_in_a_source_name_both() -> None:
@@ -473,7 +796,9 @@ def test_a_source_is_told_apart_from_a_dicomdir_by_its_content(tmp_path: Path) -
     image_file = an_image(tmp_path)
     assert isinstance(open_source(image_file), OpenedFile)
     (tmp_path / "other").write_bytes(instance_bytes())
-    assert open_source(tmp_path / "other").dicomdir == b"other"
+    beside = open_source(tmp_path / "other")
+    assert isinstance(beside, OpenedFolder)
+    assert beside.dicomdir == b"other"
 
 
 def test_of_many_discs_so_many_records_are_looked_through_together(

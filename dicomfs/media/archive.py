@@ -95,7 +95,9 @@ class Archive(ABC, Generic[_E]):
                 return listing
         finally:
             with self._lock:
-                self._readers.pop(folder, None)
+                # Who comes after one that failed may read it anew already.
+                if self._readers.get(folder) is reader:
+                    del self._readers[folder]
 
     def _kept(self, folder: Path) -> Mapping[bytes, _E] | None:
         """Return the entries of *folder* if they are kept, and keep them longest."""
@@ -105,9 +107,12 @@ class Archive(ABC, Generic[_E]):
         return kept
 
     def _keep(self, folder: Path, listing: Mapping[bytes, _E]) -> None:
+        replaced = self._listings.get(folder)
         self._listings[folder] = listing
         # An empty folder takes room, too.
         self._count += len(listing) + 1
+        if replaced is not None:
+            self._count -= len(replaced) + 1
         while self._count > self._most_kept and len(self._listings) > 1:
             oldest = next(iter(self._listings))
             self._count -= len(self._listings.pop(oldest)) + 1

@@ -1,11 +1,12 @@
 """What a source of bytes is, told by its content: the one table of formats.
 
-To add a format, write its module and add a line here.
+To add a format, write its module, an ``Archive``, and add a line here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from dicomfs.media.archive import Archive
 from dicomfs.media.iso import Iso
 from dicomfs.media.iso import recognises as is_iso
 from dicomfs.media.udf import Udf
@@ -27,10 +28,15 @@ class Ways(NamedTuple):
 
 
 class Format(NamedTuple):
-    """How a format is told by a few bytes, and how it becomes a medium."""
+    """How a format is told by a few bytes, and how it becomes a medium.
+
+    *is_listed* says that opening it reads the names of all files: to look for one takes
+    no reading.
+    """
 
     recognises: Callable[[Source], bool]
-    medium: Callable[[Source, Ways], Iso | Udf | Zip]
+    medium: Callable[[Source, Ways], Archive[Any]]
+    is_listed: bool = False
 
 
 # A disc that is both ISO 9660 and UDF mostly shows the same in either, and on some the
@@ -38,7 +44,7 @@ class Format(NamedTuple):
 FORMATS: Final = (
     Format(is_iso, lambda source, ways: Iso(source, ways.session)),
     Format(is_udf, lambda source, ways: Udf(source, ways.session)),
-    Format(is_zip, lambda source, ways: Zip(source, ways.passwords)),
+    Format(is_zip, lambda source, ways: Zip(source, ways.passwords), is_listed=True),
 )
 
 

@@ -8,11 +8,13 @@ import fcntl
 import os
 import re
 import resource
+import select
+import signal
 import stat
 import struct
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, NoReturn, Protocol
 
 from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
 from dicomfs.media.folder import Folder, fstype
@@ -20,15 +22,46 @@ from dicomfs.media.medium import Medium
 from dicomfs.source import FileSource, Source
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+-]*://")
-# A DICOMDIR by name, whatever it holds, or by its prefix (PS3.10 7.1).
-_NAME: Final = "dicomdir"
+# A DICOMDIR by name, whatever it holds, also as ISO 9660 writes it (7.5.1), or by its
+# prefix (PS3.10 7.1).
+_NAME: Final = re.compile(r"dicomdir\.?(;1)?", re.IGNORECASE)
 _PREFIX: Final = b"DICM"
 _PREAMBLE: Final = 128
+# How long a file may take to say whether it is one.
+_PATIENCE: Final = 2.0
+# What images and archives are called; sectors may have another name outside of them.
+_IMAGES: Final = (".iso", ".img", ".udf", ".zip")
+_SECTORS: Final = (".bin",)
+
+# Descriptors that a source may take at once, its own and that of its DICOMDIR, and what
+# everything else does.
+_EACH: Final = 2
+_OTHERS: Final = 32
 
 # <linux/cdrom.h>: where the last session of a disc begins, as a logical block address.
 _CDROMMULTISESSION: Final = 0x5310
 _CDROM_LBA: Final = 1
 _MULTISESSION: Final = struct.Struct("=iBBxx")
+
+
+class Files(NamedTuple):
+    """A source that is a *medium* by itself, a folder.
+
+    Of its DICOMDIRs the one of this name in its root was meant, if there is a name.
+    """
+
+    medium: Medium
+    dicomdir: bytes = b""
+
+
+class Bytes(NamedTuple):
+    """A source that an image or archive lies in, or a disc in a drive.
+
+    Of a disc the last *session* begins at that sector; 0 if that is not known.
+    """
+
+    source: Source
+    session: int = 0
 
 
 class OpenedSource(Protocol):
@@ -39,21 +72,8 @@ class OpenedSource(Protocol):
         """What people call it."""
         ...
 
-    @property
-    def dicomdir(self) -> bytes:
-        """The DICOMDIR that was named in a folder, empty if none was."""
-        ...
-
-    @property
-    def session(self) -> int:
-        """The sector at which the last session of a disc in a drive begins, else 0."""
-        ...
-
-    def open(self) -> Medium | Source:
-        """Return the folder as a medium, or the bytes that an image or archive has.
-
-        Raises Failure.
-        """
+    def open(self) -> Files | Bytes:
+        """Return what it has; raises Failure."""
         ...
 
     def leave(self) -> None:
@@ -68,16 +88,15 @@ class OpenedFolder(NamedTuple):
     fd: int
     file_system: str
     dicomdir: bytes = b""
-    session: int = 0
 
     @property
     def name(self) -> str:
         """What people call it."""
         return str(self.path)
 
-    def open(self) -> Folder:
+    def open(self) -> Files:
         """Return it as a medium, which owns the descriptor."""
-        return Folder(self.fd, self.file_system)
+        return Files(Folder(self.fd, self.file_system), self.dicomdir)
 
     def leave(self) -> None:
         """Close what this process has of it; others have it still."""
@@ -90,20 +109,36 @@ class OpenedFile(NamedTuple):
     path: Path
     fd: int
     session: int
-    dicomdir: bytes = b""
 
     @property
     def name(self) -> str:
         """What people call it."""
         return str(self.path)
 
-    def open(self) -> FileSource:
+    def open(self) -> Bytes:
         """Return its bytes, which own the descriptor."""
-        return FileSource(self.fd)
+        return Bytes(FileSource(self.fd, is_medium=True), self.session)
 
     def leave(self) -> None:
         """Close what this process has of it; others have it still."""
         os.close(self.fd)
+
+
+class Unopened(NamedTuple):
+    """One of several sources that could not be opened, for the reason of *failure*."""
+
+    name: str
+    failure: Failure
+
+    def open(self) -> NoReturn:
+        """Raise the Failure."""
+        raise self.failure
+
+    def leave(self) -> None:
+        """Do nothing: there is nothing of it."""
+
+
+Opened = OpenedFolder | OpenedFile | Unopened
 
 
 def is_url(source: str) -> bool:
@@ -111,12 +146,38 @@ def is_url(source: str) -> bool:
     return _URL.match(source) is not None
 
 
-def open_sources(paths: Sequence[Path]) -> list[OpenedFolder | OpenedFile]:
-    """Open all of *paths*; raises Failure for the first that cannot be opened."""
+def is_image(name: str) -> bool:
+    """Whether a file of this name is meant to be an image or an archive."""
+    return name.partition(";")[0].lower().endswith(_IMAGES)
+
+
+def open_sources(paths: Sequence[Path]) -> list[Opened]:
+    """Open all of *paths*; one of several that cannot be opened costs only itself.
+
+    Raises Failure where a path leads nowhere, as most likely it is misspelt, for the
+    only one, and for more than this process may have open.
+    """
     # Each takes a descriptor, and so does each file that is read at the same time.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return [open_source(path) for path in paths]
+    if len(paths) == 1:
+        return [open_source(paths[0])]
+    if most != resource.RLIM_INFINITY and _EACH * len(paths) + _OTHERS > most:
+        raise Failure(
+            Exit.SOURCE_UNREADABLE,
+            f"{len(paths)} sources are more than {most} open files allow",
+            "raise the limit (ulimit -Hn shows it), or give fewer sources",
+        )
+    return [_open_if_possible(path) for path in paths]
+
+
+def _open_if_possible(path: Path) -> Opened:
+    try:
+        return open_source(path)
+    except Failure as failure:
+        if failure.exit_code == Exit.SOURCE_MISSING:
+            raise
+        return Unopened(str(path), failure)
 
 
 def open_source(path: Path) -> OpenedFolder | OpenedFile:
@@ -137,7 +198,7 @@ def open_source(path: Path) -> OpenedFolder | OpenedFile:
             "look whether the medium is inserted and mounted, and how the path is spelt",
         ) from error
     except OSError as error:
-        raise unreadable(error) from error
+        raise unreadable(error, str(path)) from error
     raise unsupported(str(path))
 
 
@@ -150,8 +211,8 @@ def unsupported(name: str) -> Failure:
     )
 
 
-def unreadable(error: OSError) -> Failure:
-    """Return the Failure for a medium that answers with *error*."""
+def unreadable(error: OSError, name: str = "the medium") -> Failure:
+    """Return the Failure for a medium that answers with *error*, whatever its *name*."""
     if isinstance(error, LibraryError):
         return Failure(
             Exit.PASSWORD_NEEDED,
@@ -166,33 +227,55 @@ def unreadable(error: OSError) -> Failure:
         )
     return Failure(
         Exit.SOURCE_UNREADABLE,
-        f"the medium cannot be read: {error.strerror}",
+        f"{name} cannot be read: {error.strerror}",
         "see that you may read it (ls -l), clean the disc, or try another drive",
     )
 
 
 def _open_file(path: Path) -> OpenedFolder | OpenedFile:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if is_dicomdir(path.name) or _begins_as_dicom(fd):
+    if stat.S_ISBLK(os.fstat(fd).st_mode):
+        return OpenedFile(path, fd, _last_session(fd))
+    if is_dicomdir(path.name) or (not _is_known(path.name) and _begins_as_dicom(fd)):
         os.close(fd)
         return _open_folder(path.parent)._replace(dicomdir=os.fsencode(path.name))
-    return OpenedFile(path, fd, _last_session(fd))
+    return OpenedFile(path, fd, 0)
 
 
 def is_dicomdir(name: str) -> bool:
     """Whether a file of this name is meant to be a DICOMDIR, whatever it holds."""
-    return name.lower().startswith(_NAME)
+    return _NAME.fullmatch(name) is not None
+
+
+def _is_known(name: str) -> bool:
+    """Whether the name says that it is an image: then nobody has to read it for that."""
+    return is_image(name) or name.lower().endswith(_SECTORS)
 
 
 def _begins_as_dicom(fd: int) -> bool:
+    """Whether the file has the prefix of a DICOM file.
+
+    A process of its own looks, as a drive that hangs would hold whoever reads; what does
+    not answer in time is none.
+    """
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(os.pread(fd, len(_PREFIX), _PREAMBLE) != _PREFIX)
+        finally:  # the worker will meet the error, too, and say so
+            os._exit(1)
+    pidfd = os.pidfd_open(pid)
     try:
-        return os.pread(fd, len(_PREFIX), _PREAMBLE) == _PREFIX
-    except OSError:  # the worker will see it, too, and say so
-        return False
+        if not select.select([pidfd], [], [], _PATIENCE)[0]:
+            os.kill(pid, signal.SIGKILL)
+            return False
+        return os.waitpid(pid, 0)[1] == 0
+    finally:
+        os.close(pidfd)
 
 
 def _last_session(fd: int) -> int:
-    """Return the sector at which the last session begins, 0 for all but drives."""
+    """Return the sector at which the last session of a disc begins, 0 if it is not known."""
     asked = _MULTISESSION.pack(0, 0, _CDROM_LBA)
     try:
         answer = fcntl.ioctl(fd, _CDROMMULTISESSION, asked)

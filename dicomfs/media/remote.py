@@ -17,6 +17,7 @@ from dicomfs.blocks import Blocks
 from dicomfs.errors import Failure
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Path
+from dicomfs.media.opening import Bytes, Files
 from dicomfs.source import BytesSource, Source, Status
 from dicomfs.wire import (
     MOST_NAME,
@@ -71,16 +72,15 @@ class OpenedUrl(NamedTuple):
     which: int
     dicomdir: bytes = b""
     failure: Failure | None = None
-    session: int = 0
 
-    def open(self) -> "RemoteSource | RemoteFolder":
+    def open(self) -> Files | Bytes:
         """Return what it leads to; raises Failure."""
         if self.failure is not None:
             raise self.failure
         found = self.remotes.connection.looked[self.which].found
         if found is not None and found.is_folder:
-            return self.remotes.folder(self.which)
-        return self.remotes.source(self.which)
+            return Files(self.remotes.folder(self.which), self.dicomdir)
+        return Bytes(self.remotes.source(self.which))
 
     def leave(self) -> None:
         """Close what this process has of it; others have it still."""
