@@ -400,6 +400,23 @@ class ExtentSource(Source):
             self._source.hangs_no_more(*run)
 
 
+class AtHand(Source):
+    """Another source, as far as memory holds it; it stays open."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.size = source.size
+        self.status = source.status
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*; BlockingIOError if that takes waiting."""
+        buffer = bytearray(max(min(size, self.size - offset), 0))
+        count = self._source.read_cached(offset, memoryview(buffer))
+        if count is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return bytes(buffer[:count])
+
+
 class Window:
     """A source seen through one block of it that is kept in memory.
 

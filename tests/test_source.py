@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dicomfs.source import (
     PAGE,
+    AtHand,
     BytesSource,
     Extent,
     ExtentSource,
@@ -498,6 +499,16 @@ def test_an_extent_that_hangs_hangs_where_it_lies(large: FileSource) -> None:
     assert readable(large) == [0, 2, 3, *range(5, large.size // PAGE)]
     source.hangs_no_more(0, 2 * PAGE)
     assert readable(large) == list(range(large.size // PAGE))
+
+
+def test_what_is_at_hand_is_read_and_nothing_else_is_asked_for(
+    source: FileSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert AtHand(BytesSource(DATA)).read_at(1000, 100) == DATA[1000:]
+
+    monkeypatch.setattr(FileSource, "read_cached", lambda *_: None)
+    with pytest.raises(BlockingIOError):
+        AtHand(source).read_at(0, 10)
 
 
 def test_closing_a_file_in_extents_leaves_its_source_open(source: FileSource) -> None:

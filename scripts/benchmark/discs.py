@@ -24,6 +24,7 @@ _READS: Final = 1000
 # trace, at the patient whom only some of the discs have.
 _FIRST_LOOKS: Final = """
 import json, os, sys, time
+import dicomfs.media.formats
 from dicomfs.findings import Findings
 from dicomfs.media.opening import open_sources
 from dicomfs.node import Folder

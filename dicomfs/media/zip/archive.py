@@ -45,7 +45,7 @@ from dicomfs.media.zip.inflate import (
     bzip2,
     lzma1,
 )
-from dicomfs.source import Extent, ExtentSource, Source, Status
+from dicomfs.source import AtHand, Extent, ExtentSource, Source, Status
 
 _MOST_MEMBERS: Final = 200_000
 _MOST_FOLDERS: Final = 100_000
@@ -306,9 +306,14 @@ class Zip(Archive[Member]):
         if (source := self._known(entry.number)) is not None:
             return source
         record = self._record(entry.number)
-        if not self._starts[entry.number] or record.flags & ENCRYPTED:
+        if record.flags & ENCRYPTED:
             return None
-        packed = self._packed(entry.number, record)
+        try:
+            packed = self._packed(entry.number, record, AtHand(self._source))
+        except (
+            OSError
+        ):  # not at hand, or what is wrong with it is said by ``open_entry``
+            return None
         return self._unpacked(entry, record, packed)
 
     def _known(self, number: int) -> Inflated | None:
@@ -371,30 +376,34 @@ class Zip(Archive[Member]):
 
     # -- where the members lie ---------------------------------------------------------
 
-    def _packed(self, number: int, record: Record) -> Source:
+    def _packed(
+        self, number: int, record: Record, headers: Source | None = None
+    ) -> Source:
         """Return the bytes of a member as they lie in the archive.
 
-        Raises OSError (EIO) if its own header contradicts its record, or if it lies
+        Its own header is read from the archive, or from *headers* instead. Raises OSError (EIO) if its own header contradicts its record, or if it lies
         over other members: each byte of the archive is given once.
         """
-        start = self._starts[number] or self._find(number, record)
+        start = self._starts[number] or self._find(
+            number, record, headers or self._source
+        )
         extents = [Extent(start, record.packed)]
         return ExtentSource(self._source, extents, record.mtime_ns)
 
-    def _find(self, number: int, record: Record) -> int:
+    def _find(self, number: int, record: Record, headers: Source) -> int:
         at = record.offset + self._shift
-        start = zipdirectory.find_data(self._source, record, at)
+        start = zipdirectory.find_data(headers, record, at)
         if start is None:
             raise OSError(
                 errno.EIO, "its header and the directory contradict each other"
             )
         end = start + record.packed
-        if end > self._end or self._has_rivals(number, at, end):
+        if end > self._end or self._has_rivals(number, at, end, headers):
             raise OSError(errno.EIO, "it lies over other parts of the archive")
         self._starts[number] = start
         return start
 
-    def _has_rivals(self, number: int, at: int, end: int) -> bool:
+    def _has_rivals(self, number: int, at: int, end: int, headers: Source) -> bool:
         """Return whether other members begin from *at* to *end*.
 
         Those count that are there: a wrong offset of one must not cost another.
@@ -403,15 +412,15 @@ class Zip(Archive[Member]):
         if last - first > 1 + _MOST_RIVALS:
             return True
         return any(
-            self._is_there(other)
+            self._is_there(other, headers)
             for other in self._order[first:last]
             if other != number
         )
 
-    def _is_there(self, number: int) -> bool:
+    def _is_there(self, number: int, headers: Source) -> bool:
         record = self._record(number)
         at = record.offset + self._shift
-        return zipdirectory.find_data(self._source, record, at) is not None
+        return zipdirectory.find_data(headers, record, at) is not None
 
 
 class _Tree:
