@@ -391,24 +391,25 @@ def _opened(url: str, patience: float) -> Store | Looked:
     """Return the store for *url*, or why there is none."""
     try:
         return open_store(url, patience)
-    except Refusal as refusal:
-        return Looked(refusal.outcome)
-    except ImportError:
-        return Looked(Outcome.NO_LIBRARY)
     except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
-        return Looked(Outcome.UNREACHABLE, None, type(error).__name__)
+        return _reason(error)
 
 
 async def _look(store: Store, until: float) -> Looked:
     """Return what *store* leads to, or why to nothing."""
     try:
         return Looked(Outcome.DONE, await _persist(store.find, until))
-    except Refusal as refusal:
-        return Looked(refusal.outcome)
-    except ImportError:
-        return Looked(Outcome.NO_LIBRARY)
     except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
-        return Looked(Outcome.UNREACHABLE, None, type(error).__name__)
+        return _reason(error)
+
+
+def _reason(error: Exception) -> Looked:
+    """Return why a URL leads to nothing, as *error* says; its words may hold secrets."""
+    if isinstance(error, Refusal):
+        return Looked(error.outcome)
+    if isinstance(error, ImportError):
+        return Looked(Outcome.NO_LIBRARY)
+    return Looked(Outcome.UNREACHABLE, None, type(error).__name__)
 
 
 def _checked(name: bytes) -> str:
