@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from dicomfs.options import Options
+from dicomfs.mount.options import Options
 
 _FORMAT: Final = "dicomfs[%(process)d]: %(levelname)s: %(message)s"
 _SYSLOG: Final = Path("/dev/log")

@@ -34,8 +34,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import mounting
-from tests.mounting import SAMPLES, BarePython, Mount, Mounter, User
+from tests.support import mounting
+from tests.support.mounting import SAMPLES, BarePython, Mount, Mounter, User
 
 ExpectLog = Callable[[str], None]
 

@@ -1,6 +1,5 @@
-"""Media: what a patient CD is to the rest of dicomfs, wherever its bytes come from."""
+"""Media: what a patient CD is to the rest of dicomfs, wherever its bytes lie.
 
-from dicomfs.media.folder import Folder
-from dicomfs.media.medium import Medium, Path, Status
-
-__all__ = ["Folder", "Medium", "Path", "Status"]
+It stands on ``dicomdir`` and ``source``. Others use ``medium`` (the seam), ``opening`` (a
+path becomes a medium) and ``formats`` (bytes become one).
+"""

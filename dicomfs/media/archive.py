@@ -13,7 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from dicomfs.findings import Finding
 from dicomfs.media.medium import Path, Room
-from dicomfs.source import Source, Status
+from dicomfs.source.source import Source, Status
 
 # Entries of folders that are kept; what is kept longest goes first.
 _MOST_KEPT: Final = 200_000

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Final
 
-from dicomfs import beneath
+from dicomfs.media import beneath
 from dicomfs.media.medium import Path, Room, Status
-from dicomfs.source import FileSource
+from dicomfs.source.source import FileSource
 
 # File systems on which opening a file asks nobody once its inode is in memory; network
 # file systems and FUSE ask their server each time.

@@ -13,7 +13,7 @@ from dicomfs.media.udf import Udf
 from dicomfs.media.udf import recognises as is_udf
 from dicomfs.media.zip import Zip
 from dicomfs.media.zip import recognises as is_zip
-from dicomfs.source import Source
+from dicomfs.source.source import Source
 
 
 class Ways(NamedTuple):

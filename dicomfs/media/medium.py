@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from dicomfs.beneath import Path
-from dicomfs.source import Source, Status
+from dicomfs.media.beneath import Path
+from dicomfs.source.source import Source, Status
 
 __all__ = ["Medium", "Path", "Room", "Status"]
 

@@ -3,7 +3,7 @@
 import errno
 
 from dicomfs.media.medium import Medium, Path
-from dicomfs.source import Source
+from dicomfs.source.source import Source
 
 
 class Reopened(Source):

@@ -8,7 +8,7 @@ import errno
 from contextlib import suppress
 from typing import Final
 
-from dicomfs.source import Source, Status
+from dicomfs.source.source import Source, Status
 
 SECTOR: Final = 2048
 

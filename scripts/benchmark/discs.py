@@ -27,9 +27,9 @@ import json, os, sys, time
 import dicomfs.media.formats
 from dicomfs.findings import Findings
 from dicomfs.media.opening import open_sources
-from dicomfs.node import Folder
-from dicomfs.sources import file_sets_of
-from dicomfs.tree import Tree
+from dicomfs.tree.node import Folder
+from dicomfs.fileset.sources import file_sets_of
+from dicomfs.tree.tree import Tree
 from pathlib import Path
 paths = [Path(each) for each in json.loads(sys.argv[1])]
 start = time.perf_counter()

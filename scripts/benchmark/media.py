@@ -8,7 +8,7 @@ from typing import Final
 
 from scripts.benchmark.processes import BenchError, run
 from scripts.benchmark.sizes import MIB, Study
-from tests import medium_builder as build
+from tests.build import medium as build
 
 PATIENTS: Final = 10
 _IMAGES_PER_SERIES: Final = 500

@@ -4,5 +4,5 @@
                    ├──> readers       dicomfs and pydicom, each medium in a process
                    └──> dcmtk         DCMTK, by a small program: walk.cc
 
-The media are those of ``tests/breakage.py``.
+The media are those of ``tests/build/breakage.py``.
 """

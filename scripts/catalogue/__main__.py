@@ -15,7 +15,7 @@ import pydicom
 import dicomfs
 from scripts.catalogue import dcmtk, readers
 from scripts.catalogue.table import Row, as_json, as_markdown, outcome
-from tests.breakage import CASES, Case
+from tests.build.breakage import CASES, Case
 
 _DICOMFS: Final = "dicomfs"
 _PYDICOM: Final = "pydicom FileSet"

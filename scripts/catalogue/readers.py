@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from pydicom.fileset import FileSet
 
-from dicomfs.discovery import open_file_sets
 from dicomfs.errors import Failure
+from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.media.folder import Folder as FolderMedium
-from dicomfs.node import File, Folder
-from dicomfs.tree import Tree
+from dicomfs.tree.node import File, Folder
+from dicomfs.tree.tree import Tree
 
 HANGS: Final = "hangs"
 CRASHES: Final = "crashes"

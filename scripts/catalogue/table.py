@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.catalogue.readers import CRASHES, HANGS, Reading
-from tests.breakage import ENTRIES, Case, Fate, Instance, Medium
+from tests.build.breakage import ENTRIES, Case, Fate, Instance, Medium
 
 # Raised when a field changes its meaning or goes; new fields do not raise it.
 SCHEMA: Final = 1

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from dicomfs.media.udf.descriptor import NUMBER, damaged
-from dicomfs.source import Extent, Source
+from dicomfs.source.source import Extent, Source
 
 # Zeros of extents that were not recorded lie here, behind the end of any disc.
 ZEROS: Final = 1 << 62

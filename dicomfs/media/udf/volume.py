@@ -36,7 +36,7 @@ from dicomfs.media.udf.partition import (
     Spared,
     Virtual,
 )
-from dicomfs.source import Extent, ExtentSource, Source, Status, Window
+from dicomfs.source.source import Extent, ExtentSource, Source, Status, Window
 
 _T = TypeVar("_T")
 

@@ -45,7 +45,7 @@ from dicomfs.media.zip.inflate import (
     bzip2,
     lzma1,
 )
-from dicomfs.source import AtHand, Extent, ExtentSource, Source, Status
+from dicomfs.source.source import AtHand, Extent, ExtentSource, Source, Status
 
 _MOST_MEMBERS: Final = 200_000
 _MOST_FOLDERS: Final = 100_000

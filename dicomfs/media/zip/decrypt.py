@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dicomfs.source import Source
+from dicomfs.source.source import Source
 
 if TYPE_CHECKING:
     from Cryptodome.Cipher._mode_ctr import CtrMode

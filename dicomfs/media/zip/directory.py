@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.errors import DicomfsError, MediumError
 from dicomfs.media.medium import Path
-from dicomfs.source import PAGE, Source, Window
+from dicomfs.source.source import PAGE, Source, Window
 
 _ANY: Final = b"PK"
 _LOCAL: Final = b"PK\3\4"

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from dicomfs.media.zip.decrypt import Cipher
-from dicomfs.source import Source, Status
+from dicomfs.source.source import Source, Status
 
 # Up to this many bytes a member is proved before it is given: an instance, as good as
 # always, and not a tenth of a second.

@@ -1,0 +1,422 @@
+"""Reading whole media to say what is wrong with them, as fsck does with a disk.
+
+    the index     every record and link
+    the tree      which of the listed files there are
+    the files     every byte, and whether header and records agree
+    the media     what lies on them and no record lists
+
+Files are read by a few threads, folder by folder. Only findings are kept of them,
+grouped by folder, so that memory does not grow with the medium.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from operator import attrgetter
+from threading import Event
+from typing import Final, NamedTuple
+
+from dicomfs.check.disagreement import disagreements
+from dicomfs.check.instance import Examination, examine
+from dicomfs.check.keys import Keys, character_set_fault
+from dicomfs.check.seen import Seen
+from dicomfs.check.surface import GONE, Surface, first_difference, survey
+from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicomdir.record import Level
+from dicomfs.errors import DirectoryError
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.medium import Medium, Path
+from dicomfs.source.source import Source
+from dicomfs.tree import report
+from dicomfs.tree.node import File, Folder, Listing
+from dicomfs.tree.report import Progress, Report, Stage
+from dicomfs.tree.tree import Tree
+
+Where = tuple[str, ...]
+Above = Mapping[Level, Attributes]
+Tell = Callable[[Stage, int], None]
+# Where a file lies that repeats another one.
+Copy = tuple[FileSet, Path]
+
+# Enough to keep a drive busy while headers are looked at; more would make it seek.
+_THREADS: Final = 4
+_BATCH: Final = 500
+# A source without which nothing that was looked at is all there is.
+_LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
+_LEVELS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
+# Further unreadable ranges of a file are not named one by one.
+_MOST_LETTERS: Final = 1000
+
+
+def check(
+    file_sets: Sequence[FileSet],
+    tell: Tell = lambda *_: None,
+    *,
+    index_only: bool = False,
+) -> Report:
+    """Read everything on the media of *file_sets*, and report on it.
+
+    What is found joins the findings of the File-sets; *tell* hears how many of what
+    were looked at. With *index_only* no file is opened. A medium that is gone in
+    between ends the check, and the report says so.
+    """
+    tree = Tree(file_sets, read_headers=not index_only)
+    run = _Check(tree, tell, opens_files=not index_only)
+    try:
+        run.everything()
+    finally:
+        run.end()
+    return run.report()
+
+
+class _Trouble(NamedTuple):
+    """Something about a file.
+
+    Alike in a folder where *kind*, *what* and *source* (see ``Finding``) are the same.
+    """
+
+    kind: Kind
+    what: str
+    source: str
+    file: Path
+    offset: int
+    record_type: str
+    example: str = ""
+
+
+class _Check:
+    """One run."""
+
+    def __init__(self, tree: Tree, tell: Tell, *, opens_files: bool) -> None:
+        self._opens_files = opens_files
+        self._tree = tree
+        self._findings = tree.findings
+        self._tell = tell
+        self._counts = Counter[Stage]()
+        self._complete: set[Stage] = set()
+        self._failure = ""
+        # Studies, alone and with their patient's folder; instances of other folders.
+        self._studies = Seen()
+        self._instances = Seen()
+        self._is_ended = Event()
+        self._threads = ThreadPoolExecutor(_THREADS, "check")
+
+    def report(self) -> Report:
+        """Return the report on what was looked at so far."""
+        progress = [
+            Progress(stage, self._counts[stage], stage in self._complete)
+            for stage in Stage
+        ]
+        return report.make(self._findings, progress, self._failure)
+
+    def end(self) -> None:
+        """Let go of the threads: what they are at ends with the next block."""
+        self._is_ended.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def everything(self) -> None:
+        """Look at the index, the tree with all files, and the rest of the media."""
+        try:
+            listed = self._look_at_index()
+            self._look_at_tree()
+            if self._opens_files:
+                self._look_at_media(listed)
+        except OSError as error:
+            self._failure = f"the medium cannot be read: {error.strerror}"
+        lost = {each.source for each in self._findings.all() if each.kind in _LOST}
+        if lost and not self._failure:
+            self._failure = f"{len(lost)} of several sources could not be read"
+            self._complete.clear()
+
+    def _count(self, stage: Stage, number: int = 1) -> None:
+        self._counts[stage] += number
+        self._tell(stage, self._counts[stage])
+
+    def _look_at_index(self) -> dict[Medium, Seen]:
+        """Look at all records; return the places of the files that they list."""
+        self._tree.examine()
+        places: dict[Medium, Seen] = {}
+        # Those nested in them join while their records are gone through.
+        file_sets = self._tree.file_sets
+        for file_set in file_sets:
+            listed = places.setdefault(file_set.medium, Seen())
+            listed.add(file_set.place)
+            try:
+                nested = self._look_at_records(file_set, listed)
+            except (OSError, DirectoryError) as error:
+                self._lose(file_set, error)
+            else:
+                file_sets += [each for each in nested if each not in file_sets]
+        self._complete.add(Stage.INDEX)
+        return places
+
+    def _look_at_records(self, file_set: FileSet, listed: Seen) -> list[FileSet]:
+        """Look at the records of *file_set*; return the File-sets nested in it."""
+        file_set.examine()
+        found: list[FileSet] = []
+        keys = Keys()
+        records = file_set.all_records()
+        while batch := list(islice(records, _BATCH)):
+            for record in filter(attrgetter("in_use"), batch):
+                keys.add(record)
+                if (nested := file_set.nested(record)) is not None:
+                    found.append(nested)
+            add_listed(listed, file_set, batch)
+            self._count(Stage.INDEX, len(batch))
+        for finding in keys.findings():
+            file_set.note(finding)
+        return found
+
+    def _lose(self, file_set: FileSet, error: OSError | DirectoryError) -> None:
+        """Go on without one of several sources; raises *error* if it is the only one."""
+        if not self._is_one_of_several:
+            raise error
+        finding = Finding(Kind.SOURCE_FAILED, detail=str(error))
+        file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
+
+    @property
+    def _is_one_of_several(self) -> bool:
+        """Whether there is another source when one is gone."""
+        return len({each.findings.source for each in self._tree.file_sets}) > 1
+
+    def _end_if_gone(self, error: OSError) -> None:
+        """Raise *error* if it means that no file of the only medium can be read."""
+        if error.errno in GONE and not self._is_one_of_several:
+            raise error
+
+    # -- the tree and its files --------------------------------------------------------
+
+    def _look_at_tree(self) -> None:
+        waiting: list[tuple[Folder, Where, Above]] = [(self._tree.root, (), {})]
+        while waiting:
+            folder, where, above = waiting.pop()
+            nodes = self._expand(folder, where)
+            if self._opens_files:
+                self._look_at_files(where, above, nodes)
+            below = [
+                (node, (*where, name), _and_above(above, node))
+                for name, node in nodes.items()
+                if isinstance(node, Folder)
+            ]
+            for each in below:
+                self._look_at_study(*each)
+            self._look_at_text(where, nodes, below)
+            waiting += reversed(below)
+        self._complete.add(Stage.FOLDERS)
+        if self._opens_files:
+            self._complete.add(Stage.FILES)
+
+    def _expand(self, folder: Folder, where: Where) -> Listing:
+        """Return what is in *folder*; nothing, and a finding, where it is unreadable."""
+        try:
+            nodes = self._tree.expand(folder)
+        except OSError as error:
+            self._end_if_gone(error)
+            detail = error.strerror or ""
+            self._findings.add(
+                Finding(Kind.UNREADABLE_FOLDER, where=where, detail=detail)
+            )
+            return {}
+        self._count(Stage.FOLDERS)
+        return nodes
+
+    def _look_at_study(self, folder: Folder, where: Where, above: Above) -> None:
+        """See whether another patient has the same study."""
+        if folder.level is not Level.STUDY or Level.STUDY not in above:
+            return
+        uid = above[Level.STUDY].raw(tags.STUDY_INSTANCE_UID)
+        if not uid:
+            return
+        here = uid, where[:-1]
+        if uid in self._studies and here not in self._studies:
+            self._findings.add(Finding(Kind.SPLIT_STUDY, where=where))
+        self._studies.add(uid)
+        self._studies.add(here)
+
+    def _look_at_text(
+        self, where: Where, nodes: Listing, below: Sequence[tuple[Folder, Where, Above]]
+    ) -> None:
+        """See whether the text of the records in a folder can be read for sure."""
+        told = Counter[str]()
+        for folder, _, above in below:
+            if folder.level in above:
+                told[character_set_fault(above[folder.level])] += 1
+        for node in nodes.values():
+            if isinstance(node, File):
+                inherited = node.parent.character_sets_of(node.file_set)
+                told[character_set_fault(node.record.attributes.under(inherited))] += 1
+        for fault, count in told.items():
+            if fault:
+                self._findings.add(
+                    Finding(
+                        Kind.CHARACTER_SET,
+                        where=where,
+                        count=count,
+                        of=len(nodes),
+                        detail=fault,
+                    )
+                )
+
+    def _look_at_files(self, where: Where, above: Above, nodes: Listing) -> None:
+        """Look at those files of a folder that can be opened, in physical order."""
+        files = [node for node in nodes.values() if isinstance(node, File)]
+        there = sorted((each for each in files if not each.error), key=_place)
+        alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
+        for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
+            self._count(Stage.FILES)
+            for each in troubles:
+                alike.setdefault(each[:3], []).append(each)
+        for group in alike.values():
+            self._findings.add(_finding(where, group, len(files)))
+        for file in there:
+            if uid := file.record.sop_instance_uid:
+                self._instances.add(uid)
+
+    def _look_at(self, file: File, above: Above) -> list[_Trouble]:
+        try:
+            source = file.open()
+        except OSError as error:
+            return [self._unopened(file, error)]
+        try:
+            found = examine(source, self._go_on)
+        except OSError as error:
+            source.close()
+            return [self._unopened(file, error)]
+        try:
+            troubles = [*self._troubles(file, found, above)]
+            if found.surface.is_whole:
+                for copy in file.copies:
+                    troubles += self._compare(file, source, copy)
+            return troubles
+        finally:
+            source.close()
+
+    def _troubles(
+        self, file: File, found: Examination, above: Above
+    ) -> Iterator[_Trouble]:
+        """Yield what is wrong with *file* according to what was *found* out about it."""
+        if not found.surface.is_whole:
+            yield _unreadable(file, found.surface)
+        uid = file.record.sop_instance_uid
+        if uid and uid in self._instances:
+            yield _trouble(file, Kind.REPEATED_ELSEWHERE)
+        if not found.is_dicom:
+            kind = Kind.SECURED_FILE if found.secured else Kind.NOT_DICOM
+            yield _trouble(file, kind, found.secured)
+        if found.is_cut_off:
+            yield _trouble(file, Kind.FILE_CUT_OFF)
+        if found.program:
+            yield _trouble(file, Kind.EXECUTABLE_PREAMBLE, found.program)
+        if found.header is not None:
+            for each in disagreements(file.record, above, found.header):
+                example = f"record {each.record!r}, file {each.file!r}"
+                yield _trouble(file, each.kind, each.attribute, example)
+
+    def _compare(self, file: File, source: Source, at: Copy) -> list[_Trouble]:
+        """Hold a file, by its *source*, against the one that repeats it."""
+        file_set, place = at
+        try:
+            copy = file_set.medium.open(place)
+        except OSError as error:
+            return [self._unopened(file, error, at)]
+        try:
+            surface = survey(copy, self._go_on)
+            if not surface.is_whole:
+                return [_unreadable(file, surface, at)]
+            differ = first_difference(source, copy)
+        except OSError as error:
+            return [self._unopened(file, error, at)]
+        finally:
+            copy.close()
+        if differ is None:
+            return []
+        example = f"from byte {differ} on"
+        return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
+
+    def _unopened(self, file: File, error: OSError, at: Copy | None = None) -> _Trouble:
+        """Return that the file cannot be read; raises *error* if no file can."""
+        self._end_if_gone(error)
+        return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
+
+    def _go_on(self) -> bool:
+        return not self._is_ended.is_set()
+
+    # -- the rest of the media ---------------------------------------------------------
+
+    def _look_at_media(self, listed: Mapping[Medium, Seen]) -> None:
+        about = {each.medium: each.findings for each in self._tree.file_sets}
+        for medium, places in listed.items():
+            try:
+                self._look_at_medium(medium, places, about[medium])
+            except OSError as error:
+                if not self._is_one_of_several:
+                    raise
+                finding = Finding(Kind.SOURCE_FAILED, detail=error.strerror or "")
+                about[medium].add(finding, key=Kind.SOURCE_FAILED)
+        self._complete.add(Stage.MEDIUM)
+
+    def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
+        others: list[Path] = []
+        count = 0
+        for looked in walk(medium, listed):
+            self._count(Stage.MEDIUM)
+            findings.extend(looked.findings)
+            count += len(looked.others)
+            others += looked.others[: MOST_NAMED - len(others)]
+        if count:
+            findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
+
+
+def _place(file: File) -> Path:
+    return file.place
+
+
+def _and_above(above: Above, folder: Folder) -> Above:
+    """Return the attributes of the records *above* and of that of *folder*."""
+    if folder.origin is None or folder.level not in _LEVELS:
+        return above
+    try:
+        record = folder.origin.file_set.record(folder.origin.offset)
+    except (DirectoryError, OSError):
+        return above
+    sets = folder.origin.character_sets
+    return {**above, folder.level: record.attributes.under(sets)}
+
+
+def _trouble(
+    file: File, kind: Kind, what: str = "", example: str = "", at: Copy | None = None
+) -> _Trouble:
+    """Return what is wrong with *file*, or with the copy of it that is *at* a place."""
+    record = file.record
+    file_set, place = at or (file.file_set, file.place)
+    source = file_set.findings.source
+    return _Trouble(kind, what, source, place, record.offset, record.type, example)
+
+
+def _unreadable(file: File, surface: Surface, at: Copy | None = None) -> _Trouble:
+    """Return which bytes of the file are unreadable, a finding by itself."""
+    ranges = str(surface)
+    if len(ranges) > _MOST_LETTERS:
+        ranges = ranges[:_MOST_LETTERS].rpartition(",")[0] + " and more"
+    return _trouble(file, Kind.UNREADABLE_BYTES, ranges, at=at)
+
+
+def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
+    """Return the finding that is about all of *group*, out of *of* files in a folder."""
+    first = group[0]
+    detail = f"{first.what}, {first.example}" if first.what else first.example
+    return Finding(
+        first.kind,
+        first.offset,
+        first.record_type,
+        where,
+        len(group),
+        of,
+        detail=detail if first.example else first.what,
+        files=named([each.file for each in group]),
+        source=first.source,
+    )

@@ -1,0 +1,132 @@
+"""Reading files to their last byte, to find out which of them a medium cannot give.
+
+A drive takes seconds for each sector that it fails to read, and wears: nothing is asked
+for more than twice, and a file in which nothing can be read is given up early.
+"""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from dicomfs.source.source import PAGE, Source
+
+BLOCK: Final = 64 * 1024
+# In a row: two blocks without one good page. More would take a drive minutes.
+_MOST_FAILURES: Final = 2 * (1 + BLOCK // PAGE)
+# The medium itself is gone: not one more file of it is worth a try.
+GONE: Final = frozenset(
+    {
+        errno.ENODEV,
+        errno.ENOMEDIUM,
+        errno.ENOTCONN,
+        errno.ESHUTDOWN,
+    }
+)
+
+Range = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Surface:
+    """Where a file of so many bytes is unreadable; *untried* is where we gave up."""
+
+    size: int
+    unreadable: list[Range] = field(default_factory=list)
+    untried: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every byte could be read."""
+        return not self.unreadable and not self.untried
+
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether anything from *start* to *end* is not to be read."""
+        if self.untried and end > self.untried:
+            return True
+        return any(first < end and start < last for first, last in self.unreadable)
+
+    def add(self, start: int, end: int) -> None:
+        """Add an unreadable range behind all others."""
+        if self.unreadable and self.unreadable[-1][1] == start:
+            start = self.unreadable.pop()[0]
+        self.unreadable.append((start, end))
+
+    def __str__(self) -> str:
+        told = [f"bytes {start} to {end - 1}" for start, end in self.unreadable]
+        if self.untried:
+            told.append(f"bytes {self.untried} to {self.size - 1} were not tried")
+        return ", ".join(told)
+
+
+def survey(source: Source, go_on: Callable[[], bool] = lambda: True) -> Surface:
+    """Read all of *source* and return what of it is unreadable.
+
+    Raises OSError if the medium is gone, InterruptedError once *go_on* says no.
+    """
+    return _Survey(source, go_on).surface
+
+
+class _Survey:
+    def __init__(self, source: Source, go_on: Callable[[], bool]) -> None:
+        self._source = source
+        self._failures = 0
+        self.surface = Surface(source.size)
+        for start in range(0, source.size, BLOCK):
+            if not go_on():
+                raise InterruptedError(errno.EINTR, "the check was ended")
+            if self._failures >= _MOST_FAILURES:
+                self.surface.untried = start
+                return
+            self._block(start, min(start + BLOCK, source.size))
+
+    def _block(self, start: int, end: int) -> None:
+        if self._is_readable(start, end):
+            return
+        # The kernel reads pages: of a bad sector it loses the whole one.
+        for page in range(start, end, PAGE):
+            after = min(page + PAGE, end)
+            if not self._is_readable(page, after):
+                self.surface.add(page, after)
+
+    def _is_readable(self, start: int, end: int) -> bool:
+        try:
+            data = self._source.read_at(start, end - start)
+        except OSError as error:
+            if error.errno in GONE:
+                raise
+            self._failures += 1
+            return False
+        self._failures = 0
+        return len(data) == end - start
+
+
+class Surveyed(Source):
+    """A source of which only what is known to be readable is asked of the medium."""
+
+    def __init__(self, source: Source, surface: Surface) -> None:
+        self._source = source
+        self._surface = surface
+        self.size = source.size
+        self.status = source.status
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset*; raises OSError where some are bad."""
+        if self._surface.overlaps(offset, min(offset + size, self.size)):
+            raise OSError(errno.EIO, "an unreadable range")
+        return self._source.read_at(offset, size)
+
+    def close(self) -> None:
+        """Give up what the source holds."""
+        self._source.close()
+
+
+def first_difference(one: Source, other: Source) -> int | None:
+    """Return the first byte in which two sources differ; None if they are the same."""
+    for start in range(0, max(one.size, other.size), BLOCK):
+        mine, theirs = one.read_at(start, BLOCK), other.read_at(start, BLOCK)
+        if mine != theirs:
+            pairs = zip(mine, theirs, strict=False)
+            same = (at for at, (a, b) in enumerate(pairs) if a != b)
+            return start + next(same, min(len(mine), len(theirs)))
+    return None

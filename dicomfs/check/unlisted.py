@@ -1,0 +1,135 @@
+"""What lies on a medium and no directory record lists."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from dicomfs.check.instance import is_instance, program_in
+from dicomfs.check.seen import Seen
+from dicomfs.check.surface import GONE
+from dicomfs.dicomdir.record import DirectoryRecord
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.findings import Finding, Kind
+from dicomfs.media.medium import Medium, Path
+
+# Files that are named of many alike.
+MOST_NAMED: Final = 3
+# Of folders in folders.
+_MAX_DEPTH: Final = 64
+
+
+def add_listed(
+    listed: Seen, file_set: FileSet, records: Sequence[DirectoryRecord]
+) -> None:
+    """Add to *listed* where the files lie that *records* of *file_set* reference."""
+    file_ids = [file_id for each in records if (file_id := file_set.file_id(each))]
+    for found in file_set.locate_all(file_ids):
+        if not isinstance(found, Exception):
+            listed.add(found[0])
+
+
+class Looked(NamedTuple):
+    """What was found in one *folder* of a medium."""
+
+    folder: Path
+    findings: Sequence[Finding]
+    others: Sequence[Path]
+
+
+def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
+    """Yield for each folder of *medium* what there is beside what is *listed*.
+
+    DICOM files are findings, *others* are not DICOM. Links, devices and the like are
+    passed over. Raises OSError if the medium is gone.
+    """
+    waiting: list[Path] = [()]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            files, folders = _names(medium, folder)
+        except OSError as error:
+            if error.errno in GONE or not folder:
+                raise
+            detail = error.strerror or ""
+            yield Looked(folder, [_unreadable([folder], detail)], [])
+            continue
+        files = [place for place in files if place not in listed]
+        yield _look(medium, folder, files)
+        if len(folder) < _MAX_DEPTH:
+            waiting += sorted(folders, reverse=True)
+        elif folders:
+            detail = f"deeper than {_MAX_DEPTH} folders"
+            yield Looked(folder, [_unreadable(folders, detail)], [])
+
+
+def _names(medium: Medium, folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the regular files and the folders in *folder*, in order."""
+    folders = set(medium.folders(folder))
+    names = sorted(set(medium.names(folder)) - folders)
+    statuses = medium.statuses(folder, names)
+    files = [
+        (*folder, name)
+        for name, status in zip(names, statuses, strict=True)
+        if not isinstance(status, OSError)
+    ]
+    return files, [(*folder, name) for name in folders]
+
+
+class _Sorted(NamedTuple):
+    """The unlisted files of a folder, by what they are."""
+
+    instances: list[Path]
+    others: list[Path]
+    unreadable: list[Path]
+    programs: list[Path]
+
+
+def _look(medium: Medium, folder: Path, files: Sequence[Path]) -> Looked:
+    found = _Sorted([], [], [], [])
+    for place in files:
+        try:
+            _sort(medium, place, found)
+        except OSError as error:
+            if error.errno in GONE:
+                raise
+            found.unreadable.append(place)
+    findings = [
+        _finding(kind, places)
+        for kind, places in (
+            (Kind.UNLISTED_INSTANCE, found.instances),
+            (Kind.UNREADABLE_FILE, found.unreadable),
+            (Kind.EXECUTABLE_PREAMBLE, found.programs),
+        )
+        if places
+    ]
+    return Looked(folder, findings, found.others)
+
+
+def _sort(medium: Medium, place: Path, found: _Sorted) -> None:
+    source = medium.open(place)
+    try:
+        is_dicom = is_instance(source)
+        (found.instances if is_dicom else found.others).append(place)
+        if is_dicom and program_in(source):
+            found.programs.append(place)
+    finally:
+        source.close()
+
+
+def _finding(kind: Kind, places: Sequence[Path]) -> Finding:
+    return Finding(kind, count=len(places), files=named(places))
+
+
+def _unreadable(folders: Sequence[Path], detail: str) -> Finding:
+    count, files = len(folders), named(folders)
+    return Finding(Kind.UNREADABLE_FOLDER, count=count, detail=detail, files=files)
+
+
+def named(places: Sequence[Path]) -> tuple[str, ...]:
+    """Return the first few of *places*, as they are written on the medium."""
+    return tuple(map(as_written, places[:MOST_NAMED]))
+
+
+def as_written(place: Path) -> str:
+    """Return *place* as the path that it is on the medium."""
+    return os.fsdecode(b"/".join(place))

@@ -1,0 +1,5 @@
+"""The command line: what it understands, what it says, and how it ends.
+
+It stands on everything; nothing stands on it. Only here are there exit codes and words
+for people.
+"""

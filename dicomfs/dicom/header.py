@@ -1,0 +1,89 @@
+"""The header of an instance, read within bounds: what its records should have said.
+
+Neither the size of the file nor deflate costs more: at most ``MAX_READ`` bytes are read
+from the medium and at most ``MAX_READ`` are inflated.
+"""
+
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.element import read_values, sniff
+from dicomfs.dicom.meta import DEFLATED, read_meta
+from dicomfs.dicomdir.record import code_meaning
+from dicomfs.errors import ElementError
+from dicomfs.source.source import BytesSource, Source, Window
+
+MAX_READ: Final = 256 * 1024
+_MAX_DEFLATED: Final = 64 * 1024
+_BLOCK: Final = 16 * 1024
+_HEAD: Final = 8
+_MAX_VALUE: Final = 1024
+
+_WANTED: Final = dict.fromkeys(
+    (*tags.NAMING, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID), _MAX_VALUE
+)
+
+
+def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
+    """Return the attributes that name the instance in *source* and what it belongs to.
+
+    Those of ``tags.NAMING``, SOP Class UID and SOP Instance UID, those of the tags in
+    *more*, and of the File Meta Information Media Storage SOP Class and Instance UID
+    and Transfer Syntax UID. Of a code sequence it is the first Code Meaning. Attributes
+    that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium and
+    NotDicomError or ElementError from a file that is not what it should be.
+    """
+    limited = _LimitedSource(source, MAX_READ)
+    window = Window(limited, _BLOCK)
+    meta = read_meta(window)
+    start = meta.start
+    if meta.transfer_syntax == DEFLATED:
+        window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))
+        start = 0
+    syntax = sniff(window.read(start, _HEAD))
+    wanted = _WANTED | dict.fromkeys(more, _MAX_VALUE)
+    values: dict[int, bytes] = {}
+    # What came before the bound, or before damage, counts.
+    with suppress(ElementError):
+        # Elements lie in ascending order: nothing of use comes behind the last of these.
+        read_values(
+            window, start, window.size, syntax, wanted, values, last_tag=max(wanted)
+        )
+    if title := values.get(tags.CONCEPT_NAME_CODE_SEQUENCE):
+        values[tags.CONCEPT_NAME_CODE_SEQUENCE] = b""
+        with suppress(ElementError):
+            values[tags.CONCEPT_NAME_CODE_SEQUENCE] = code_meaning(title, syntax)
+    values[tags.MEDIA_STORAGE_SOP_CLASS_UID] = meta.sop_class_uid
+    values[tags.MEDIA_STORAGE_SOP_INSTANCE_UID] = meta.sop_instance_uid
+    values[tags.TRANSFER_SYNTAX_UID] = meta.transfer_syntax
+    return Attributes(values)
+
+
+class _LimitedSource(Source):
+    """A source that ends after so many bytes were read of it, wherever they lay."""
+
+    def __init__(self, source: Source, budget: int) -> None:
+        self._source = source
+        self._budget = budget
+        self.size = source.size
+        self.status = source.status
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        data = self._source.read_at(offset, min(size, self._budget))
+        self._budget -= len(data)
+        return data
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _inflate(data: bytes) -> bytes:
+    """Return the first ``MAX_READ`` bytes of what *data* inflates to (PS3.5 A.5)."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_READ)
+    except zlib.error as error:
+        raise ElementError("the data set does not inflate", 0) from error

@@ -1,0 +1,373 @@
+"""The index pass: every directory record of a DICOMDIR, in the order of the file.
+
+Walking by links needs none of this. It is for finding out whether the links are sound,
+and for mending them: where each record begins, what it links to, and of which level it
+is, in arrays of numbers, as there may be millions.
+"""
+
+import errno
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - an exception's name
+from typing import Final
+
+from dicomfs.dicom.element import (
+    EXPLICIT_LITTLE,
+    ITEM,
+    ITEM_DELIMITATION,
+    UNDEFINED_LENGTH,
+    elements,
+)
+from dicomfs.dicomdir.directory import Directory
+from dicomfs.dicomdir.record import (
+    MRDR,
+    PRIVATE,
+    ROOT_TYPES,
+    DirectoryRecord,
+    Level,
+    is_known,
+    level_of,
+    record_type,
+)
+from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.source.source import Window
+
+MOST_RECORDS: Final = 4_000_000
+
+# Kinds of records: a Level from PATIENT to INSTANCE, or one of these.
+ROOT_KIND: Final = 5
+"""A record of the root entity that is no patient: HANGING PROTOCOL, PALETTE ..."""
+BRANCH_KIND: Final = 6
+"""A PRIVATE record, or one of a retired type that has records below it."""
+MRDR_KIND: Final = 7
+"""A retired Multi-Referenced Directory Record: no part of the tree."""
+INACTIVE: Final = 8
+"""Added to the kind of an inactive record."""
+
+_HEADER: Final = 8
+_SECTOR: Final = 2048
+_BLOCK: Final = 1024 * 1024
+# What reading a record counts at least, so that many that fail come to an end.
+_LEAST: Final = 64
+_GROUP: Final = 0x0004
+# So many sectors, and the medium is gone rather than damaged.
+_MOST_UNREADABLE: Final = 4096
+
+# How nearly all writers begin a record: next, in-use, lower and type in this order,
+# explicit VR, little endian. One unpacking instead of four headers.
+_USUAL: Final = Struct("<LL8sL8sH8sL6sH").unpack_from
+_USUAL_SIZE: Final = 50
+_ITEM_LITTLE: Final = 0xE000FFFE
+_NEXT_HEADER: Final = b"\x04\x00\x00\x14UL\x04\x00"
+_IN_USE_HEADER: Final = b"\x04\x00\x10\x14US\x02\x00"
+_LOWER_HEADER: Final = b"\x04\x00\x20\x14UL\x04\x00"
+_TYPE_HEADER: Final = b"\x04\x00\x30\x14CS"
+_MAX_TYPE: Final = 32
+
+
+@dataclass(slots=True)
+class Index:
+    """All records: entry *i* of each array is about the record at ``offsets[i]``.
+
+    Offsets ascend. ``nexts`` and ``lowers`` are as written, ``kinds`` as above. *gaps*
+    are the offsets behind which bytes were passed over that are no record, *unreadable*
+    the byte ranges that the medium did not give.
+    """
+
+    offsets: "array[int]" = field(default_factory=lambda: array("L"))
+    nexts: "array[int]" = field(default_factory=lambda: array("L"))
+    lowers: "array[int]" = field(default_factory=lambda: array("L"))
+    kinds: bytearray = field(default_factory=bytearray)
+    gaps: list[int] = field(default_factory=list)
+    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
+    private: list[int] = field(default_factory=list)
+    is_complete: bool = True
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def position(self, offset: int) -> int:
+        """Return which record begins at *offset*, -1 if none does."""
+        at = bisect_left(self.offsets, offset)
+        return at if at < len(self.offsets) and self.offsets[at] == offset else -1
+
+    def add(self, offset: int, next_: int, lower: int, kind: int) -> None:
+        """Add a record behind all others."""
+        self.offsets.append(offset)
+        self.nexts.append(next_)
+        self.lowers.append(lower)
+        self.kinds.append(kind)
+
+    def sort(self) -> None:
+        """Bring the records into the order of their offsets again."""
+        order = sorted(range(len(self)), key=self.offsets.__getitem__)
+        for name in ("offsets", "nexts", "lowers"):
+            old = getattr(self, name)
+            setattr(self, name, array("L", map(old.__getitem__, order)))
+        self.kinds = bytearray(map(self.kinds.__getitem__, order))
+
+
+def read_index(directory: Directory, most: int = MOST_RECORDS) -> Index:
+    """Return the index of *directory*; of *most* records, where there are more.
+
+    Records that lie behind damage are found again by what the first bytes of a record
+    look like, and by the links that name them. Unreadable ranges are passed over.
+    Raises OSError if nothing can be read.
+    """
+    return _Reader(directory, most).read()
+
+
+class _Reader:
+    """One pass over a DICOMDIR."""
+
+    def __init__(self, directory: Directory, most: int) -> None:
+        self._directory = directory
+        self._syntax = directory.header.syntax
+        self._window = Window(directory.source, _BLOCK)
+        self._size = directory.source.size
+        self._most = most
+        self._index = Index()
+        self._item = self._syntax.tag(ITEM)
+        self._left = directory.most_read
+
+    def read(self) -> Index:
+        """Read all records."""
+        index = self._index
+        self._read_sequence()
+        self._read_named()
+        if index.unreadable and not index.offsets:
+            raise OSError(errno.EIO, "no directory record can be read")
+        return index
+
+    # -- in the order of the file --------------------------------------------------
+
+    def _read_sequence(self) -> None:
+        offset = self._directory.header.records
+        while offset + _HEADER <= self._size and self._index.is_complete:
+            try:
+                # Behind what was tried: else an unusable item were found for ever.
+                offset = self._search(self._read_run(offset) + 1)
+            except OSError:
+                offset = self._past_unreadable(offset)
+            if not offset:
+                return
+            if self._index.offsets and self._index.is_complete:
+                self._index.gaps.append(self._index.offsets[-1])
+
+    def _read_run(self, offset: int) -> int:
+        """Read records until something else comes; return where that is."""
+        if self._syntax is EXPLICIT_LITTLE:
+            offset = self._read_usual(offset)
+        while (after := self._read_one(offset)) is not None:
+            offset = after
+            if self._syntax is EXPLICIT_LITTLE:
+                offset = self._read_usual(offset)
+        return offset
+
+    def _read_usual(self, offset: int) -> int:
+        """Read records as long as they begin as usual: the hot loop."""
+        window, index = self._window, self._index
+        data, start = window.data, window.start
+        add_offset, add_kind = index.offsets.append, index.kinds.append
+        add_next, add_lower = index.nexts.append, index.lowers.append
+        while len(index.offsets) < self._most:
+            at = offset - start
+            if at < 0 or at + _USUAL_SIZE + _MAX_TYPE > len(data):
+                window.load(offset, _USUAL_SIZE + _MAX_TYPE)
+                data, start, at = window.data, offset, 0
+            try:
+                item, length, a, next_, b, in_use, c, lower, d, size = _USUAL(data, at)
+            except StructError:
+                return offset
+            if (
+                item != _ITEM_LITTLE
+                or length == UNDEFINED_LENGTH
+                or (a, b, c, d)
+                != (_NEXT_HEADER, _IN_USE_HEADER, _LOWER_HEADER, _TYPE_HEADER)
+                or size > _MAX_TYPE
+                or length < _USUAL_SIZE - _HEADER + size
+                or offset + _HEADER + length > self._size
+            ):
+                return offset
+            kind = _kind(data[at + _USUAL_SIZE : at + _USUAL_SIZE + size])
+            if kind is None or kind == BRANCH_KIND:
+                return offset
+            add_offset(offset)
+            add_next(next_)
+            add_lower(lower)
+            add_kind(kind if in_use else kind | INACTIVE)
+            offset += _HEADER + length
+        index.is_complete = False
+        return offset
+
+    def _read_one(self, offset: int) -> int | None:
+        """Read any record at *offset*; return where it ends, None if it is none."""
+        header = self._window.read(offset, _HEADER)
+        if len(header) < _HEADER or header[:4] != self._item:
+            return None
+        if len(self._index) >= self._most:
+            self._index.is_complete = False
+            return None
+        length = self._syntax.plain_header(header, 0)[2]
+        record = self._record(offset)
+        if record is None:
+            return None
+        self._add(record)
+        if length != UNDEFINED_LENGTH:
+            return offset + _HEADER + length
+        return self._end(offset + _HEADER)
+
+    def _end(self, start: int) -> int:
+        """Return where the record of undefined length that begins at *start* ends.
+
+        Where that cannot be told, what follows has to be searched from *start* on.
+        """
+        with suppress(ElementError):
+            for element in elements(self._window, start, self._size, self._syntax):
+                if element.tag == ITEM_DELIMITATION:
+                    return element.start
+        return start
+
+    def _record(self, offset: int) -> DirectoryRecord | None:
+        if self._left < 0:
+            self._index.is_complete = False
+            return None
+        try:
+            record = self._directory.written(offset, self._window)
+        except DirectoryError as error:
+            # How far it was read in vain counts as well.
+            stop = getattr(error.__cause__, "offset", offset)
+            self._left -= max(stop - offset, _LEAST)
+            return None
+        self._left -= record.length
+        return record
+
+    def _add(self, record: DirectoryRecord) -> None:
+        index = self._index
+        kind = kind_of(record)
+        if not is_known(record.type):
+            index.unknown.append(record.offset)
+        if record.type == PRIVATE:
+            index.private.append(record.offset)
+        flag = 0 if record.in_use else INACTIVE
+        index.add(record.offset, record.next, record.lower, kind | flag)
+
+    # -- behind damage ---------------------------------------------------------------
+
+    def _search(self, offset: int) -> int:
+        """Return where behind *offset* something begins as a record does; 0 if nowhere."""
+        window = self._window
+        while offset + _HEADER <= self._size:
+            window.load(offset)
+            data = window.data
+            at = data.find(self._item)
+            while at >= 0:
+                if at + 2 * _HEADER > len(data) and offset + len(data) < self._size:
+                    break
+                if self._begins(data, at):
+                    return offset + at
+                at = data.find(self._item, at + 1)
+            if offset + len(data) >= self._size:
+                return 0
+            offset += at if at > 0 else max(len(data) - len(self._item), 1)
+        return 0
+
+    def _begins(self, data: bytes, at: int) -> bool:
+        """Whether at *at* an item begins whose first element is of group 0004."""
+        group = data[at + _HEADER : at + _HEADER + 2]
+        return self._syntax.integer(group) == _GROUP and len(group) == 2
+
+    def _past_unreadable(self, offset: int) -> int:
+        """Return the first readable sector behind the unreadable ones that stopped us.
+
+        0 if there is none, and OSError if the whole medium seems to be gone.
+        """
+        if self._index.offsets:
+            offset = max(offset, self._index.offsets[-1] + _HEADER)
+        unreadable = 0
+        for sector in range(offset // _SECTOR * _SECTOR, self._size, _SECTOR):
+            if self._is_unreadable(sector):
+                unreadable += 1
+            elif unreadable:
+                return max(sector, offset)
+            if unreadable > _MOST_UNREADABLE:
+                break
+        else:
+            if unreadable:
+                return 0
+        raise OSError(errno.EIO, "the DICOMDIR cannot be read")
+
+    def _is_unreadable(self, sector: int) -> bool:
+        try:
+            self._directory.source.read_at(sector, _SECTOR)
+        except OSError:
+            ranges = self._index.unreadable
+            if ranges and ranges[-1][1] == sector:
+                ranges[-1] = (ranges[-1][0], sector + _SECTOR)
+            else:
+                ranges.append((sector, sector + _SECTOR))
+            return True
+        return False
+
+    def _read_named(self) -> None:
+        """Read the records that only links name, as a wrong length swallowed them."""
+        index = self._index
+        if all(index.position(link) >= 0 for link in self._links()):
+            return
+        known = set(index.offsets)
+        waiting = [link for link in self._links() if link not in known]
+        found = len(index)
+        while waiting:
+            offset = waiting.pop()
+            if offset in known or len(known) >= self._most:
+                continue
+            known.add(offset)
+            try:
+                head = self._window.read(offset, 2 * _HEADER)
+                record = self._record(offset) if self._begins_at(head) else None
+            except OSError:
+                continue
+            if record is not None:
+                self._add(record)
+                waiting += [link for link in (record.next, record.lower) if link]
+        if len(index) != found:
+            index.sort()
+
+    def _begins_at(self, head: bytes) -> bool:
+        return head.startswith(self._item) and self._begins(head, 0)
+
+    def _links(self) -> Iterator[int]:
+        return filter(None, chain(self._index.nexts, self._index.lowers))
+
+
+@lru_cache(maxsize=256)
+def _kind(type_: bytes) -> int | None:
+    """Return the kind of records of a type as written, None if it is not known."""
+    name = record_type(type_)
+    if name == MRDR:
+        return MRDR_KIND
+    if not is_known(name):
+        return None
+    return _kind_of_level(level_of(name), name)
+
+
+def kind_of(record: DirectoryRecord) -> int:
+    """Return the kind of *record*, as in ``Index.kinds``."""
+    if record.type == MRDR:
+        return MRDR_KIND
+    if not is_known(record.type) and record.level is Level.INSTANCE and record.lower:
+        return BRANCH_KIND
+    return _kind_of_level(record.level, record.type)
+
+
+def _kind_of_level(level: Level, type_: str) -> int:
+    if level is not Level.OTHER:
+        return int(level)
+    return ROOT_KIND if type_ in ROOT_TYPES and type_ != PRIVATE else BRANCH_KIND

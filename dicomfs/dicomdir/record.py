@@ -1,0 +1,388 @@
+"""A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.element import (
+    EXPLICIT_LITTLE,
+    ITEM,
+    UNDEFINED_LENGTH,
+    Syntax,
+    items,
+    read_values,
+)
+from dicomfs.dicom.layout import Layout, layout_of
+from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.source.source import BytesSource, Window
+
+NO_RECORD: Final = 0
+INACTIVE: Final = 0x0000
+
+# Longer values are no names; icons and private data are passed over unread.
+_MAX_VALUE: Final = 4096
+_MAX_LINK: Final = 4
+_ITEM_HEADER: Final = 8
+_BEFORE_ITEMS: Final = ITEM - 1
+
+_WANTED: Final = dict.fromkeys(
+    (
+        tags.OFFSET_OF_NEXT_RECORD,
+        tags.OFFSET_OF_LOWER_ENTITY,
+        tags.RECORD_IN_USE_FLAG,
+        tags.MRDR_OFFSET,
+    ),
+    _MAX_LINK,
+) | dict.fromkeys(
+    (
+        *tags.NAMING,
+        tags.DIRECTORY_RECORD_TYPE,
+        tags.REFERENCED_FILE_ID,
+        tags.REFERENCED_SOP_CLASS_UID,
+        tags.REFERENCED_SOP_INSTANCE_UID,
+        tags.REFERENCED_TRANSFER_SYNTAX_UID,
+        tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT,
+        *tags.TITLES,
+    ),
+    _MAX_VALUE,
+)
+
+
+class Level(IntEnum):
+    """Where a record stands in the Basic Directory (PS3.3 table F.4-1)."""
+
+    ROOT = 0
+    PATIENT = 1
+    STUDY = 2
+    SERIES = 3
+    INSTANCE = 4
+    OTHER = 5
+
+
+# How many records are models for others, and how many in a row may not be like one
+# before another takes its place.
+_MOST_MODELS: Final = 64
+_MOST_MISSES: Final = 2
+_LONGEST_MODEL: Final = 2048
+
+_LINKS: Final = (
+    tags.OFFSET_OF_NEXT_RECORD,
+    tags.OFFSET_OF_LOWER_ENTITY,
+    tags.MRDR_OFFSET,
+)
+
+# The one object that is each tag, of all that are of use once a record is read.
+_TAGS: Final = {tag: tag for tag in _WANTED if _WANTED[tag] > _MAX_LINK}
+_REPEATED: Final = frozenset(
+    {
+        tags.SPECIFIC_CHARACTER_SET,
+        tags.DIRECTORY_RECORD_TYPE,
+        tags.REFERENCED_SOP_CLASS_UID,
+        tags.REFERENCED_TRANSFER_SYNTAX_UID,
+    }
+)
+PRIVATE: Final = "PRIVATE"
+# Lends its file to other records, and is nothing by itself (retired).
+MRDR: Final = "MRDR"
+# Records of the root entity that belong to no patient.
+ROOT_TYPES: Final = frozenset(
+    {
+        "HANGING PROTOCOL",
+        "PALETTE",
+        "IMPLANT",
+        "IMPLANT ASSY",
+        "IMPLANT GROUP",
+        "INVENTORY",
+        PRIVATE,
+    }
+)
+# Retired or local branches: folders of their own wherever they stand.
+_BRANCH_TYPES: Final = frozenset(
+    {
+        "TOPIC",
+        "VISIT",
+        "RESULTS",
+        "INTERPRETATION",
+        "STUDY COMPONENT",
+        "PRINT QUEUE",
+        "FILM SESSION",
+        "FILM BOX",
+        "IMAGE BOX",
+    }
+)
+# PS3.3 table F.4-1, and what it had in former editions.
+_INSTANCE_TYPES: Final = frozenset(
+    {
+        "ANNOTATION",
+        "ASSESSMENT",
+        "CURVE",
+        "ENCAP DOC",
+        "FIDUCIAL",
+        "HL7 STRUC DOC",
+        "IMAGE",
+        "KEY OBJECT DOC",
+        "MEASUREMENT",
+        "MODALITY LUT",
+        "OVERLAY",
+        "PLAN",
+        "PRESENTATION",
+        "RADIOTHERAPY",
+        "RAW DATA",
+        "REGISTRATION",
+        "RT DOSE",
+        "RT PLAN",
+        "RT STRUCTURE SET",
+        "RT TREAT RECORD",
+        "SPECTROSCOPY",
+        "SR DOCUMENT",
+        "STEREOMETRIC",
+        "STORED PRINT",
+        "STRUCT REPORT",
+        "SURFACE",
+        "SURFACE SCAN",
+        "TRACT",
+        "VALUE MAP",
+        "VOI LUT",
+        "WAVEFORM",
+        "WF PRESENTATION",
+    }
+)
+_LEVELS: Final = (
+    {
+        "PATIENT": Level.PATIENT,
+        "STUDY": Level.STUDY,
+        "SERIES": Level.SERIES,
+    }
+    | dict.fromkeys(ROOT_TYPES | _BRANCH_TYPES, Level.OTHER)
+    | dict.fromkeys(_INSTANCE_TYPES, Level.INSTANCE)
+)
+# By what a record of a type that nobody knows is one of a level all the same.
+_SIGNS: Final = (
+    (Level.SERIES, tags.SERIES_INSTANCE_UID),
+    (Level.STUDY, tags.STUDY_INSTANCE_UID),
+    (Level.PATIENT, tags.PATIENT_NAME),
+    (Level.PATIENT, tags.PATIENT_ID),
+)
+
+
+def level_of(type_: str) -> Level:
+    """Return the level of records of a type; those of unknown types are instances."""
+    return _LEVELS.get(type_, Level.INSTANCE)
+
+
+def is_known(type_: str) -> bool:
+    """Whether a Directory Record Type is in the standard, or was."""
+    return type_ in _LEVELS or type_ == MRDR
+
+
+class DirectoryRecord(NamedTuple):
+    """One directory record, by the byte offset of its item in the DICOMDIR.
+
+    *file_id* is its Referenced File ID as it is written, empty if it has no file.
+    *length* is that of the bytes it was read from. *damage* says why it could not be
+    read to its end, empty if it could.
+    """
+
+    offset: int
+    next: int
+    lower: int
+    in_use: bool
+    mrdr: int
+    type: str
+    attributes: Attributes
+    level: "Level"
+    file_id: bytes
+    length: int = 0
+    damage: str = ""
+
+    @property
+    def sop_instance_uid(self) -> bytes:
+        """Referenced SOP Instance UID in File, empty if there is none."""
+        return self.attributes.raw(tags.REFERENCED_SOP_INSTANCE_UID)
+
+
+def _level(type_: str, attributes: Attributes) -> Level:
+    """Return the level that a record of a type and with these attributes belongs to.
+
+    If the type is unknown or missing and it has no file, by its keys.
+    """
+    known = _LEVELS.get(type_)
+    if known is not None:
+        return known
+    if not attributes.raw(tags.REFERENCED_FILE_ID):
+        for level, sign in _SIGNS:
+            if attributes.raw(sign):
+                return level
+    return Level.INSTANCE
+
+
+def read_record(
+    window: Window, offset: int, syntax: Syntax, end: int
+) -> DirectoryRecord:
+    """Return the directory record whose item begins at *offset*.
+
+    *end* is where the DICOMDIR ends; a record that claims to go on is cut there.
+    One that is damaged further inside is returned with what could be read of it. Raises
+    DirectoryError if no item begins at *offset* or nothing of it is of use.
+    """
+    header = window.read(offset, _ITEM_HEADER) if NO_RECORD < offset < end else b""
+    if len(header) < _ITEM_HEADER:
+        raise DirectoryError("no directory record begins", offset)
+    if syntax is not EXPLICIT_LITTLE:
+        return _read_any(window, offset, header, syntax, end)
+    model = _MODELS.get(header)
+    if model is not None and (alike := model.read(window, offset, end)) is not None:
+        return alike
+    record = _read_any(window, offset, header, syntax, end)
+    if model is None or model.misses > _MOST_MISSES:
+        _learn(window, header, record)
+    return record
+
+
+def _read_any(
+    window: Window, offset: int, header: bytes, syntax: Syntax, end: int
+) -> DirectoryRecord:
+    """Return the record at *offset*, read element by element behind its *header*."""
+    tag, _, length, _ = syntax.plain_header(header, 0)
+    if tag != ITEM:
+        raise DirectoryError("no directory record begins", offset)
+    start = offset + _ITEM_HEADER
+    last = end if length == UNDEFINED_LENGTH else min(start + length, end)
+    values: dict[int, bytes] = {}
+    damage = ""
+    stop = last
+    try:
+        stop = read_values(window, start, last, syntax, _WANTED, values)
+        if stop != last and length != UNDEFINED_LENGTH:
+            damage = "its elements do not fill it"
+        if tags.DIRECTORY_RECORD_TYPE not in values and last < end:
+            # Too short for any record: it goes on to where the next item begins.
+            read_values(window, start, end, syntax, _WANTED, values, _BEFORE_ITEMS)
+        if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
+            title = code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
+            values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
+    except ElementError as error:
+        # What came before the damage counts, but nothing can follow by it.
+        damage = str(error)
+        if tags.DIRECTORY_RECORD_TYPE not in values:
+            raise DirectoryError(
+                f"a record is damaged ({error}); it begins", offset
+            ) from error
+    in_use = values.get(tags.RECORD_IN_USE_FLAG)
+    type_ = record_type(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
+    attributes = Attributes(_compact(values))
+    return DirectoryRecord(
+        offset,
+        syntax.integer(values.get(tags.OFFSET_OF_NEXT_RECORD, b"")),
+        syntax.integer(values.get(tags.OFFSET_OF_LOWER_ENTITY, b"")),
+        # PS3.3 F.3.2.2 knows two values; without any, old media are in use.
+        not in_use or syntax.integer(in_use) != INACTIVE,
+        syntax.integer(values.get(tags.MRDR_OFFSET, b"")),
+        type_,
+        attributes,
+        _level(type_, attributes),
+        attributes.raw(tags.REFERENCED_FILE_ID),
+        stop - offset,
+        damage,
+    )
+
+
+@dataclass(slots=True)
+class _Model:
+    """How a record was laid out that was read, and of which type those like it are."""
+
+    layout: Layout
+    type: str
+    # How many in a row were not like it.
+    misses: int = 0
+
+    def read(self, window: Window, offset: int, end: int) -> DirectoryRecord | None:
+        """Return the record at *offset*; None if it is not like this, or not in sight."""
+        data, at, size = window.data, offset - window.start, self.layout.size
+        if at < 0 or at + size > len(data) or offset + size > end:
+            return None
+        values = self.layout.read(data, at)
+        if values is None:
+            self.misses += 1
+            return None
+        self.misses = 0
+        next_, lower, mrdr = [
+            int.from_bytes(values.pop(tag, b""), "little") for tag in _LINKS
+        ]
+        in_use = values.pop(tags.RECORD_IN_USE_FLAG, b"")
+        attributes = Attributes(values)
+        return DirectoryRecord(
+            offset,
+            next_,
+            lower,
+            not in_use or any(in_use),
+            mrdr,
+            self.type,
+            attributes,
+            _level(self.type, attributes),
+            attributes.raw(tags.REFERENCED_FILE_ID),
+            size,
+        )
+
+
+_MODELS: Final[dict[bytes, _Model]] = {}
+
+
+def _learn(window: Window, header: bytes, record: DirectoryRecord) -> None:
+    """Make *record* the model of those with the same *header*, if it is a plain one.
+
+    Nothing more is read for it: what was passed over may lie on a bad sector.
+    """
+    at, length = record.offset - window.start, record.length
+    # Only a length that is written says that nothing but these elements belongs to it.
+    if int.from_bytes(header[4:], "little") != length - _ITEM_HEADER:
+        return
+    if length > _LONGEST_MODEL or at < 0 or at + length > len(window.data):
+        return
+    layout = layout_of(window.data[at : at + length], _WANTED, _REPEATED)
+    # Where the type is missing the bytes behind the Item count, too.
+    if layout is None or tags.DIRECTORY_RECORD_TYPE not in layout.repeated:
+        return
+    model = _Model(layout, record.type)
+    if model.read(window, record.offset, record.offset + length) == record:
+        if len(_MODELS) >= _MOST_MODELS:
+            _MODELS.clear()
+        _MODELS[header] = model
+
+
+def _compact(values: dict[int, bytes]) -> dict[int, bytes]:
+    """Return *values* without links, in half the memory: lists of records are long."""
+    return {
+        _TAGS[tag]: _shared(value) if tag in _REPEATED else value
+        for tag, value in values.items()
+        if tag in _TAGS
+    }
+
+
+@lru_cache(maxsize=256)
+def _shared(value: bytes) -> bytes:
+    """Return *value*, the same object each time: most records say the same."""
+    return value
+
+
+@lru_cache(maxsize=256)
+def record_type(value: bytes) -> str:
+    """Return a Directory Record Type without padding, case and doubled blanks."""
+    return " ".join(value.strip(b" \0").decode("latin-1").upper().split())
+
+
+def code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
+    """Return the Code Meaning in the first item of a code *sequence*.
+
+    Raises ElementError where it is damaged.
+    """
+    window = Window(BytesSource(sequence))
+    wanted = {tags.CODE_MEANING: _MAX_VALUE}
+    values: dict[int, bytes] = {}
+    for start, end in items(window, 0, len(sequence), syntax):
+        read_values(window, start, end, syntax, wanted, values)
+        break
+    return values.get(tags.CODE_MEANING, b"")

@@ -1,0 +1,295 @@
+"""Writing a DICOMDIR: directory records made of the headers of instances.
+
+What a header says is copied as it is, in its own character set. Only UIDs say which
+instances belong together.
+"""
+
+import hashlib
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Final
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.element import ITEM
+from dicomfs.dicom.meta import EXPLICIT_VR_LITTLE_ENDIAN
+from dicomfs.dicom.sopclass import DIRECTORY, record_type
+from dicomfs.dicomdir.record import ROOT_TYPES
+
+_PATIENT: Final = (
+    tags.SPECIFIC_CHARACTER_SET,
+    tags.PATIENT_NAME,
+    tags.PATIENT_ID,
+    tags.ISSUER_OF_PATIENT_ID,
+    tags.PATIENT_BIRTH_DATE,
+    tags.PATIENT_SEX,
+)
+_STUDY: Final = (
+    tags.SPECIFIC_CHARACTER_SET,
+    tags.STUDY_DATE,
+    tags.STUDY_TIME,
+    tags.ACCESSION_NUMBER,
+    tags.TIMEZONE_OFFSET_FROM_UTC,
+    tags.STUDY_DESCRIPTION,
+    tags.STUDY_INSTANCE_UID,
+    tags.STUDY_ID,
+)
+_SERIES: Final = (
+    tags.SPECIFIC_CHARACTER_SET,
+    tags.SERIES_DATE,
+    tags.SERIES_TIME,
+    tags.MODALITY,
+    tags.TIMEZONE_OFFSET_FROM_UTC,
+    tags.SERIES_DESCRIPTION,
+    tags.SERIES_INSTANCE_UID,
+    tags.SERIES_NUMBER,
+)
+# What instances other than images are called by; they lie far behind in a header.
+TITLES: Final = (*tags.TITLES, tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT)
+_INSTANCE: Final = (tags.SPECIFIC_CHARACTER_SET, tags.INSTANCE_NUMBER, *TITLES)
+_VRS: Final = {
+    tags.MEDIA_STORAGE_SOP_CLASS_UID: b"UI",
+    tags.MEDIA_STORAGE_SOP_INSTANCE_UID: b"UI",
+    tags.TRANSFER_SYNTAX_UID: b"UI",
+    tags.FILE_SET_ID: b"CS",
+    tags.OFFSET_OF_FIRST_ROOT_RECORD: b"UL",
+    tags.FILE_SET_CONSISTENCY_FLAG: b"US",
+    tags.OFFSET_OF_NEXT_RECORD: b"UL",
+    tags.RECORD_IN_USE_FLAG: b"US",
+    tags.OFFSET_OF_LOWER_ENTITY: b"UL",
+    tags.DIRECTORY_RECORD_TYPE: b"CS",
+    tags.REFERENCED_FILE_ID: b"CS",
+    tags.REFERENCED_SOP_CLASS_UID: b"UI",
+    tags.REFERENCED_SOP_INSTANCE_UID: b"UI",
+    tags.REFERENCED_TRANSFER_SYNTAX_UID: b"UI",
+    tags.SPECIFIC_CHARACTER_SET: b"CS",
+    tags.STUDY_DATE: b"DA",
+    tags.SERIES_DATE: b"DA",
+    tags.STUDY_TIME: b"TM",
+    tags.SERIES_TIME: b"TM",
+    tags.ACCESSION_NUMBER: b"SH",
+    tags.MODALITY: b"CS",
+    tags.CODE_MEANING: b"LO",
+    tags.TIMEZONE_OFFSET_FROM_UTC: b"SH",
+    tags.STUDY_DESCRIPTION: b"LO",
+    tags.SERIES_DESCRIPTION: b"LO",
+    tags.PATIENT_NAME: b"PN",
+    tags.PATIENT_ID: b"LO",
+    tags.ISSUER_OF_PATIENT_ID: b"LO",
+    tags.PATIENT_BIRTH_DATE: b"DA",
+    tags.PATIENT_SEX: b"CS",
+    tags.STUDY_INSTANCE_UID: b"UI",
+    tags.SERIES_INSTANCE_UID: b"UI",
+    tags.STUDY_ID: b"SH",
+    tags.SERIES_NUMBER: b"IS",
+    tags.INSTANCE_NUMBER: b"IS",
+    tags.IMPLANT_NAME: b"LO",
+    tags.DOCUMENT_TITLE: b"ST",
+    tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT: b"LO",
+    tags.CONTENT_LABEL: b"CS",
+    tags.CONTENT_DESCRIPTION: b"LO",
+    tags.HANGING_PROTOCOL_NAME: b"SH",
+    tags.IMPLANT_ASSEMBLY_TEMPLATE_NAME: b"LO",
+    tags.IMPLANT_TEMPLATE_GROUP_NAME: b"LO",
+    tags.STRUCTURE_SET_LABEL: b"SH",
+    tags.RT_PLAN_LABEL: b"SH",
+    tags.USER_CONTENT_LABEL: b"SH",
+}
+_FILE_ID: Final = b"%08d"
+_SHORT: Final = Struct("<HH2sH").pack
+_LONG: Final = Struct("<HH2sHL").pack
+_ITEM: Final = Struct("<HHL")
+_NUMBER: Final = Struct("<L")
+_IN_USE: Final = b"\xff\xff"
+_CONSISTENT: Final = b"\0\0"
+_NO_LINK: Final = bytes(4)
+# In each record these come first: where their values begin, from that of the item.
+_NEXT_AT: Final = 16
+_LOWER_AT: Final = 38
+# So long as any that is made of the records, and before they are known.
+_NO_UID: Final = b"2.25.1" + b"0" * 38
+
+
+def sop_class_uid(header: Attributes) -> bytes:
+    """Return the SOP Class UID of an instance, from wherever its *header* has it."""
+    meta = header.raw(tags.MEDIA_STORAGE_SOP_CLASS_UID)
+    return header.raw(tags.SOP_CLASS_UID) or meta
+
+
+@dataclass(slots=True)
+class _Entity:
+    """A record of a patient, study or series, and the directory entity below it."""
+
+    record: bytes = b""
+    below: "dict[Hashable, _Entity]" = field(default_factory=dict)
+    leaves: bytearray = field(default_factory=bytearray)
+
+
+class DirectoryWriter:
+    """A DICOMDIR in the making: explicit VR, little endian, records depth first."""
+
+    def __init__(self) -> None:
+        # Of the records so far, in bytes.
+        self.size = 0
+        self._root = _Entity()
+
+    def add(self, header: Attributes, number: int) -> None:
+        """Add the instance with this *header*, which is the file of this *number*."""
+        class_uid = sop_class_uid(header)
+        type_ = record_type(class_uid)
+        entity = self._root
+        if type_ not in ROOT_TYPES:
+            entity = self._series(header, number)
+        instance_uid = header.raw(tags.SOP_INSTANCE_UID) or header.raw(
+            tags.MEDIA_STORAGE_SOP_INSTANCE_UID
+        )
+        leaf = _record(
+            type_,
+            header,
+            _INSTANCE,
+            {
+                tags.REFERENCED_FILE_ID: _FILE_ID % number,
+                tags.REFERENCED_SOP_CLASS_UID: class_uid,
+                tags.REFERENCED_SOP_INSTANCE_UID: instance_uid,
+                tags.REFERENCED_TRANSFER_SYNTAX_UID: header.raw(
+                    tags.TRANSFER_SYNTAX_UID
+                ),
+            },
+        )
+        entity.leaves += leaf
+        self.size += len(leaf)
+
+    def _series(self, header: Attributes, number: int) -> _Entity:
+        """Return the series that the instance with this *header* belongs to.
+
+        Only UIDs say what belongs together, and of patients all that a header has:
+        what lacks them stands for itself, by its *number*.
+        """
+        study_uid = header.raw(tags.STUDY_INSTANCE_UID) or number
+        series_uid = header.raw(tags.SERIES_INSTANCE_UID) or number
+        patient: Hashable = tuple(map(header.raw, _PATIENT))
+        if not header.raw(tags.PATIENT_ID):
+            # Patients without an ID may be anybody.
+            patient = patient, study_uid
+        entity = self._root
+        for key, type_, wanted in (
+            (patient, "PATIENT", _PATIENT),
+            (study_uid, "STUDY", _STUDY),
+            (series_uid, "SERIES", _SERIES),
+        ):
+            below = entity.below.get(key)
+            if below is None:
+                below = _Entity(_record(type_, header, wanted, {}))
+                entity.below[key] = below
+                self.size += len(below.record)
+            entity = below
+        return entity
+
+    def written(self) -> bytes:
+        """Return the DICOMDIR; ends the index, whose memory is given back meanwhile."""
+        data = bytearray(_front(_NO_UID, 0, 0))
+        start = len(data)
+        _write(data, self._root)
+        with memoryview(data) as view:
+            digest = hashlib.sha256(view[start:]).digest()
+        number = int.from_bytes(digest, "big") % 10**38
+        uid = b"2.25.1%038d" % number
+        first = start if len(data) > start else 0
+        data[:start] = _front(uid, first, len(data) - start)
+        return bytes(data)
+
+
+def _write(data: bytearray, entity: _Entity) -> None:
+    """Write the records below *entity*, linked: those of folders, then those of files."""
+    waiting = list(reversed(entity.below.values()))
+    entity.below.clear()
+    while waiting:
+        below = waiting.pop()
+        start = len(data)
+        data += below.record
+        if below.below or below.leaves:
+            _NUMBER.pack_into(data, start + _LOWER_AT, len(data))
+        _write(data, below)
+        if waiting or entity.leaves:
+            _NUMBER.pack_into(data, start + _NEXT_AT, len(data))
+    start, end = len(data), len(data) + len(entity.leaves)
+    data += entity.leaves
+    entity.leaves.clear()
+    while start < end:
+        following = start + _ITEM.size + _ITEM.unpack_from(data, start)[2]
+        if following < end:
+            _NUMBER.pack_into(data, start + _NEXT_AT, following)
+        start = following
+
+
+def _front(uid: bytes, first: int, length: int) -> bytes:
+    """Return what comes before the records: they begin at *first*, and are so long."""
+    meta = _elements(
+        {
+            tags.MEDIA_STORAGE_SOP_CLASS_UID: DIRECTORY,
+            tags.MEDIA_STORAGE_SOP_INSTANCE_UID: uid,
+            tags.TRANSFER_SYNTAX_UID: EXPLICIT_VR_LITTLE_ENDIAN,
+        }
+    )
+    top = _elements(
+        {
+            tags.FILE_SET_ID: b"SCAN",
+            tags.OFFSET_OF_FIRST_ROOT_RECORD: _NUMBER.pack(first),
+            tags.FILE_SET_CONSISTENCY_FLAG: _CONSISTENT,
+        }
+    )
+    return b"".join(
+        (
+            bytes(128),
+            b"DICM",
+            _SHORT(0x0002, 0x0000, b"UL", 4),
+            _NUMBER.pack(len(meta)),
+            meta,
+            top,
+            _sequence_header(tags.DIRECTORY_RECORD_SEQUENCE, length),
+        )
+    )
+
+
+def _record(
+    type_: str, header: Attributes, wanted: Iterable[int], more: dict[int, bytes]
+) -> bytes:
+    """Return a directory record with the *wanted* attributes of *header* and *more*.
+
+    Its links lead nowhere yet.
+    """
+    elements = _elements(
+        {
+            tags.OFFSET_OF_NEXT_RECORD: _NO_LINK,
+            tags.RECORD_IN_USE_FLAG: _IN_USE,
+            tags.OFFSET_OF_LOWER_ENTITY: _NO_LINK,
+            tags.DIRECTORY_RECORD_TYPE: type_.encode(),
+        }
+        | {tag: value for tag, value in more.items() if value}
+        | {tag: value for tag in wanted if (value := header.raw(tag))}
+    )
+    return _item(elements)
+
+
+def _elements(values: dict[int, bytes]) -> bytes:
+    """Return data elements, in the order of their tags."""
+    return b"".join(_element(tag, value) for tag, value in sorted(values.items()))
+
+
+def _element(tag: int, value: bytes) -> bytes:
+    if tag == tags.CONCEPT_NAME_CODE_SEQUENCE:
+        item = _item(_element(tags.CODE_MEANING, value))
+        return _sequence_header(tag, len(item)) + item
+    vr = _VRS[tag]
+    if len(value) % 2:
+        value += b"\0" if vr == b"UI" else b" "
+    return _SHORT(tag >> 16, tag & 0xFFFF, vr, len(value)) + value
+
+
+def _item(elements: bytes) -> bytes:
+    return _ITEM.pack(ITEM >> 16, ITEM & 0xFFFF, len(elements)) + elements
+
+
+def _sequence_header(tag: int, length: int) -> bytes:
+    return _LONG(tag >> 16, tag & 0xFFFF, b"SQ", 0, length)

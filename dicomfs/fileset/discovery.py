@@ -1,0 +1,149 @@
+"""The File-sets of a medium: where their DICOMDIRs lie, and why one is of no use."""
+
+import os
+from typing import Final
+
+from dicomfs.dicom import secured
+from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
+from dicomfs.fileset import fileid
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.medium import Medium, Path
+from dicomfs.media.opening import unreadable
+from dicomfs.source.source import Source
+
+DICOMDIR: Final = b"DICOMDIR"
+_SEARCH_DEPTH: Final = 3
+_SCAN: Final = "give --scan to build the tree from the files themselves"
+
+
+def find_dicomdirs(medium: Medium) -> list[Path]:
+    """Return where the DICOMDIRs of *medium* lie, found without regard to case.
+
+    There is one in the root of a conformant medium. Only if there is none, folders are
+    searched, to depth 3; then all of the first level that has any are returned. Raises
+    OSError if the root cannot be read.
+    """
+    level: list[Path] = [()]
+    for _ in range(_SEARCH_DEPTH + 1):
+        if found := [p for up in level if (p := _dicomdir_in(medium, up))]:
+            return found
+        level = [(*up, name) for up in level for name in _folders_in(medium, up)]
+    return []
+
+
+def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
+    try:
+        name = fileid.Names(medium.names(folder)).match(DICOMDIR)
+        is_file = name is not None and name not in medium.folders(folder)
+    except OSError:
+        if not folder:
+            raise
+        return None
+    return (*folder, name) if name is not None and is_file else None
+
+
+def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
+    try:
+        return sorted(medium.folders(folder))
+    except OSError:
+        return []
+
+
+def open_file_sets(
+    medium: Medium, dicomdir: bytes = b"", findings: Findings | None = None
+) -> list[FileSet]:
+    """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
+
+    One of several that is broken costs only itself. Raises Failure with the exit code
+    that says why there is none.
+    """
+    findings = Findings() if findings is None else findings
+    try:
+        places = [(dicomdir,)] if dicomdir else find_dicomdirs(medium)
+    except OSError as error:
+        raise unreadable(error) from error
+    file_sets: list[FileSet] = []
+    failures: list[tuple[Path, Failure]] = []
+    for place in places:
+        # Of several, findings have to say which they are about.
+        about = findings.about(_shown(place)) if len(places) > 1 else findings
+        try:
+            file_set = _open_file_set(medium, place, about)
+            if any(file_set.identity == other.identity for other in file_sets):
+                file_set.tell_apart()
+            file_sets.append(file_set)
+        except Failure as failure:
+            failures.append((place, failure))
+    if file_sets:
+        for place, left_out in failures:
+            findings.add(
+                Finding(
+                    Kind.INDEX_LEFT_OUT, detail=left_out.what, files=(_shown(place),)
+                )
+            )
+        return file_sets
+    if failures:
+        raise failures[0][1]
+    raise Failure(
+        Exit.NO_DICOMDIR,
+        f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
+        f"give the folder that holds the DICOMDIR; or {_SCAN}",
+    )
+
+
+def _shown(place: Path) -> str:
+    return os.fsdecode(b"/".join(place))
+
+
+def _open_file_set(medium: Medium, place: Path, findings: Findings) -> FileSet:
+    try:
+        source = medium.open(place)
+    except OSError as error:
+        raise unreadable(error) from error
+    try:
+        return FileSet(medium, source, findings, place)
+    except BaseException as error:
+        failure = _failure(source, error)
+        source.close()
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _failure(source: Source, error: BaseException) -> Failure | None:
+    """Return why the DICOMDIR in *source* is of no use, None if that is unforeseen."""
+    if isinstance(error, OSError):
+        return unreadable(error)
+    if isinstance(error, NotDicomError):
+        what, mend = _what_it_is(source, error)
+        return Failure(Exit.NOT_DICOM, what, mend)
+    if isinstance(error, DirectoryError):
+        return Failure(
+            Exit.DICOMDIR_BROKEN,
+            f"the DICOMDIR is damaged: {error}",
+            f"copy the medium again, or {_SCAN}",
+        )
+    return None
+
+
+def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
+    """Return what a file is that is no DICOMDIR, and what to do about it."""
+    head = source.read_at(0, secured.HEAD)
+    if not head:
+        return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
+    how = secured.how_secured(head)
+    if how == secured.ENCRYPTED:
+        return (
+            "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
+            "decrypt it with the key of its recipient (PS3.15), then mount the result",
+        )
+    if how == secured.SIGNED:
+        return (
+            "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
+            "unwrap it first (openssl cms -verify), then mount the result",
+        )
+    return (
+        f"the DICOMDIR is no DICOM directory: {error}",
+        f"look whether the medium was copied whole; or {_SCAN}",
+    )

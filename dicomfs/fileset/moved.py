@@ -1,0 +1,266 @@
+"""Files that lie in another folder than their File IDs say.
+
+Who copies a disc into a folder without its DICOMDIR, or a DICOMDIR without the folder,
+gives all File IDs a few components too many or too few; and there are writers that leave
+the parent folder out. Where the files are is found out once for a File-set, and only
+when files are missing: by some of its instances, whose own headers have to confirm it.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.header import read_header
+from dicomfs.errors import DicomfsError
+from dicomfs.fileset import fileid
+from dicomfs.media.medium import Medium, Path, Status
+
+Found = tuple[Path, Status] | OSError
+
+# The bounds of a search, which on a disc may take a seek for each of them.
+MOST_FOLDERS: Final = 1000
+MAX_DEPTH: Final = 8
+MOST_HEADERS: Final = 128
+_MOST_NAMES: Final = 200_000
+
+
+class Sample(NamedTuple):
+    """An instance by the components of its File ID, and its SOP Instance UID."""
+
+    path: Path
+    uid: bytes
+
+
+class Move(NamedTuple):
+    """Where files are: what File IDs call *prefix* is the folder *base* of the medium."""
+
+    prefix: Path
+    base: Path
+
+    def located(self, locator: fileid.Locator, paths: Sequence[Path]) -> list[Found]:
+        """Return where the files of *paths* are; *locator* finds those below *base*."""
+        return locator.locate_all([path[len(self.prefix) :] for path in paths])
+
+    def __str__(self) -> str:
+        return f"what is listed in {_named(self.prefix)} lies in {_named(self.base)}"
+
+
+class Locator:
+    """Finds the files of a File-set whose root is the folder *root* of *medium*.
+
+    Where its File IDs say, as ``fileid.Locator`` does; what is not there is looked for
+    where the File-set was moved to, if it was. *samples* is asked once for instances
+    that tell, and *on_move* told what they told.
+    """
+
+    def __init__(
+        self,
+        medium: Medium,
+        root: Path,
+        samples: Callable[[], Sequence[Sample]],
+        on_move: Callable[[Move], None],
+    ) -> None:
+        self._medium = medium
+        self._root = root
+        self._samples = samples
+        self._on_move = on_move
+        self._written = fileid.Locator(medium, root)
+        self._lock = threading.Lock()
+        self._is_sought = False
+        self._move: Move | None = None
+        self._moved = self._written
+
+    def locate(self, path: Path) -> tuple[Path, Status]:
+        """Return where the file of these File ID components lies, and its status.
+
+        Raises OSError (FileNotFoundError if the medium has no such file).
+        """
+        [found] = self.locate_all([path])
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    def locate_all(self, paths: Sequence[Path]) -> list[Found]:
+        """Do for each of *paths* what ``locate`` does, folder by folder."""
+        found = self._written.locate_all(paths)
+        if any(map(_is_missing, found)) and (move := self._sought()):
+            numbers = [
+                number
+                for number, (path, where) in enumerate(zip(paths, found, strict=True))
+                if _is_missing(where) and _lies_in(path, move.prefix)
+            ]
+            moved = move.located(self._moved, [paths[number] for number in numbers])
+            for number, where in zip(numbers, moved, strict=True):
+                found[number] = where
+        return found
+
+    def _sought(self) -> Move | None:
+        """Return where the File-set was moved to; looked for once, found or not."""
+        with self._lock:
+            if not self._is_sought:
+                self._move = self._found_move()
+                self._is_sought = True
+                if self._move is not None:
+                    self._moved = fileid.Locator(self._medium, self._move.base)
+                    self._on_move(self._move)
+            return self._move
+
+    def _found_move(self) -> Move | None:
+        """Look for where the File-set was moved to, if most of its samples are missing."""
+        samples = self._samples()
+        found = self._written.locate_all([each.path for each in samples])
+        missing = [
+            sample
+            for sample, where in zip(samples, found, strict=True)
+            if _is_missing(where)
+        ]
+        if not _are_most(missing, samples):
+            return None
+        return find_move(self._medium, self._root, missing)
+
+
+def find_move(medium: Medium, root: Path, missing: Sequence[Sample]) -> Move | None:
+    """Return where the files of the File-set at *root* are that are *missing* there.
+
+    Most of them have to lie in one other folder, and to say themselves that they are
+    what is looked for; one that says something else is enough for doubt. If several
+    folders have them in different versions, nobody can tell which is meant. Then it is
+    none.
+    """
+    fits = [*_Search(medium, root, missing).fits()]
+    # The one that concerns most File IDs and explains most, of those the nearest.
+    best = min(
+        fits, key=lambda fit: (len(fit.move.prefix), -len(fit.sizes)), default=None
+    )
+    if best is None or any(best.contradicts(fit) for fit in fits):
+        return None
+    return best.move
+
+
+class _Fit(NamedTuple):
+    """A move that is confirmed, by the sizes of the files that are found by it."""
+
+    move: Move
+    sizes: Mapping[Sample, int]
+
+    def contradicts(self, other: "_Fit") -> bool:
+        return any(
+            self.sizes.get(sample, size) != size for sample, size in other.sizes.items()
+        )
+
+
+class _Search:
+    """One look through the folders of a medium, for those that have *missing* files."""
+
+    def __init__(self, medium: Medium, root: Path, missing: Sequence[Sample]) -> None:
+        self._medium = medium
+        self._root = root
+        self._missing = missing
+        self._uids: dict[Path, bytes] = {}
+        prefixes = {
+            each.path[:length] for each in missing for length in range(len(each.path))
+        }
+        below = {
+            prefix: [each for each in missing if _lies_in(each.path, prefix)]
+            for prefix in sorted(prefixes, key=lambda prefix: (len(prefix), prefix))
+        }
+        # Those that could explain most of them.
+        self._prefixes = {
+            prefix: those
+            for prefix, those in below.items()
+            if _are_most(those, missing)
+        }
+
+    def fits(self) -> Iterator[_Fit]:
+        """Yield the moves that explain where most files are, those near the root first."""
+        for folder, names in self._folders():
+            for prefix, samples in self._prefixes.items():
+                move = Move(prefix, folder)
+                wanted = {sample.path[len(prefix)] for sample in samples}
+                is_new = move != Move((), self._root)
+                if is_new and any(map(names.match, wanted)):
+                    yield from self._fit(move, samples)
+
+    def _folders(self) -> Iterator[tuple[Path, fileid.Names]]:
+        """Yield folders and what is in them: first the File-set's, then the medium's."""
+        seen: set[Path] = set()
+        left = _MOST_NAMES
+        for start in (self._root, ()):
+            waiting = deque([start])
+            while waiting and len(seen) < MOST_FOLDERS and left > 0:
+                folder = waiting.popleft()
+                if folder in seen:
+                    continue
+                seen.add(folder)
+                # A folder that cannot be read costs only itself.
+                with suppress(OSError):
+                    names = self._medium.names(folder)
+                    if len(folder) < MAX_DEPTH:
+                        below = sorted(self._medium.folders(folder))
+                        waiting += [(*folder, name) for name in below]
+                    left -= len(names)
+                    yield folder, fileid.Names(names)
+
+    def _fit(self, move: Move, samples: Sequence[Sample]) -> Iterator[_Fit]:
+        """Yield *move* if most of the missing files are where it says, and no others."""
+        sizes: dict[Sample, int] = {}
+        locator = fileid.Locator(self._medium, move.base)
+        located = move.located(locator, [each.path for each in samples])
+        there = [
+            (sample, *where)
+            for sample, where in zip(samples, located, strict=True)
+            if not isinstance(where, OSError)
+        ]
+        if not _are_most(there, self._missing):
+            return
+        for sample, place, status in there:
+            if not (uid := self._uid(place)):
+                continue
+            if uid != sample.uid:
+                return
+            sizes[sample] = status.size
+        if _are_most(sizes, self._missing):
+            yield _Fit(move, sizes)
+
+    def _uid(self, place: Path) -> bytes:
+        """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
+        if place not in self._uids and len(self._uids) < MOST_HEADERS:
+            self._uids[place] = _read_uid(self._medium, place)
+        return self._uids.get(place, b"")
+
+
+def _read_uid(medium: Medium, place: Path) -> bytes:
+    try:
+        source = medium.open(place)
+    except OSError:
+        return b""
+    try:
+        header = read_header(source)
+    except (OSError, DicomfsError):
+        return b""
+    finally:
+        source.close()
+    # A directory has none but that in front of its data set.
+    uid = header.raw(tags.SOP_INSTANCE_UID)
+    return uid or header.raw(tags.MEDIA_STORAGE_SOP_INSTANCE_UID)
+
+
+def _are_most(some: Sized, of: Sized) -> bool:
+    return 2 * len(some) > len(of)
+
+
+def _is_missing(found: Found) -> bool:
+    return isinstance(found, FileNotFoundError | NotADirectoryError)
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    # A File ID may be what is the folder of others.
+    return len(path) > len(folder) and path[: len(folder)] == folder
+
+
+def _named(folder: Path) -> str:
+    return "/" + os.fsdecode(b"/".join(folder))

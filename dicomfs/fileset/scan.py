@@ -1,0 +1,385 @@
+"""A DICOMDIR made of the files themselves, where a medium has none that is of use.
+
+Every file of the medium is looked at, and the header of each instance becomes a
+directory record, in bytes as another writer would have put them on the medium: values
+and character sets as they are in the header. So the tree, its names and its laziness
+are the same with and without a DICOMDIR. An index takes about 220 bytes an instance,
+the table of the real paths as much as their names and 50 bytes each.
+"""
+
+import errno
+import logging
+import os
+import sys
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NamedTuple
+
+from dicomfs.cli.terminal import printable, status_line
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.header import read_header
+from dicomfs.dicom.sopclass import DIRECTORY, IMAGE, record_type
+from dicomfs.dicomdir.writer import TITLES, DirectoryWriter, sop_class_uid
+from dicomfs.errors import (
+    DicomfsError,
+    Exit,
+    Failure,
+    FileIdError,
+    PasswordError,
+)
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.opening import unreadable
+from dicomfs.source.source import BytesSource, Source
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+
+# Files and folders together: a disc has tens of thousands.
+MAX_ENTRIES: Final = 500_000
+# In bytes; while it is written it takes twice that.
+MAX_INDEX: Final = 128 * 1024 * 1024
+# The standard has eight levels of folders.
+MAX_DEPTH: Final = 32
+
+_THREADS: Final = 8
+_BATCH: Final = 16
+_BATCHES_AHEAD: Final = 4 * _THREADS
+_EXAMPLES: Final = 5
+
+# Media Storage SOP Class UID stands in them, even where the header is damaged.
+_BEGINNING: Final = 512
+_PREFIX: Final = slice(128, 132)
+
+# A file that has none of these is no instance, or one that says nothing about itself.
+_TELLING: Final = (
+    *tags.NAMING,
+    tags.SOP_CLASS_UID,
+    tags.SOP_INSTANCE_UID,
+)
+_DIRECTORY_GROUP: Final = (tags.FILE_SET_ID, tags.OFFSET_OF_FIRST_ROOT_RECORD)
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan found.
+
+    *index* is a DICOMDIR, whose File IDs *places* resolves; *mtime_ns* the time of the
+    newest instance. *files* counts those that were looked at, *instances* those of them
+    that are in the index. *locked* says why the first file in an archive is that no
+    password opens.
+    """
+
+    index: bytes
+    places: "Places"
+    files: int
+    instances: int
+    mtime_ns: int
+    findings: list[Finding]
+    locked: PasswordError | None = None
+
+
+def scanned(
+    medium: Medium, findings: Findings, which: str = "the medium"
+) -> list[FileSet]:
+    """Return *medium* as a File-set that is made of the headers of its files.
+
+    Progress is shown on the terminal, if there is one; a log calls the medium *which*.
+    Raises Failure if the medium cannot be read or has no instance.
+    """
+    name = f"{printable(findings.source)}: " if findings.source else ""
+    try:
+        with status_line(sys.stderr) as show:
+            found = scan(
+                medium,
+                lambda files, instances: show(
+                    f"{name}{files:,} files looked at, {instances:,} instances found"
+                ),
+            )
+    except OSError as error:
+        raise unreadable(error) from error
+    findings.extend(found.findings)
+    if unread := sum(
+        each.count for each in found.findings if each.kind is Kind.UNREADABLE_FILE
+    ):
+        log.warning("%d files or folders of %s cannot be read", unread, which)
+    if not found.instances:
+        if found.locked is not None:
+            raise unreadable(found.locked)
+        raise Failure(
+            Exit.NO_DICOMDIR,
+            f"none of the {found.files} files on the medium is in DICOM format",
+            "give the folder that holds the files; if they are in an archive, unpack it",
+        )
+    index = BytesSource(found.index)
+    return [
+        FileSet(medium, index, findings, locator=found.places, mtime_ns=found.mtime_ns)
+    ]
+
+
+def scan(medium: Medium, progress: Progress) -> Scan:
+    """Look at every file of *medium* and return what was found.
+
+    The same medium gives the same index, in whatever order its files answer. Links,
+    devices and pipes are no files. *progress* is told how many files were looked at,
+    and how many instances they were. Raises OSError if the root cannot be read.
+    """
+    troubles = _Troubles()
+    index = DirectoryWriter()
+    places = Places(medium)
+    files, newest = 0, 0
+    locked: PasswordError | None = None
+    batches = _batches(medium, troubles)
+    for folder, seen in _in_order(partial(_look, medium), batches):
+        for each in seen:
+            files += each.is_file
+            locked = locked or each.locked
+            if each.trouble is not None:
+                troubles.add(each.trouble, (*folder, each.name))
+            if each.header is not None:
+                index.add(each.header, places.add(folder, each.name))
+                newest = max(newest, each.mtime_ns)
+        progress(files, len(places))
+        if index.size > MAX_INDEX:
+            troubles.add(Kind.TOO_MANY_RECORDS, folder, "the index is full")
+            break
+    return Scan(
+        index.written(), places, files, len(places), newest, troubles.all(), locked
+    )
+
+
+class Places:
+    """The files of a scan, by the File IDs that its index has for them.
+
+    Stands in for ``fileid.Locator``: names on the medium may be any bytes.
+    """
+
+    def __init__(self, medium: Medium) -> None:
+        self._medium = medium
+        self._folders: list[Path] = []
+        self._folder_of = array("L")
+        self._names: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, folder: Path, name: bytes) -> int:
+        """Add the file of this name in *folder*; return its number."""
+        if not self._folders or self._folders[-1] != folder:
+            self._folders.append(folder)
+        self._folder_of.append(len(self._folders) - 1)
+        self._names.append(name)
+        return len(self._names) - 1
+
+    def locate(self, path: Path) -> tuple[Path, Status]:
+        """Return where the file of these File ID components lies, and its status.
+
+        Raises OSError (FileNotFoundError if no File ID is like that).
+        """
+        place = self._place(path)
+        return place, self._medium.status(place)
+
+    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+        """Do for each of *paths* what ``locate`` does, folder by folder."""
+        result: dict[int, tuple[Path, Status] | OSError] = {}
+        together: dict[Path, list[tuple[int, Path]]] = {}
+        for number, path in enumerate(paths):
+            try:
+                place = self._place(path)
+                together.setdefault(place[:-1], []).append((number, place))
+            except OSError as error:
+                result[number] = error
+        for folder, wanted in together.items():
+            names = [place[-1] for _, place in wanted]
+            statuses = _statuses(self._medium, folder, names)
+            for (number, place), status in zip(wanted, statuses, strict=True):
+                result[number] = (
+                    status if isinstance(status, OSError) else (place, status)
+                )
+        return [result[number] for number in range(len(paths))]
+
+    def _place(self, path: Path) -> Path:
+        number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(self)
+        if number >= len(self):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return (*self._folders[self._folder_of[number]], self._names[number])
+
+
+def _statuses(
+    medium: Medium, folder: Path, names: Sequence[bytes]
+) -> Sequence[Status | OSError]:
+    """Return the status of each of *names* in *folder*, or its or the folder's error."""
+    try:
+        return medium.statuses(folder, names)
+    except OSError as error:
+        return [error] * len(names)
+
+
+# -- looking at the files --------------------------------------------------------------
+
+
+class _Seen(NamedTuple):
+    """What a name on the medium turned out to be; with a *header* an instance."""
+
+    name: bytes
+    is_file: bool
+    trouble: Kind | None = None
+    header: Attributes | None = None
+    mtime_ns: int = 0
+    locked: PasswordError | None = None
+
+
+_Batch = tuple[Path, list[bytes]]
+
+
+def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
+    """Yield folder and names of what is no folder, a few at a time.
+
+    Each folder comes before those in it, all in the order of their names.
+    """
+    waiting: list[Path] = [()]
+    left = MAX_ENTRIES
+    while waiting:
+        folder = waiting.pop()
+        try:
+            names = sorted(medium.names(folder))
+            folders = set(medium.folders(folder))
+        except (OSError, FileIdError):
+            if not folder:
+                raise
+            troubles.add(Kind.UNREADABLE_FILE, folder, "folders")
+            continue
+        if len(names) > left:
+            troubles.add(Kind.TOO_MANY_RECORDS, folder, "more files than are looked at")
+        names = names[:left]
+        left -= len(names)
+        files = [name for name in names if name not in folders]
+        for start in range(0, len(files), _BATCH):
+            yield folder, files[start : start + _BATCH]
+        below = [(*folder, name) for name in reversed(names) if name in folders]
+        if len(folder) < MAX_DEPTH:
+            waiting += below
+        elif below:
+            troubles.add(Kind.TOO_DEEP, folder, "folders that are not looked into")
+
+
+def _look(medium: Medium, batch: _Batch) -> tuple[Path, list[_Seen]]:
+    """Look at the files of *batch*."""
+    folder, names = batch
+    statuses = _statuses(medium, folder, names)
+    return folder, [
+        _look_at(medium, folder, name, status)
+        for name, status in zip(names, statuses, strict=True)
+    ]
+
+
+def _look_at(
+    medium: Medium, folder: Path, name: bytes, status: Status | OSError
+) -> _Seen:
+    if isinstance(status, OSError):
+        # Links, devices and pipes; they are not opened.
+        if status.errno == errno.EINVAL:
+            return _Seen(name, is_file=False)
+        return _unreadable(name, status)
+    try:
+        source = medium.open((*folder, name))
+    except (OSError, FileIdError) as error:
+        return _unreadable(name, error)
+    try:
+        header, trouble = _header(source)
+    finally:
+        source.close()
+    return _Seen(name, True, trouble, header, status.mtime_ns)
+
+
+def _unreadable(name: bytes, error: Exception) -> _Seen:
+    locked = error if isinstance(error, PasswordError) else None
+    return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE, locked=locked)
+
+
+def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
+    """Return the header of the instance in *source*, and what is wrong with the file.
+
+    None for what is no instance. One whose header cannot be read has an empty one.
+    """
+    header = Attributes({})
+    trouble = Kind.HEADER_UNREADABLE
+    try:
+        header = read_header(source, _DIRECTORY_GROUP)
+    except OSError:
+        trouble = Kind.UNREADABLE_FILE
+    except DicomfsError:
+        pass  # no DICOM file, or one that is damaged
+    if any(tag in header.values for tag in _DIRECTORY_GROUP):
+        return None, None
+    if any(map(header.raw, _TELLING)):
+        return _with_title(source, header), None
+    try:
+        beginning = source.read_at(0, _BEGINNING)
+    except OSError:
+        return None, Kind.UNREADABLE_FILE
+    if beginning[_PREFIX] == b"DICM" and DIRECTORY not in beginning:
+        return header, trouble
+    return None, Kind.UNREADABLE_FILE if trouble is Kind.UNREADABLE_FILE else None
+
+
+def _with_title(source: Source, header: Attributes) -> Attributes:
+    """Return *header*, with what else names an instance that is no image."""
+    if record_type(sop_class_uid(header)) == IMAGE:
+        return header
+    try:
+        return read_header(source, TITLES)
+    except (OSError, DicomfsError):
+        return header
+
+
+def _in_order(
+    look: Callable[[_Batch], tuple[Path, list[_Seen]]], batches: Iterable[_Batch]
+) -> Iterator[tuple[Path, list[_Seen]]]:
+    """Yield what *look* returns for each of *batches*, in their order.
+
+    Several threads work ahead, so that a file that is slow to answer holds up no other.
+    """
+    pending: deque[Future[tuple[Path, list[_Seen]]]] = deque()
+    pool = ThreadPoolExecutor(_THREADS, "scan")
+    try:
+        for batch in batches:
+            pending.append(pool.submit(look, batch))
+            if len(pending) >= _BATCHES_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+class _Troubles:
+    """Collects what went wrong: of each kind how often, and the first few places."""
+
+    def __init__(self) -> None:
+        self._count: dict[tuple[Kind, str], int] = {}
+        self._files: dict[tuple[Kind, str], list[str]] = {}
+
+    def add(self, kind: Kind, place: Path, detail: str = "") -> None:
+        """Add one more of *kind* at *place*."""
+        key = kind, detail
+        self._count[key] = self._count.get(key, 0) + 1
+        files = self._files.setdefault(key, [])
+        if len(files) < _EXAMPLES:
+            files.append(b"/".join(place).decode("utf-8", "backslashreplace"))
+
+    def all(self) -> list[Finding]:
+        """Return them as findings."""
+        return [
+            Finding(kind, count=count, detail=detail, files=tuple(files))
+            for ((kind, detail), count), files in zip(
+                self._count.items(), self._files.values(), strict=True
+            )
+        ]

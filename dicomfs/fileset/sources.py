@@ -1,0 +1,401 @@
+"""The sources of a mount: what medium each one is, and the File-sets on all of them.
+
+Several sources are joined to one tree, and an archive may hold images that have
+File-sets. A source that is of no use costs only itself, unless there is no other.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count, groupby, islice
+from operator import attrgetter
+from os import fsdecode
+from typing import Final
+
+from dicomfs import logs
+from dicomfs.cli.terminal import say
+from dicomfs.errors import Exit, Failure, MediumError
+from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.scan import scanned
+from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.medium import Medium, Path, Room
+from dicomfs.media.opening import (
+    Bytes,
+    Files,
+    OpenedSource,
+    is_image,
+    unreadable,
+    unsupported,
+)
+from dicomfs.mount.options import DEFAULT_DEADLINE
+from dicomfs.source.source import Source
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str], None]
+Result = list[FileSet] | Failure
+
+# Drives and servers that are asked at a time.
+_THREADS: Final = 8
+# Images in archives: how deep in folders they are sought, how deep archives may lie in
+# each other, and how many of them are opened.
+_SEARCH_DEPTH: Final = 3
+_MAX_NESTED: Final = 3
+_MOST_IMAGES: Final = 1000
+# What is left out is told by name, but a terminal holds no more than so many lines.
+_MOST_TOLD: Final = 20
+# How an image ends that is most likely none, or none of ours.
+_NOTHING_THERE: Final = frozenset({Exit.NO_DICOMDIR, Exit.SOURCE_UNSUPPORTED})
+
+
+def file_sets_of(
+    sources: Sequence[OpenedSource],
+    findings: Findings,
+    *,
+    scan: bool = False,
+    passwords: Sequence[bytes] = (),
+    patience: float = DEFAULT_DEADLINE,
+    tell: Tell = say,
+) -> list[FileSet]:
+    """Return the File-sets of all *sources*, which it owns from here on.
+
+    They are found by their DICOMDIRs, or by a *scan* made of their files. Those of
+    several that say nothing while *patience* seconds pass are left out; a scan waits
+    for each. *tell* hears, by name, what is left out. Raises Failure with the exit code
+    that says what is wrong with the first if none has any.
+    """
+    told = _sparing(tell)
+    if len(sources) == 1:
+        openings = [_Opening(findings, scan, passwords, told)]
+        results = _results(openings, sources, None)
+    else:
+        openings = [
+            _Opening(
+                findings.about(source.name),
+                scan,
+                passwords,
+                told,
+                f"source {number} of {len(sources)}",
+            )
+            for number, source in enumerate(sources, 1)
+        ]
+        results = _results(openings, sources, patience)
+        for opening, result in zip(openings, results, strict=True):
+            if isinstance(result, Failure):
+                opening.leave_out(result)
+    file_sets = [
+        each for result in results if isinstance(result, list) for each in result
+    ]
+    if not file_sets:
+        raise next(each for each in results if isinstance(each, Failure))
+    _tell_apart(file_sets)
+    return file_sets
+
+
+def _sparing(tell: Tell) -> Tell:
+    """Return what tells no more than a terminal holds."""
+    numbers = count(1)
+
+    def told(text: str) -> None:
+        if (number := next(numbers)) <= _MOST_TOLD:
+            tell(text)
+        elif number == _MOST_TOLD + 1:
+            tell("left out: further ones, too; dicomfs check names all")
+
+    return told
+
+
+def _results(
+    openings: Sequence["_Opening"],
+    sources: Sequence[OpenedSource],
+    patience: float | None,
+) -> list[Result]:
+    """Return what each of *openings* gives for its source, in their order."""
+    together = zip(openings, sources, strict=True)
+    if openings[0].scan:
+        # One index takes its memory while it is made, and the status line is one, too.
+        return [opening.attempt(source) for opening, source in together]
+    futures: list[Future[Result]] = []
+    running: set[Future[Result]] = set()
+    for opening, source in together:
+        if len(running) == _THREADS:
+            running = _still(running, patience)
+        futures.append(_begin(opening, source))
+        running.add(futures[-1])
+    while running:
+        running = _still(running, patience)
+    return [_silent() if each.cancelled() else each.result() for each in futures]
+
+
+def _begin(opening: "_Opening", source: OpenedSource) -> "Future[Result]":
+    """Open *source* in a thread that nobody has to wait for, as it may hang."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        result = opening.attempt(source)
+        with suppress(InvalidStateError):  # too late
+            future.set_result(result)
+
+    threading.Thread(target=run, name="opening", daemon=True).start()
+    return future
+
+
+def _still(
+    running: "set[Future[Result]]", patience: float | None
+) -> "set[Future[Result]]":
+    """Wait for one of *running*; return those that go on.
+
+    If there is none for so many seconds, all hang: they are given up.
+    """
+    done, late = wait(running, patience, FIRST_COMPLETED)
+    if done:
+        return late
+    for future in late:
+        future.cancel()
+    return set()
+
+
+def _silent() -> Failure:
+    return Failure(
+        Exit.SOURCE_UNREADABLE,
+        "the medium does not answer",
+        "see whether the drive or the network works; or give it longer: --deadline",
+    )
+
+
+def room_of(file_sets: Sequence[FileSet]) -> Room:
+    """Return how large the media of *file_sets* are together, of those that say it."""
+    media = {id(each.medium): each.medium for each in file_sets}.values()
+    rooms = [Room(1, 0)]
+    for medium in media:
+        with suppress(OSError):
+            rooms.append(medium.room())
+    block = max(room.block for room in rooms)
+    return Room(block, sum(-(-room.block * room.blocks // block) for room in rooms))
+
+
+def _tell_apart(file_sets: Sequence[FileSet]) -> None:
+    """Give copies of one disc identities that do not depend on the order of sources."""
+    by_source = sorted(
+        file_sets, key=lambda each: (each.identity, each.findings.source)
+    )
+    for identity, alike in groupby(by_source, attrgetter("identity")):
+        for number, file_set in enumerate(islice(list(alike), 1, None)):
+            copy = b"%b copy %d" % (identity, number)
+            file_set.identity = hashlib.sha256(copy).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """Opens one source; *findings* are about that source, a log calls it *which*."""
+
+    findings: Findings
+    scan: bool
+    passwords: Sequence[bytes]
+    tell: Tell
+    which: str = "the medium"
+
+    def attempt(self, source: OpenedSource) -> Result:
+        """Return the File-sets of *source*, or why it has none."""
+        try:
+            return self._file_sets(source)
+        except Failure as failure:
+            return failure
+        except Exception as error:  # noqa: BLE001 - it costs this source only
+            logs.unforeseen(log, "a source", error)
+            return Failure(
+                Exit.UNEXPECTED,
+                f"an error that dicomfs did not foresee: {logs.place_of(error)}",
+                "report it, with what you did and with dicomfs --version",
+            )
+
+    def leave_out(self, failure: Failure) -> None:
+        """Note that the source has no File-set, for the reason of *failure*."""
+        name, what = self.findings.source, failure.what
+        self.findings.add(
+            Finding(Kind.SOURCE_LEFT_OUT, done=f"{self.which} is left out", detail=what)
+        )
+        self.tell(f"left out: {what if name in what else f'{name}: {what}'}")
+
+    def _file_sets(self, source: OpenedSource) -> list[FileSet]:
+        """Return the File-sets of *source*; raises Failure."""
+        opened = source.open()
+        if isinstance(opened, Files):
+            with _closed_if_of_no_use(opened.medium):
+                return self._of_folder(opened)
+        return self._of_bytes(opened, 1, source.name)
+
+    def _of_folder(self, opened: Files) -> list[FileSet]:
+        """Return the File-sets in a folder; raises Failure."""
+        try:
+            return self._listed(opened.medium, opened.dicomdir)
+        except Failure as failure:
+            if failure.exit_code != Exit.NO_DICOMDIR or not _images(opened.medium, 0):
+                raise
+            raise Failure(
+                failure.exit_code,
+                failure.what,
+                "there are images or archives in the folder: give those themselves, "
+                "one or several of them",
+            ) from failure
+
+    def _listed(self, medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
+        """Return the File-sets of the files on *medium*; raises Failure."""
+        if self.scan:
+            return scanned(medium, self.findings, self.which)
+        return open_file_sets(medium, dicomdir, self.findings)
+
+    def _of_bytes(self, opened: Bytes, depth: int, name: str) -> list[FileSet]:
+        """Return the File-sets of the image or archive of this *name*.
+
+        It lies in *depth* - 1 others. Raises Failure.
+        """
+        # Of a folder nobody needs them, and they take their time to load.
+        from dicomfs.media.formats import Ways, formats_of
+
+        ways = Ways(opened.session, self.passwords)
+        failures: list[Failure] = []
+        with _closed_if_of_no_use(opened.source):
+            try:
+                for form in formats_of(opened.source):
+                    try:
+                        medium = form.medium(opened.source, ways)
+                        self.findings.extend(medium.findings())
+                        return self._of_archive(medium, depth, is_listed=form.is_listed)
+                    except MediumError as error:
+                        failures.append(_damaged(error))
+                    except Failure as failure:
+                        failures.append(failure)
+            except OSError as error:
+                raise unreadable(error) from error
+            raise failures[0] if failures else unsupported(name)
+
+    def _of_archive(
+        self, medium: Medium, depth: int, *, is_listed: bool
+    ) -> list[FileSet]:
+        """Return the File-sets on *medium*, and those of the images on it.
+
+        Beside a DICOMDIR images are sought only where that takes no reading, as all
+        *is_listed*. Raises Failure.
+        """
+        own: list[FileSet] = []
+        reason = None
+        try:
+            own = self._listed(medium)
+        except Failure as failure:
+            reason = failure
+        if not is_listed and (reason is None or reason.exit_code != Exit.NO_DICOMDIR):
+            places = []
+        else:
+            places = _images(medium, self._depth(own))
+        inner, failures = self._of_images(medium, places, depth + 1)
+        if reason is not None and not inner:
+            raise _most_telling(failures, reason)
+        self._leave_out(failures, len(places), has_own=bool(own))
+        if reason is not None and reason.exit_code != Exit.NO_DICOMDIR:
+            self.findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=reason.what))
+        return own + inner
+
+    def _depth(self, own: Sequence[FileSet]) -> int:
+        """Return how deep images are sought beside File-sets: as deep as those lie."""
+        if self.scan:
+            return _SEARCH_DEPTH
+        return max((len(each.place) - 1 for each in own), default=_SEARCH_DEPTH)
+
+    def _of_images(
+        self, medium: Medium, places: Sequence[Path], depth: int
+    ) -> tuple[list[FileSet], "list[_Missed]"]:
+        """Return the File-sets of the images at *places*, and which have none."""
+        file_sets: list[FileSet] = []
+        failures: list[_Missed] = []
+        for place in places[:_MOST_IMAGES]:
+            name = b"/".join(place).decode("utf-8", "surrogateescape")
+            inner = replace(self, findings=self.findings.about(name), which="an image")
+            try:
+                file_sets += inner._of_image(medium, place, depth, name)
+            except Failure as failure:
+                failures.append((inner, name, failure))
+        return file_sets, failures
+
+    def _of_image(
+        self, medium: Medium, place: Path, depth: int, name: str
+    ) -> list[FileSet]:
+        """Return the File-sets of the image at *place*; raises Failure."""
+        if depth > _MAX_NESTED:
+            raise Failure(
+                Exit.SOURCE_UNSUPPORTED,
+                f"{name} lies in too many archives",
+                "unpack the outermost",
+            )
+        try:
+            source = medium.open(place)
+        except OSError as error:
+            raise unreadable(error) from error
+        return self._of_bytes(Bytes(source), depth, name)
+
+    def _leave_out(
+        self, failures: "Sequence[_Missed]", images: int, *, has_own: bool
+    ) -> None:
+        """Note which of so many *images* in an archive are of no use."""
+        if (more := images - _MOST_IMAGES) > 0:
+            done = f"those behind the first {_MOST_IMAGES} images are left out"
+            self.findings.add(Finding(Kind.SOURCE_LEFT_OUT, count=more, done=done))
+            self.tell(f"left out: {more} images behind the first {_MOST_IMAGES}")
+        for inner, _, failure in failures:
+            # Beside a DICOMDIR lie viewers, too.
+            if not has_own or failure.exit_code != Exit.NO_DICOMDIR:
+                inner.leave_out(failure)
+
+
+# An image that has no File-set: who tried it, what it is called there, and why.
+_Missed = tuple[_Opening, str, Failure]
+
+
+def _most_telling(failures: Sequence[_Missed], otherwise: Failure) -> Failure:
+    """Return why no image has a File-set: what is wrong with the first that is one."""
+    for _, name, failure in failures:
+        if failure.exit_code not in _NOTHING_THERE:
+            what = failure.what if name in failure.what else f"{name}: {failure.what}"
+            return Failure(failure.exit_code, what, failure.mend)
+    return otherwise
+
+
+@contextmanager
+def _closed_if_of_no_use(each: Medium | Source) -> Iterator[None]:
+    """Close a medium or source where what is done with it fails."""
+    try:
+        yield
+    except BaseException:
+        each.close()
+        raise
+
+
+def _damaged(error: MediumError) -> Failure:
+    return Failure(
+        Exit.IMAGE_BROKEN,
+        f"the image or archive is damaged: {error}",
+        "copy or download it again",
+    )
+
+
+def _images(medium: Medium, depth: int) -> list[Path]:
+    """Return the places of what is called an image or an archive, so deep, in order."""
+    found: list[Path] = []
+    level: list[Path] = [()]
+    for _ in range(depth + 1):
+        below: list[Path] = []
+        for folder in level:
+            with suppress(OSError):
+                folders = set(medium.folders(folder))
+                for name in sorted(medium.names(folder)):
+                    if name in folders:
+                        below.append((*folder, name))
+                    elif is_image(fsdecode(name)):
+                        found.append((*folder, name))
+        level = below
+    return found

@@ -1,0 +1,5 @@
+"""Bytes at offsets: what every reader of dicomfs stands on.
+
+It stands on nothing but the ground (``errors``). Others use ``source`` (the seam and what
+wraps one), ``file`` (open files and devices) and ``window`` (small reads out of large ones).
+"""

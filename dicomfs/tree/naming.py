@@ -1,0 +1,253 @@
+"""Names for people: of patients, studies, series and instances.
+
+    Doe, Jane Q (12345)/2023-07-05 CT Thorax/002 CT Lung 1.0/0017.dcm
+
+Pure functions from attributes to names. A name depends on nothing but the records of
+its own folder, so it is the same on every mount and whatever was visited before.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+
+# Four levels of it must fit into the 260 characters that Windows allows a path.
+MAX_BYTES: Final = 120
+EXTENSION: Final = ".dcm"
+
+_SUFFIX_DIGITS: Final = 8
+_REFUSED: Final = re.compile(r'[/\\:*?"<>|]')
+_BLANKS: Final = re.compile(r"\s+")
+# Format characters are invisible and may turn the reading direction around; only the
+# joiners are part of how Indic and Persian words are written.
+_DROPPED: Final = frozenset({"Cc", "Cf", "Cs"})
+# Letters and marks that are invisible all the same (Default_Ignorable_Code_Point), and
+# code points that are no characters.
+_IGNORABLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e0fff]"
+)
+_JOINERS: Final = "\u200c\u200d"
+_NOT_IN_FRONT: Final = " .-" + _JOINERS
+_NOT_BEHIND: Final = " ." + _JOINERS
+_DEVICES: Final = re.compile(
+    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE
+)
+
+# What an instance is, if it is no image, by Directory Record Type.
+_KINDS: Final = {
+    "RT DOSE": "RTDOSE",
+    "RT STRUCTURE SET": "RTSTRUCT",
+    "RT PLAN": "RTPLAN",
+    "RT TREAT RECORD": "RTRECORD",
+    "PRESENTATION": "PR",
+    "WF PRESENTATION": "PR",
+    "WAVEFORM": "WAVEFORM",
+    "SR DOCUMENT": "SR",
+    "KEY OBJECT DOC": "KO",
+    "SPECTROSCOPY": "SPECTROSCOPY",
+    "RAW DATA": "RAW",
+    "REGISTRATION": "REG",
+    "FIDUCIAL": "FID",
+    "ENCAP DOC": "DOC",
+    "VALUE MAP": "RWV",
+    "STEREOMETRIC": "STEREO",
+    "PLAN": "PLAN",
+    "MEASUREMENT": "MEASUREMENT",
+    "SURFACE": "SURFACE",
+    "SURFACE SCAN": "SURFACE SCAN",
+    "TRACT": "TRACT",
+    "ASSESSMENT": "ASSESSMENT",
+    "RADIOTHERAPY": "RT",
+    "ANNOTATION": "ANN",
+}
+_DOCUMENT_KINDS: Final = {
+    b"application/pdf": "PDF",
+    b"text/xml": "CDA",
+    b"model/stl": "STL",
+    b"model/obj": "OBJ",
+    b"model/mtl": "MTL",
+}
+
+
+class Name(NamedTuple):
+    """A name before clashes are resolved, and the keys that then tell it apart.
+
+    The first key is the UID, Patient ID or File ID of design; each further one is more
+    specific, the last one unique.
+    """
+
+    stem: str
+    extension: str
+    keys: tuple[bytes, ...]
+
+    def plain(self) -> str:
+        """Return the name as it is where nothing clashes with it."""
+        return _cut(self.stem, MAX_BYTES - len(self.extension)) + self.extension
+
+    def told_apart(self, depth: int) -> str:
+        """Return the name with the hash of its first *depth* keys."""
+        digest = hashlib.sha256(b"\0".join(self.keys[:depth])).hexdigest()
+        # Even hashes of all keys may begin the same: then more of them is shown.
+        digits = _SUFFIX_DIGITS if depth <= len(self.keys) else 4 * _SUFFIX_DIGITS
+        tail = f" [{digest[:digits]}]{self.extension}"
+        return _cut(self.stem, MAX_BYTES - len(tail)) + tail
+
+
+def distinct(names: Sequence[Name]) -> list[str]:
+    """Return one string for each of *names*, no two of them the same to any system.
+
+    Names are compared in normal form C and without regard to case. Every one of those
+    that clash gets a suffix; the order of *names* does not matter.
+    """
+    depths = [0] * len(names)
+    result = [name.plain() for name in names]
+    while True:
+        folded = [_folded(name) for name in result]
+        counts = Counter(folded)
+        if len(counts) == len(result):
+            return result
+        clashing = [
+            place
+            for place, name in enumerate(names)
+            if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
+        ]
+        if not clashing:
+            return result
+        for place in clashing:
+            depths[place] += 1
+            result[place] = names[place].told_apart(depths[place])
+
+
+def patient_name(attributes: Attributes) -> str:
+    """Return ``Family, Given Middle 山田 太郎 (Patient ID)``, or what there is of it."""
+    name = clean(attributes.person_name(tags.PATIENT_NAME))
+    patient_id = clean(attributes.text(tags.PATIENT_ID))
+    if not name:
+        return patient_id or "Unknown patient"
+    if not patient_id:
+        return name
+    # The ID identifies: a long name is cut, the ID is not.
+    tail = f" ({patient_id})"
+    return _cut(name, max(MAX_BYTES - len(tail.encode()), MAX_BYTES // 2)) + tail
+
+
+def study_name(attributes: Attributes) -> str:
+    """Return ``2023-07-05 CT Thorax``, with something sensible for what is missing."""
+    date = attributes.date(tags.STUDY_DATE) or "Undated"
+    description = clean(attributes.text(tags.STUDY_DESCRIPTION))
+    if not description:
+        study_id = clean(attributes.text(tags.STUDY_ID))
+        accession = clean(attributes.text(tags.ACCESSION_NUMBER))
+        description = " ".join(filter(None, ("Study", study_id or accession)))
+    return f"{date} {description}"
+
+
+def series_name(attributes: Attributes, description: str, width: int) -> str:
+    """Return ``002 CT Lung 1.0``, the number padded to *width* digits."""
+    number = attributes.number(tags.SERIES_NUMBER)
+    parts = (
+        "" if number is None else _padded(number, width),
+        clean(attributes.text(tags.MODALITY)),
+        clean(description),
+    )
+    return " ".join(filter(None, parts)) or "Series"
+
+
+def instance_name(
+    record_type: str, attributes: Attributes, uid: bytes, width: int
+) -> str:
+    """Return ``0017`` or ``0001 SR Chest report``, without the extension."""
+    number = attributes.number(tags.INSTANCE_NUMBER)
+    if number is None:
+        ordinal = hashlib.sha256(uid).hexdigest()[:_SUFFIX_DIGITS]
+    else:
+        ordinal = _padded(number, width)
+    if record_type == "IMAGE":
+        return ordinal
+    return " ".join(
+        filter(None, (ordinal, kind(record_type, attributes), title(attributes)))
+    )
+
+
+def other_name(record_type: str, attributes: Attributes, uid: bytes) -> str:
+    """Return the name of what belongs to no series: its title, or type and a hash."""
+    ordinal = hashlib.sha256(uid).hexdigest()[:_SUFFIX_DIGITS]
+    return title(attributes) or f"{clean(record_type).capitalize()} {ordinal}".strip()
+
+
+def kind(record_type: str, attributes: Attributes) -> str:
+    """Return what an instance is, in short: ``SR``, ``PDF``, ``KO`` ..."""
+    if record_type == "ENCAP DOC":
+        mime = attributes.raw(tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT).lower()
+        return _DOCUMENT_KINDS.get(mime, _KINDS[record_type])
+    return _KINDS.get(record_type) or clean(record_type)
+
+
+def title(attributes: Attributes) -> str:
+    """Return the title of an instance, empty if its record has none."""
+    for tag in tags.TITLES:
+        if found := clean(attributes.text(tag)):
+            return found
+    return ""
+
+
+def width_of(numbers: Sequence[int | None], least: int) -> int:
+    """Return how many digits the widest of *numbers* takes, *least* at least."""
+    return max(least, *(len(str(abs(number or 0))) for number in numbers), 0)
+
+
+def clean(value: str) -> str:
+    """Return *value* fit to be part of a file name on Linux, Windows and FAT.
+
+    Normal form C, one line, none of the characters that those refuse or that nobody
+    can see, no blanks, dots or hyphens in front and no blanks or dots behind. Device
+    names of Windows get an underscore. May be empty.
+    """
+    if value.isascii() and value.isalnum() and not _DEVICES.match(value):
+        return value
+    value = "".join(map(_shown, value))
+    value = _REFUSED.sub("_", unicodedata.normalize("NFC", value))
+    value = _BLANKS.sub(" ", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)
+    return _DEVICES.sub(r"\1_", value) if _DEVICES.match(value) else value
+
+
+def _shown(letter: str) -> str:
+    """Return *letter* itself, a blank, or nothing."""
+    if letter.isspace():
+        return " "
+    if letter in _JOINERS:
+        return letter
+    dropped = unicodedata.category(letter) in _DROPPED or _IGNORABLE.match(letter)
+    return "" if dropped else letter
+
+
+def _padded(number: int, width: int) -> str:
+    # A leading hyphen would be taken for an option by every command.
+    return f"{number:0{width}d}" if number >= 0 else f"minus {-number:0{width}d}"
+
+
+def _cut(stem: str, limit: int) -> str:
+    """Return *stem* cut to *limit* bytes of UTF-8, between characters."""
+    if stem.isascii() and len(stem) <= limit:
+        return stem
+    encoded = stem.encode()
+    if len(encoded) <= limit:
+        return stem
+    short = whole = encoded[:limit].decode("utf-8", "ignore")
+    following = stem[len(short)]
+    while short and (unicodedata.combining(following) or following in _JOINERS):
+        short, following = short[:-1], short[-1]
+    # One letter under more accents than fit is cut all the same.
+    return short.rstrip(_NOT_BEHIND) or whole
+
+
+def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,245 @@
+"""The report on a medium: what is wrong with it, and how much of it was looked at.
+
+The same for ``dicomfs check`` and for the mount's own ``/.dicomfs/report.txt`` and
+``report.json``. Names in it are those of patients: it is for who asked, not for a log.
+Both forms are safe to print on a terminal, whatever a medium calls its files.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from dicomfs.cli.terminal import is_harmless, printable
+from dicomfs.fileset.fileset import Examined
+from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.tree.tree import Tree
+
+SCHEMA: Final = 1
+
+Json = dict[str, object]
+
+_INDENT: Final = "  "
+# What so many of so many are.
+_ARE: Final = {
+    Kind.MISSING_FILE: " missing",
+    Kind.REFUSED_PATH: " refused",
+    Kind.UNREADABLE_FILE: " unreadable",
+}
+
+
+class Stage(Enum):
+    """What can be looked at: its code, and what is counted."""
+
+    INDEX = "index", "directory records and the links between them"
+    FOLDERS = "folders", "folders of the tree, and which of their files there are"
+    FILES = "files", "listed files, every byte, and their headers against the records"
+    MEDIUM = "medium", "folders of the medium, for files that no record lists"
+
+    def __init__(self, code: str, meaning: str) -> None:
+        self.code = code
+        self.meaning = meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a *stage* is: how many were looked at, and whether that was all.
+
+    *note* says in words why it was not, or what else is to be known.
+    """
+
+    stage: Stage
+    count: int = 0
+    is_complete: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Findings, those kinds of which there are more, and the progress of all stages.
+
+    *failure* says why the medium could not be read to the end, empty if it could.
+    """
+
+    findings: Sequence[Finding]
+    more: frozenset[Kind]
+    progress: Sequence[Progress]
+    failure: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all was looked at that can be."""
+        return all(each.is_complete for each in self.progress)
+
+    @property
+    def faults(self) -> int:
+        """How many faults were found."""
+        return sum(each.count for each in self.findings if each.kind.is_fault)
+
+    @property
+    def remarks(self) -> int:
+        """How much is worth a remark."""
+        return sum(each.count for each in self.findings if not each.kind.is_fault)
+
+
+def make(findings: Findings, progress: Sequence[Progress], failure: str = "") -> Report:
+    """Return the report on what was found so far; missing stages were not begun."""
+    known = {each.stage: each for each in progress}
+    stages = [known.get(stage, Progress(stage)) for stage in Stage]
+    return Report(findings.all(), findings.more(), stages, failure)
+
+
+def of(tree: Tree) -> Report:
+    """Return the report on what a mount knows so far of *tree*."""
+    examined = [file_set.examined for file_set in tree.file_sets]
+    is_whole = all(each is Examined.WHOLE for each in examined)
+    index = Progress(
+        Stage.INDEX,
+        tree.records,
+        is_whole,
+        "" if is_whole else "; ".join(sorted({each.value for each in examined})),
+    )
+    folders = Progress(Stage.FOLDERS, tree.listed, note="those that were looked into")
+    return make(tree.findings, [index, folders])
+
+
+def as_text(report: Report) -> str:
+    """Return *report* for people: by kind and place, with a summary at the end."""
+    return "\n".join([*_lines(report), ""])
+
+
+def as_json(report: Report) -> str:
+    """Return *report* for programs, as one JSON object."""
+    whole: Json = {
+        "schema": SCHEMA,
+        "complete": report.is_complete,
+        "failure": report.failure,
+        "faults": report.faults,
+        "remarks": report.remarks,
+        "more": sorted(kind.code for kind in report.more),
+        "looked_at": [_progress_json(each) for each in report.progress],
+        "findings": [_finding_json(each) for each in report.findings],
+    }
+    text = json.dumps(whole, ensure_ascii=False, indent=1)
+    # Outside of strings only line feeds are not printable.
+    return "".join(
+        letter if is_harmless(letter) or letter == "\n" else _json_escape(letter)
+        for letter in text
+    )
+
+
+# -- text ------------------------------------------------------------------------------
+
+
+def _lines(report: Report) -> Iterator[str]:
+    for kind, findings in groupby(report.findings, attrgetter("kind")):
+        yield f"{'fault' if kind.is_fault else 'remark'}: {kind.meaning} [{kind.code}]"
+        for finding in findings:
+            yield from _finding_lines(finding)
+        if kind in report.more:
+            yield _INDENT + "and more of these, which are not listed"
+    if report.findings:
+        yield ""
+    yield "looked at:"
+    yield from (_INDENT + _progress_line(each) for each in report.progress)
+    if report.failure:
+        yield f"not all was read: {printable(report.failure)}"
+    yield _summary(report)
+
+
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    line = " ".join(filter(None, (_count(finding), _record(finding), _where(finding))))
+    line = ": ".join(filter(None, (line, printable(finding.detail))))
+    line = "; ".join(filter(None, (line, printable(finding.done))))
+    if line:
+        yield _INDENT + line
+    for file in finding.files:
+        yield 2 * _INDENT + printable(file)
+    if finding.files and finding.count > len(finding.files):
+        yield f"{2 * _INDENT}and {finding.count - len(finding.files)} more"
+
+
+def _count(finding: Finding) -> str:
+    if finding.of:
+        return f"{finding.count} of {finding.of}{_ARE.get(finding.kind, '')}"
+    return str(finding.count) if finding.count > 1 else ""
+
+
+def _record(finding: Finding) -> str:
+    """Return which record it is about; of a folder its files are named instead."""
+    if finding.of and finding.where:
+        return ""
+    record_type = printable(finding.record_type)
+    offset = f"at offset {finding.offset}" if finding.offset else ""
+    return " ".join(filter(None, (record_type, offset)))
+
+
+def _where(finding: Finding) -> str:
+    where = "in " + "/".join(map(printable, finding.where)) if finding.where else ""
+    source = f"on {printable(finding.source)}" if finding.source else ""
+    return " ".join(filter(None, (where, source)))
+
+
+def _progress_line(progress: Progress) -> str:
+    if progress.is_complete:
+        line = f"{progress.stage.meaning}: all {progress.count}"
+    elif progress.count:
+        line = f"{progress.stage.meaning}: {progress.count} so far, not all"
+    else:
+        line = f"{progress.stage.meaning}: not looked at"
+    return f"{line} ({printable(progress.note)})" if progress.note else line
+
+
+def _summary(report: Report) -> str:
+    is_more = any(kind.is_fault for kind in report.more)
+    told = _number(report.faults, "fault") + (" and more" if is_more else "")
+    told += f", {_number(report.remarks, 'remark')}"
+    if report.is_complete:
+        verdict = "all was looked at" if report.faults else "the medium is sound"
+        return f"{told}; {verdict}"
+    return f"{told} so far; not all was looked at"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
+# -- JSON ------------------------------------------------------------------------------
+
+
+def _progress_json(progress: Progress) -> Json:
+    return {
+        "what": progress.stage.code,
+        "meaning": progress.stage.meaning,
+        "count": progress.count,
+        "complete": progress.is_complete,
+        "note": progress.note,
+    }
+
+
+def _finding_json(finding: Finding) -> Json:
+    return {
+        "code": finding.kind.code,
+        "fault": finding.kind.is_fault,
+        "meaning": finding.kind.meaning,
+        "offset": finding.offset,
+        "record_type": finding.record_type,
+        "where": list(finding.where),
+        "count": finding.count,
+        "of": finding.of,
+        "done": finding.done,
+        "detail": finding.detail,
+        "files": list(finding.files),
+        "source": finding.source,
+    }
+
+
+# -- letters ---------------------------------------------------------------------------
+
+
+def _json_escape(letter: str) -> str:
+    # DEL is the one letter that JSON lets through and a terminal does not.
+    return "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]

@@ -1,0 +1,462 @@
+"""The tree that people see, made folder by folder out of directory records.
+
+    /                      the root of all File-sets together
+    ├── Doe, Jane (12345)  patients
+    │   └── ...            studies, series, instances
+    ├── Other              root-level records that are no patients, by type
+    └── Unlinked           records that nothing links to and that belong nowhere
+
+A folder's listing depends on the records of that folder alone: it is computed when
+somebody looks into it, and computed again it comes out the same, unless links between
+records turn out to be wrong meanwhile (``Tree.revision``).
+The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicomdir.index import MOST_RECORDS
+from dicomfs.dicomdir.record import MRDR, NO_RECORD, DirectoryRecord, Level, is_known
+from dicomfs.dicomdir.recovery import MAX_DEPTH
+from dicomfs.errors import DirectoryError
+from dicomfs.fileset.fileset import Examined, FileSet, LinksMended
+from dicomfs.findings import Finding, Kind
+from dicomfs.tree import draft
+from dicomfs.tree.draft import Branch, Leaf, Role
+from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
+from dicomfs.tree.node import File, Folder, Listing, Node, Part
+
+__all__ = ["File", "Folder", "Listing", "Node", "Tree"]
+
+# Of folders in folders: of all that recovery leaves, and of what is filled in above it.
+_MAX_DEPTH: Final = MAX_DEPTH + 8
+# Their files are HL7 CDA documents in XML: no DICOM, and one such file in a folder
+# keeps DICOM clients from sending any.
+_FOREIGN_TYPES: Final = frozenset({"HL7 STRUC DOC"})
+_UNLINKED: Final = "Unlinked"
+# What a record must have of a level to stand in for the missing record of that level.
+_SIGNS: Final = {
+    Level.PATIENT: (tags.PATIENT_ID, tags.PATIENT_NAME),
+    Level.STUDY: (tags.STUDY_INSTANCE_UID,),
+    Level.SERIES: (tags.SERIES_INSTANCE_UID,),
+}
+# Folders that are filled in above records whose own level is further down.
+_FILLED_IN: Final = {
+    Level.PATIENT: Role.PATIENT,
+    Level.STUDY: Role.STUDY,
+    Level.SERIES: Role.SERIES,
+}
+_LEVELS_ABOVE: Final = {role: level for level, role in _FILLED_IN.items()}
+
+
+class Tree:
+    """The folders of several File-sets, joined by identity."""
+
+    def __init__(self, file_sets: Sequence[FileSet], *, read_headers: bool) -> None:
+        """Join *file_sets*; the order in which they are given does not matter.
+
+        *read_headers* lets instances be opened for what their records lack: series
+        descriptions, and the patients and studies of records that stand without.
+        """
+        self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
+        self.findings = self._tops[0].findings.of_all
+        self._read_headers = read_headers
+        self._headers: dict[tuple[Position, bool], Attributes | None] = {}
+        # Of several, those that somebody looked into.
+        self._entered: set[FileSet] = set()
+        # How often a folder was computed.
+        self.listed = 0
+        self.root = Folder(
+            inode=ROOT_INODE,
+            name="",
+            parent=None,
+            mtime_ns=max(file_set.mtime_ns for file_set in self._tops),
+            level=Level.ROOT,
+            parts=[],
+        )
+
+    @property
+    def file_sets(self) -> list[FileSet]:
+        """The File-sets, and those nested in them that were met so far."""
+        return [each for top in self._tops for each in top.family]
+
+    @property
+    def revision(self) -> int:
+        """Counts up when folders have to be computed anew."""
+        return sum(file_set.revision for file_set in self.file_sets)
+
+    @property
+    def records(self) -> int:
+        """How many records were looked at, of DICOMDIRs that were looked through."""
+        return sum(file_set.records for file_set in self.file_sets)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is a DICOMDIR that ``examine_some`` would look through."""
+        return any(each.examined is Examined.NOT_YET for each in self._due)
+
+    @property
+    def _due(self) -> list[FileSet]:
+        """The File-sets to look through: of several, those that somebody looked into."""
+        if len(self._tops) == 1:
+            return self.file_sets
+        return [each for each in self.file_sets if each in self._entered]
+
+    def examine(self) -> None:
+        """Look at all records of all DICOMDIRs, and mend what is wrong.
+
+        One of several that cannot be read costs only itself; raises OSError or
+        DirectoryError if none can.
+        """
+        self._examine(self.file_sets, MOST_RECORDS * len(self.file_sets))
+
+    def examine_some(self, most: int) -> None:
+        """Do so with as many records as can be looked at in passing; see ``is_behind``.
+
+        There are *most* of them in all, in DICOMDIRs that are looked through whole.
+        """
+        self._examine(self._due, most)
+
+    def _examine(self, file_sets: Sequence[FileSet], most: int) -> None:
+        failures: list[OSError | DirectoryError] = []
+        for file_set in file_sets:
+            room = min(max(most, 0), MOST_RECORDS)
+            try:
+                file_set.examine(room)
+            except (OSError, DirectoryError) as error:
+                failures.append(error)
+                self._note_failed(file_set, error)
+            is_whole = file_set.examined is Examined.WHOLE
+            most -= file_set.records if is_whole else room
+        if failures and len(failures) == len(file_sets):
+            raise failures[0]
+
+    def expand(self, folder: Folder) -> Listing:
+        """Compute what is in *folder*, by name and in the order of names.
+
+        Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
+        """
+        while True:
+            before = {each: each.is_mended for each in self.file_sets}
+            with suppress(LinksMended):
+                listing = self._listing(folder)
+                # Meanwhile another thread may have found the links to be wrong.
+                if all(each.is_mended == was for each, was in before.items()):
+                    return listing
+
+    def _listing(self, folder: Folder) -> Listing:
+        if folder.level is Level.ROOT:
+            folder.parts = [
+                Part(file_set, root, whole_entity=True)
+                for file_set in self._tops
+                for root in file_set.roots
+            ]
+            branches, leaves = self._drafts_of_all(folder)
+        else:
+            self._entered |= {part.file_set for part in folder.parts}
+            branches, leaves = self._drafts(folder, folder.parts)
+        branches = draft.joined(branches)
+        for branch in branches:
+            if branch.level is Level.SERIES:
+                branch.description = self._description(folder, branch)
+        draft.number(leaves)
+        draft.locate(leaves)
+        leaves = self._instances(folder, leaves)
+        names = draft.names(branches, leaves)
+        nodes: list[Node] = [
+            *(self._folder(folder, branch) for branch in branches),
+            *(_file(folder, leaf) for leaf in leaves),
+        ]
+        for node, name in zip(nodes, names, strict=True):
+            node.name = name
+        listing = dict(sorted(zip(names, nodes, strict=True)))
+        if folder.level is Level.ROOT:
+            self._add_unlinked(listing)
+        self.listed += 1
+        return listing
+
+    def _drafts_of_all(self, root: Folder) -> tuple[list[Branch], list[Leaf]]:
+        """Return what the records of the root entities become in the root.
+
+        A File-set that cannot be read any more costs what only it has, and no more: in
+        a folder further down, where files would be missing, it is an error. Raises
+        OSError if none can be read.
+        """
+        branches: list[Branch] = []
+        leaves: list[Leaf] = []
+        failures: list[OSError] = []
+        for file_set in self._tops:
+            parts = [part for part in root.parts if part.file_set is file_set]
+            try:
+                file_set.check_unchanged()
+                more_branches, more_leaves = self._drafts(root, parts)
+            except OSError as error:
+                failures.append(error)
+                self._note_failed(file_set, error)
+                continue
+            branches += more_branches
+            leaves += more_leaves
+        if len(failures) == len(self._tops):
+            raise failures[0]
+        return branches, leaves
+
+    def _note_failed(self, file_set: FileSet, error: OSError | DirectoryError) -> None:
+        """Note that a File-set of several cannot be read any more."""
+        if len(self._tops) > 1:
+            detail = getattr(error, "strerror", None) or str(error)
+            finding = Finding(Kind.SOURCE_FAILED, detail=detail)
+            file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
+
+    def _instances(self, folder: Folder, leaves: list[Leaf]) -> list[Leaf]:
+        """Return *leaves* without what is no instance of its own; note what is wrong."""
+        # The DICOMDIR itself is no instance, whatever its records say.
+        for leaf in leaves:
+            if leaf.place and leaf.place == leaf.file_set.place:
+                offset, type_ = leaf.record.offset, leaf.record.type
+                leaf.file_set.note(Finding(Kind.REFERENCES_ITSELF, offset, type_))
+        leaves = [
+            leaf
+            for leaf in leaves
+            if not leaf.place or leaf.place != leaf.file_set.place
+        ]
+        everything = leaves
+        leaves = draft.without_duplicates(leaves)
+        for fault in draft.faults(everything, leaves, folder.path):
+            self.findings.add(fault, key=(folder.inode, fault.kind))
+        return leaves
+
+    def _add_unlinked(self, listing: Listing) -> None:
+        """Add the folder of what belongs nowhere to the root's, if there is anything."""
+        parts = [
+            Part(file_set, first, whole_entity=True)
+            for file_set in self.file_sets
+            for first in file_set.unlinked
+        ] + [
+            Part(file_set, stray, whole_entity=False)
+            for file_set in self.file_sets
+            for stray in file_set.strays
+        ]
+        if not parts:
+            return
+        name = _UNLINKED
+        while name in listing:
+            name += " records"
+        position = Position(parts[0].file_set.identity, NO_RECORD)
+        listing[name] = Folder(
+            inode=inode(position, _UNLINKED, ROOT_INODE),
+            name=name,
+            parent=self.root,
+            mtime_ns=self.root.mtime_ns,
+            level=Level.OTHER,
+            parts=parts,
+            unlinked=True,
+        )
+
+    def _drafts(
+        self, folder: Folder, parts: Sequence[Part]
+    ) -> tuple[list[Branch], list[Leaf]]:
+        """Return what the records of *parts* become in *folder*; raises OSError."""
+        for file_set in {part.file_set for part in parts}:
+            file_set.check_unchanged()
+        branches: list[Branch] = []
+        leaves: list[Leaf] = []
+        above = _above(folder)
+        for part, record in _records(parts):
+            file_set = part.file_set
+            if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
+                file_set.doubt()
+            attributes = record.attributes.under(part.character_sets)
+            if (role := _role(folder, record)) is not Role.OWN:
+                branches.append(self._folder_above(role, attributes, file_set, record))
+                continue
+            file_id = self._file_id(folder, file_set, record)
+            if file_id and (folder.unlinked or file_set.is_home(record)):
+                leaves.append(Leaf(attributes, file_set, record, file_id))
+            below = file_set.entities(record.lower, record.offset)
+            if below or (_is_folder(record) and not file_id):
+                place = (file_set, record.lower)
+                if len(above) > _MAX_DEPTH or any(place in each for each in above):
+                    file_set.doubt()
+                    below = []
+                branches.append(_own_folder(attributes, file_set, record, below))
+        return branches, leaves
+
+    def _file_id(
+        self, folder: Folder, file_set: FileSet, record: DirectoryRecord
+    ) -> bytes:
+        """Return the File ID of an instance, empty if *record* is none."""
+        if record.damage:
+            finding = Finding(Kind.DAMAGED_RECORD, record.offset, record.type)
+            file_set.note(finding)
+        file_id = file_set.file_id(record)
+        if record.type == MRDR or file_set.nested(record) is not None:
+            return b""
+        if not file_id and _should_have_file(record):
+            finding = Finding(Kind.BROKEN_REFERENCE, record.offset, record.type)
+            file_set.note(finding)
+        if file_id and record.type in _FOREIGN_TYPES:
+            finding = Finding(
+                Kind.FOREIGN_FILE,
+                record.offset,
+                record.type,
+                folder.path,
+                done="not listed",
+            )
+            file_set.note(finding)
+            return b""
+        return file_id
+
+    def _folder_above(
+        self,
+        role: Role,
+        attributes: Attributes,
+        file_set: FileSet,
+        record: DirectoryRecord,
+    ) -> Branch:
+        """Return a folder that is filled in above *record*."""
+        level = _LEVELS_ABOVE.get(role, Level.OTHER)
+        signs = _SIGNS.get(level, ())
+        if signs and not any(attributes.raw(sign) for sign in signs):
+            attributes = self._header(file_set, record) or attributes
+        parts = [_alone(file_set, record, attributes)]
+        return Branch(level, role, attributes, file_set, record, parts)
+
+    def _description(self, folder: Folder, branch: Branch) -> str:
+        """Return a series' description; from an instance if its record has none."""
+        if own := branch.attributes.text(tags.SERIES_DESCRIPTION):
+            return own
+        if not self._read_headers:
+            return ""
+        header = self._header(branch.file_set, branch.record)
+        if header is None and branch.parts:
+            offset, type_ = branch.record.offset, branch.record.type
+            branch.file_set.note(
+                Finding(Kind.HEADER_UNREADABLE, offset, type_, folder.path)
+            )
+        return header.text(tags.SERIES_DESCRIPTION) if header else ""
+
+    def _header(self, file_set: FileSet, record: DirectoryRecord) -> Attributes | None:
+        """Return the header of an instance below *record*, read once and then kept."""
+        if not self._read_headers:
+            return None
+        # Links that were wrong may have led to another patient's instance.
+        key = file_set.position(record), file_set.is_mended
+        if key not in self._headers:
+            self._headers.setdefault(key, file_set.header(record))
+        return self._headers[key]
+
+    def _folder(self, parent: Folder, branch: Branch) -> Folder:
+        return Folder(
+            inode=inode(branch.position, branch.role.value, parent.inode),
+            name="",
+            parent=parent,
+            mtime_ns=self._time_ns(parent, branch),
+            level=branch.level,
+            parts=branch.parts,
+            by_type=branch.role is Role.OTHER,
+            origin=_alone(branch.file_set, branch.record, branch.attributes),
+        )
+
+    def _time_ns(self, parent: Folder, branch: Branch) -> int:
+        """Return the study's or series' own time, else the parent folder's."""
+        own = None
+        if branch.level is Level.STUDY:
+            own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
+        elif branch.level is Level.SERIES:
+            own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
+            header = self._headers.get((branch.position, branch.file_set.is_mended))
+            if own is None and header is not None:
+                own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
+        return parent.mtime_ns if own is None else own
+
+
+def _records(parts: Sequence[Part]) -> Iterator[tuple[Part, DirectoryRecord]]:
+    for part in parts:
+        file_set = part.file_set
+        if part.whole_entity:
+            for first in file_set.entities(part.offset, part.owner):
+                for record in file_set.entity(first):
+                    yield part, record
+        else:
+            yield part, file_set.record(part.offset)
+
+
+def _alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
+    """Return the part of a folder that is one *record*, which has these *attributes*."""
+    sets = attributes.character_sets
+    return Part(file_set, record.offset, whole_entity=False, character_sets=sets)
+
+
+def _entity(
+    file_set: FileSet, first: int, above: Attributes, owner: int = NO_RECORD
+) -> Part:
+    """Return the part that is the entity from *first* on, below what is *above*."""
+    sets = above.character_sets
+    return Part(file_set, first, whole_entity=True, owner=owner, character_sets=sets)
+
+
+def _above(folder: Folder) -> list[frozenset[tuple[FileSet, int]]]:
+    """Return where *folder* and the folders above it begin, from the lowest up.
+
+    A record that leads to one of those places leads round in a circle.
+    """
+    places = [folder.begins]
+    while folder.parent is not None:
+        folder = folder.parent
+        places.append(folder.begins)
+    return places
+
+
+def _role(folder: Folder, record: DirectoryRecord) -> Role:
+    """Return which folder of *folder* the record goes into: its own, or one above."""
+    if folder.by_type:
+        return Role.TYPE
+    if record.level is Level.OTHER:
+        return Role.OTHER if folder.level is Level.ROOT else Role.OWN
+    if record.level > folder.level + 1:
+        return _FILLED_IN[Level(folder.level + 1)]
+    return Role.OWN
+
+
+def _should_have_file(record: DirectoryRecord) -> bool:
+    is_instance = record.level is Level.INSTANCE and is_known(record.type)
+    return is_instance and record.lower == NO_RECORD and not record.damage
+
+
+def _is_folder(record: DirectoryRecord) -> bool:
+    return Level.PATIENT <= record.level <= Level.SERIES
+
+
+def _own_folder(
+    attributes: Attributes,
+    file_set: FileSet,
+    record: DirectoryRecord,
+    below: Sequence[int],
+) -> Branch:
+    level = record.level if _is_folder(record) else Level.OTHER
+    parts = []
+    if below:
+        parts.append(_entity(file_set, below[0], attributes, record.offset))
+    if (nested := file_set.nested(record)) is not None:
+        parts += [_entity(nested, root, attributes) for root in nested.roots]
+    return Branch(level, Role.OWN, attributes, file_set, record, parts)
+
+
+def _file(parent: Folder, leaf: Leaf) -> File:
+    return File(
+        inode=file_inode(parent.inode, leaf.ordinal),
+        name="",
+        parent=parent,
+        mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
+        file_set=leaf.file_set,
+        offset=leaf.record.offset,
+        place=leaf.place,
+        size=leaf.size,
+        error=leaf.error,
+        reason=leaf.reason,
+        copies=leaf.copies,
+        changed_ns=leaf.changed_ns,
+    )

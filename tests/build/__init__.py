@@ -1,0 +1,1 @@
+"""Builders: media, images, archives and faults made for the tests."""

@@ -1,0 +1,744 @@
+"""`dicomfs check`: that it finds what is wrong, says where, and nothing else."""
+
+import errno
+import json
+import os
+import pty
+import shutil
+import subprocess
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, Unpack
+
+import pytest
+from pydicom import uid
+
+from dicomfs.check.check import check
+from dicomfs.check.seen import Seen
+from dicomfs.check.surface import BLOCK
+from dicomfs.errors import Exit
+from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.findings import Finding, Kind
+from dicomfs.media.medium import Medium
+from dicomfs.media.medium import Path as Place
+from dicomfs.source.source import Source
+from dicomfs.tree.report import Report, Stage
+from tests.build.medium import (
+    Options,
+    Record,
+    Written,
+    image,
+    instance_bytes,
+    patient,
+    series,
+    study,
+    write_medium,
+)
+from tests.support.mounting import COMMAND, SAMPLES, dicomfs, until
+from tests.support.trees import CountingMedium
+
+WHERE: Final = ("Doe, Jane (12345)", "2023-07-05 CT Thorax", "002 CT Lung")
+PAGE: Final = 4096
+
+
+def slices(count: int, **more: Any) -> list[Record]:
+    """Return the images of a series."""
+    return [
+        image(f"1.1.1.{number}", number=number, file=f"CT/I{number}", **more)
+        for number in range(1, count + 1)
+    ]
+
+
+def ct(images: Iterable[Record], **more: Any) -> list[Record]:
+    """Return a medium that has *images* in one series of one study."""
+    lung = series("1.1.1", images, number=2, description="Lung")
+    return [
+        patient(
+            "Doe^Jane", "12345", [study("1.1", [lung], description="CT Thorax")], **more
+        )
+    ]
+
+
+def checked(source: Path | Medium, *, index_only: bool = False) -> Report:
+    """Return the report on a medium."""
+    medium = CountingMedium(source) if isinstance(source, Path) else source
+    try:
+        return check(open_file_sets(medium), index_only=index_only)
+    finally:
+        medium.close()
+
+
+def check_medium(
+    root: Path, medium: Iterable[Record], **options: Unpack[Options]
+) -> Report:
+    """Write *medium* to *root* and return the report on it."""
+    write_medium(root, medium, **options)
+    return checked(root)
+
+
+def found(report: Report, kind: Kind) -> list[Finding]:
+    return [each for each in report.findings if each.kind is kind]
+
+
+def kinds(report: Report) -> Counter[str]:
+    return Counter(each.kind.code for each in report.findings)
+
+
+# -- sound media -----------------------------------------------------------------------
+
+
+def test_a_sound_medium_has_no_findings(tmp_path: Path) -> None:
+    report = check_medium(tmp_path, ct(slices(3)))
+
+    assert report.findings == []
+    assert report.is_complete
+    assert [(each.stage, each.count) for each in report.progress] == [
+        (Stage.INDEX, 6),
+        (Stage.FOLDERS, 4),
+        (Stage.FILES, 3),
+        (Stage.MEDIUM, 2),
+    ]
+
+
+def test_the_sample_of_pydicom_has_what_it_has_each_time() -> None:
+    reports = [checked(SAMPLES) for _ in range(2)]
+
+    assert kinds(reports[0]) == {
+        "missing-description": 2,
+        "unlisted-instance": 1,
+        "unlisted-file": 1,
+    }
+    assert found(reports[0], Kind.UNLISTED_INSTANCE)[0].count == 50
+    assert reports[0] == reports[1]
+
+
+# -- records ---------------------------------------------------------------------------
+
+
+def test_missing_keys_are_counted_by_record_type(tmp_path: Path) -> None:
+    images = slices(4)
+    for each in images[:3]:
+        each["InstanceNumber"] = None
+    del images[0].attributes[0x00041511]
+    medium = ct(images)
+    medium[0].children[0]["StudyTime"] = None
+
+    missing = found(check_medium(tmp_path, medium), Kind.MISSING_KEY)
+
+    assert [
+        (each.record_type, each.count, each.of, each.detail) for each in missing
+    ] == [
+        ("STUDY", 1, 1, "Study Time"),
+        ("IMAGE", 3, 4, "Instance Number"),
+        ("IMAGE", 1, 4, "Referenced SOP Instance UID in File"),
+    ]
+
+
+def test_missing_descriptions_are_remarks(tmp_path: Path) -> None:
+    medium = [patient("Doe^Jane", "1", [study("1.1", [series("1.1.1", slices(1))])])]
+
+    report = check_medium(tmp_path, medium)
+
+    assert [(each.kind, each.record_type) for each in report.findings] == [
+        (Kind.MISSING_DESCRIPTION, "STUDY"),
+        (Kind.MISSING_DESCRIPTION, "SERIES"),
+    ]
+    assert report.faults == 0
+
+
+@pytest.mark.parametrize(
+    ("character_set", "name", "fault"),
+    [
+        (None, b"M\xfcller", "none is declared"),
+        ("ISO_IR 192", b"M\xfcller", "text that is not in 'ISO_IR 192'"),
+        ("ISO_IR 999", b"Miller", "there is no 'ISO_IR 999'"),
+        ("ISO_IR 100", b"M\xfcller", None),
+        (None, b"Miller", None),
+    ],
+)
+def test_text_that_its_character_set_does_not_explain_is_found(
+    tmp_path: Path, character_set: str | None, name: bytes, fault: str | None
+) -> None:
+    medium = [patient(name, "1", SpecificCharacterSet=character_set)]
+
+    told = found(check_medium(tmp_path, medium), Kind.CHARACTER_SET)
+
+    assert [each.detail for each in told] == ([fault] if fault else [])
+
+
+def test_the_character_set_of_a_record_above_will_do(tmp_path: Path) -> None:
+    medium = ct(slices(1), SpecificCharacterSet="ISO_IR 100")
+    medium[0].children[0]["StudyDescription"] = b"Sch\xe4del"
+
+    report = check_medium(tmp_path, medium)
+
+    assert found(report, Kind.CHARACTER_SET) == []
+
+
+def test_a_study_of_two_patients_is_found(tmp_path: Path) -> None:
+    medium = [
+        patient("Doe^Jane", "1", [study("1.1", [], description="CT")]),
+        patient("Roe^Jim", "2", [study("1.1", [], description="CT")]),
+        patient("Roe^Jim", "3", [study("1.2", [], description="CT")]),
+    ]
+
+    [split] = found(check_medium(tmp_path, medium), Kind.SPLIT_STUDY)
+
+    assert split.where == ("Roe, Jim (2)", "2023-07-05 CT")
+
+
+# -- listed files ----------------------------------------------------------------------
+
+
+def test_missing_files_are_counted_by_series(tmp_path: Path) -> None:
+    images = slices(6)
+    for each in images[1:4]:
+        each.path = None
+
+    [missing] = found(check_medium(tmp_path, ct(images)), Kind.MISSING_FILE)
+
+    assert (missing.where, missing.count, missing.of) == (WHERE, 3, 6)
+    assert missing.files == ("CT/I2", "CT/I3", "CT/I4")
+
+
+@pytest.mark.parametrize(
+    ("header", "kind", "attribute"),
+    [
+        ({"SOPInstanceUID": "9.9"}, Kind.UID_DISAGREES, "SOP Instance UID"),
+        ({"SOPClassUID": uid.MRImageStorage}, Kind.UID_DISAGREES, "SOP Class UID"),
+        ({"StudyInstanceUID": "9.9"}, Kind.UID_DISAGREES, "Study Instance UID"),
+        ({"SeriesInstanceUID": "9.9"}, Kind.UID_DISAGREES, "Series Instance UID"),
+        ({"PatientID": "54321"}, Kind.PATIENT_DISAGREES, "Patient ID"),
+        ({"PatientName": "Doe^John"}, Kind.PATIENT_DISAGREES, "Patient's Name"),
+        ({"PatientSex": "M"}, Kind.PATIENT_DISAGREES, "Patient's Sex"),
+    ],
+)
+def test_a_header_that_says_otherwise_is_found(
+    tmp_path: Path, header: dict[str, str], kind: Kind, attribute: str
+) -> None:
+    images = [*slices(2), image("1.1.1.3", number=3, file="CT/I3", header=header)]
+
+    report = check_medium(tmp_path, ct(images, PatientSex="F"))
+
+    assert kinds(report) == {kind.code: 1}
+    [one] = report.findings
+    assert (one.where, one.count, one.of) == (WHERE, 1, 3)
+    assert one.detail.startswith(attribute)
+    assert next(iter(header.values())) in one.detail
+    assert one.files == ("CT/I3",)
+    assert one.record_type == "IMAGE"
+
+
+def test_another_transfer_syntax_is_a_remark(tmp_path: Path) -> None:
+    images = slices(1, ReferencedTransferSyntaxUIDInFile=uid.JPEG2000)
+    images[0].content = instance_bytes(
+        {"SOPInstanceUID": "1.1.1.1"}, syntax=uid.ImplicitVRLittleEndian
+    )
+
+    report = check_medium(tmp_path, ct(images))
+
+    assert kinds(report) == {"syntax-disagrees": 1}
+    assert report.faults == 0
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"PatientName": "DOE^JANE^^^"},
+        {"PatientName": "Doe^Jane=土井^ジェーン", "SpecificCharacterSet": "ISO_IR 192"},
+        {"PatientID": " 12345 "},
+        {"PatientID": None, "PatientName": None, "StudyInstanceUID": None},
+    ],
+)
+def test_what_is_only_written_otherwise_is_no_disagreement(
+    tmp_path: Path, header: dict[str, str]
+) -> None:
+    assert check_medium(tmp_path, ct(slices(1, header=header))).findings == []
+
+
+def test_files_that_disagree_alike_are_one_finding(tmp_path: Path) -> None:
+    images = slices(5, header={"PatientID": "54321", "StudyInstanceUID": "9.9"})
+
+    report = check_medium(tmp_path, ct(images))
+
+    assert kinds(report) == {"patient-disagrees": 1, "uid-disagrees": 1}
+    assert [(each.count, len(each.files)) for each in report.findings] == [(5, 3)] * 2
+
+
+def test_a_listed_file_that_is_no_dicom_is_found(tmp_path: Path) -> None:
+    images = slices(2)
+    images[0].content = b"<html>no image</html>"
+
+    assert kinds(check_medium(tmp_path, ct(images))) == {"not-dicom": 1}
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.95])
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.JPEG2000])
+def test_a_file_that_is_cut_off_is_found(
+    tmp_path: Path, syntax: str, kept: float
+) -> None:
+    images = slices(2)
+    whole = instance_bytes({"SOPInstanceUID": "1.1.1.1"}, syntax=syntax, size=8000)
+    images[0].content = whole[: int(len(whole) * kept)]
+    images[0]["ReferencedTransferSyntaxUIDInFile"] = syntax
+
+    [cut] = check_medium(tmp_path, ct(images)).findings
+
+    assert (cut.kind, cut.files) == (Kind.FILE_CUT_OFF, ("CT/I1",))
+
+
+@pytest.mark.parametrize("syntax", list(uid.AllTransferSyntaxes))
+def test_a_whole_file_is_not_cut_off(tmp_path: Path, syntax: str) -> None:
+    images = slices(1, ReferencedTransferSyntaxUIDInFile=syntax)
+    images[0]["ReferencedSOPClassUIDInFile"] = uid.CTImageStorage
+    images[0].content = instance_bytes({"SOPInstanceUID": "1.1.1.1"}, syntax=syntax)
+
+    assert check_medium(tmp_path, ct(images)).findings == []
+
+
+def test_programs_in_preambles_are_found(tmp_path: Path) -> None:
+    images = slices(2)
+    plain = instance_bytes({"SOPInstanceUID": "1.1.1.1"})
+    images[0].content = b"MZ" + plain[2:]
+    write_medium(tmp_path, ct(images))
+    (tmp_path / "ALSO").write_bytes(b"#!/bin/sh\n" + plain[10:])
+
+    report = checked(tmp_path)
+
+    listed, unlisted = sorted(
+        found(report, Kind.EXECUTABLE_PREAMBLE), key=lambda each: each.files
+    )[::-1]
+    assert (listed.files, listed.detail) == (("CT/I1",), "a Windows program")
+    assert unlisted.files == ("ALSO",)
+
+
+# -- copies ----------------------------------------------------------------------------
+
+
+def twice(second: bytes | None) -> list[Record]:
+    """Return a medium that lists one instance twice."""
+    images = slices(1)
+    copy = image("1.1.1.1", number=1, file="CT/COPY")
+    images[0].content = copy.content = instance_bytes({"SOPInstanceUID": "1.1.1.1"})
+    copy.content = second or copy.content
+    return ct([*images, copy])
+
+
+def test_copies_that_are_the_same_are_a_remark(tmp_path: Path) -> None:
+    report = check_medium(tmp_path, twice(None))
+
+    assert kinds(report) == {"repeated-instance": 1}
+
+
+def test_copies_that_differ_are_found_with_the_byte(tmp_path: Path) -> None:
+    data = bytearray(instance_bytes({"SOPInstanceUID": "1.1.1.1"}))
+    data[-10] ^= 1
+
+    report = check_medium(tmp_path, twice(bytes(data)))
+
+    [one] = found(report, Kind.COPIES_DIFFER)
+    assert one.detail == f"from byte {len(data) - 10} on"
+    assert one.where == WHERE
+
+
+def test_an_instance_of_two_series_is_a_remark(tmp_path: Path) -> None:
+    medium = ct(slices(2))
+    again = image("1.1.1.1", number=1, file="CT/AGAIN")
+    more = series("1.1.2", [again], number=3, description="More")
+    medium[0].children[0].children.append(more)
+
+    [repeated] = check_medium(tmp_path, medium).findings
+
+    assert repeated.kind is Kind.REPEATED_ELSEWHERE
+    assert (repeated.where[-1], repeated.files) == ("003 CT More", ("CT/AGAIN",))
+
+
+# -- bad sectors -----------------------------------------------------------------------
+
+
+class BadSource(Source):
+    """A source with unreadable ranges, which counts how often each page is asked for."""
+
+    def __init__(self, source: Source, bad: Iterable[range], error: int) -> None:
+        self._source = source
+        self._bad = list(bad)
+        self._error = error
+        self.size = source.size
+        self.status = source.status
+        self.asked: Counter[int] = Counter()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read, or fail."""
+        end = min(offset + size, self.size)
+        self.asked.update(range(offset // PAGE, -(-end // PAGE)))
+        if any(each.start < end and offset < each.stop for each in self._bad):
+            raise OSError(self._error, os.strerror(self._error))
+        return self._source.read_at(offset, size)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+
+class BadMedium(CountingMedium):
+    """A folder of which the file CT/I1 has unreadable ranges."""
+
+    def __init__(
+        self, root: Path, bad: Iterable[range], error: int = errno.EIO
+    ) -> None:
+        super().__init__(root)
+        self._bad = list(bad)
+        self._error = error
+        self.bad_sources: list[BadSource] = []
+
+    def open(self, path: Place) -> Source:
+        """Open a file."""
+        source = super().open(path)
+        if path != (b"CT", b"I1"):
+            return source
+        self.bad_sources.append(BadSource(source, self._bad, self._error))
+        return self.bad_sources[-1]
+
+
+def test_unreadable_bytes_are_found_to_the_page(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2, size=300_000)))
+    medium = BadMedium(tmp_path, [range(150_000, 150_001), range(250_000, 260_000)])
+
+    [bad] = checked(medium).findings
+
+    assert bad.kind is Kind.UNREADABLE_BYTES
+    assert (bad.where, bad.files) == (WHERE, ("CT/I1",))
+    assert bad.detail == "bytes 147456 to 151551, bytes 249856 to 262143"
+
+
+def test_no_page_is_asked_for_more_than_twice_in_a_row_of_bad_ones(
+    tmp_path: Path,
+) -> None:
+    write_medium(tmp_path, ct(slices(1, size=300_000)))
+    medium = BadMedium(tmp_path, [range(20_000), range(150_000, 190_000)])
+
+    checked(medium)
+
+    [source] = medium.bad_sources
+    bad = [*range(5), *range(150_000 // PAGE, 190_000 // PAGE + 1)]
+    assert max(source.asked[page] for page in bad) == 2
+
+
+def test_a_file_of_which_nothing_can_be_read_is_given_up(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2, size=50 * BLOCK)))
+    medium = BadMedium(tmp_path, [range(100 * BLOCK)])
+
+    [bad] = checked(medium).findings
+
+    assert bad.detail.startswith(f"bytes 0 to {2 * BLOCK - 1}, bytes {2 * BLOCK} to")
+    assert bad.detail.endswith("were not tried")
+    assert sum(medium.bad_sources[0].asked.values()) < 4 * BLOCK // PAGE + 2
+
+
+def test_a_header_behind_a_bad_page_is_compared_all_the_same(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1, size=20_000, header={"PatientID": "54321"})))
+    medium = BadMedium(tmp_path, [range(10_000, 10_001)])
+
+    assert kinds(checked(medium)) == {"unreadable-bytes": 1, "patient-disagrees": 1}
+
+
+def test_a_medium_that_is_gone_ends_the_check(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(3)))
+
+    report = checked(BadMedium(tmp_path, [range(9)], errno.ENOMEDIUM))
+
+    assert report.failure == "the medium cannot be read: No medium found"
+    assert [each.is_complete for each in report.progress] == [True, *[False] * 3]
+
+
+def test_a_file_that_cannot_be_opened_costs_itself(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(3)))
+
+    report = checked(CountingMedium(tmp_path, refuse=["CT/I2"]))
+
+    [bad] = report.findings
+    assert (bad.kind, bad.count, bad.of) == (Kind.UNREADABLE_FILE, 1, 3)
+    assert bad.files == ("CT/I2",)
+    assert report.is_complete
+
+
+def test_no_thread_is_left_behind(tmp_path: Path) -> None:
+    check_medium(tmp_path, ct(slices(20)))
+
+    assert until(
+        lambda: not any(each.name.startswith("check") for each in threading.enumerate())
+    )
+
+
+def test_a_copy_of_an_unreadable_file_ends_nothing(tmp_path: Path) -> None:
+    write_medium(tmp_path, twice(None))
+
+    report = checked(BadMedium(tmp_path, [range(9)]))
+
+    assert kinds(report) == {"repeated-instance": 1, "unreadable-bytes": 1}
+    assert report.is_complete
+
+
+# -- what no record lists --------------------------------------------------------------
+
+
+def test_instances_that_no_record_lists_are_faults(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+    extra = tmp_path / "CT" / "EXTRA"
+    extra.mkdir()
+    for name in ("1", "2", "3", "4"):
+        (extra / name).write_bytes(instance_bytes())
+
+    [unlisted] = checked(tmp_path).findings
+
+    assert (unlisted.kind, unlisted.count) == (Kind.UNLISTED_INSTANCE, 4)
+    assert unlisted.files == ("CT/EXTRA/1", "CT/EXTRA/2", "CT/EXTRA/3")
+
+
+def test_an_instance_without_preamble_is_one_too(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    data = instance_bytes()
+    (tmp_path / "BARE").write_bytes(data[data.index(b"\x08\0\x16\0UI") :])
+
+    assert kinds(checked(tmp_path)) == {"unlisted-instance": 1}
+
+
+def test_other_files_are_one_remark(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+    write_medium(tmp_path / "OTHER", ct(slices(1)), dicomdir="SUB/DICOMDIR")
+    shutil.rmtree(tmp_path / "OTHER/CT")
+    (tmp_path / "VIEWER.EXE").write_bytes(b"MZ" + bytes(2000))
+    (tmp_path / "AUTORUN.INF").write_text("[autorun]")
+    (tmp_path / "EMPTY").touch()
+
+    report = checked(tmp_path)
+
+    [others] = report.findings
+    assert (others.kind, others.count) == (Kind.UNLISTED_FILE, 4)
+    assert others.files == ("AUTORUN.INF", "EMPTY", "VIEWER.EXE")
+    assert report.faults == 0
+
+
+def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    (tmp_path / "link").symlink_to("CT/I1")
+    (tmp_path / "loop").symlink_to(".")
+    os.mkfifo(tmp_path / "fifo")
+
+    assert checked(tmp_path).findings == []
+
+
+def test_what_an_inactive_record_lists_is_listed(tmp_path: Path) -> None:
+    images = slices(2)
+    images[1].in_use = 0
+
+    assert kinds(check_medium(tmp_path, ct(images))) == {"inactive-record": 1}
+
+
+def test_a_file_is_listed_whatever_its_case(tmp_path: Path) -> None:
+    write_medium(
+        tmp_path, ct(slices(2)), rename=lambda file_id: f"{file_id.lower()}.dcm"
+    )
+
+    assert checked(tmp_path).findings == []
+
+
+class ClosedFolders(CountingMedium):
+    """A medium whose folder CLOSED cannot be read."""
+
+    def names(self, folder: Place) -> list[bytes]:
+        """List a folder."""
+        if folder == (b"CLOSED",):
+            raise OSError(errno.EIO, "a bad sector")
+        return super().names(folder)
+
+
+def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    (tmp_path / "CLOSED").mkdir()
+
+    [closed] = checked(ClosedFolders(tmp_path)).findings
+
+    assert (closed.kind, closed.files) == (Kind.UNREADABLE_FOLDER, ("CLOSED",))
+
+
+def test_folders_that_are_nested_too_deeply_are_said_to_be(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    tmp_path.joinpath(*["d"] * 66).mkdir(parents=True)
+
+    [deep] = checked(tmp_path).findings
+
+    assert deep.kind is Kind.UNREADABLE_FOLDER
+    assert deep.detail == "deeper than 64 folders"
+
+
+def test_a_million_places_take_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        places = Seen()
+        for number in range(100_000):
+            places.add((b"DICOM", b"%d" % number))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 100_000 * 16 + 4_000_000
+    assert all((b"DICOM", b"%d" % number) in places for number in range(1000))
+    assert (b"DICOM", b"x") not in places
+
+
+def test_what_is_seen_again_takes_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        seen = Seen()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(100_000):
+            seen.add(b"1.2.3")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert after - before < 1000
+
+
+# -- the command -----------------------------------------------------------------------
+
+
+def test_a_sound_medium_ends_with_zero(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+
+    done = dicomfs("check", tmp_path)
+
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert done.stdout.endswith("no faults, no remarks; the medium is sound\n")
+
+
+def test_remarks_alone_are_no_faults(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+    (tmp_path / "README.TXT").touch()
+
+    done = dicomfs("check", tmp_path)
+
+    assert done.returncode == Exit.OK
+    assert "remark: no record lists a file [unlisted-file]" in done.stdout
+
+
+def test_faults_are_told_on_stdout(tmp_path: Path) -> None:
+    images = slices(3)
+    images[0].path = None
+    write_medium(tmp_path, ct(images))
+
+    done = dicomfs("check", tmp_path)
+
+    assert (done.returncode, done.stderr) == (Exit.FAULTS, "")
+    assert f"1 of 3 missing in {'/'.join(WHERE)}" in done.stdout
+
+
+def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
+    images = slices(3)
+    images[0].path = None
+    write_medium(tmp_path, ct(images))
+
+    done = dicomfs("check", "--json", tmp_path)
+
+    whole = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (Exit.FAULTS, "")
+    assert (whole["schema"], whole["complete"], whole["faults"]) == (1, True, 1)
+    assert whole["findings"][0]["where"] == list(WHERE)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no directory"])
+def test_what_cannot_be_read_ends_with_eight(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "DICOMDIR").write_bytes(content)
+
+    done = dicomfs("check", tmp_path)
+
+    assert (done.returncode, done.stdout) == (Exit.UNCHECKED, "")
+    assert len(done.stderr.splitlines()) == 2
+    assert dicomfs("check", tmp_path / "nowhere").returncode == Exit.UNCHECKED
+
+
+def test_index_only_opens_no_file_and_says_so(tmp_path: Path) -> None:
+    written = write_medium(tmp_path, ct(slices(3)))
+    spoil(written)
+    medium = CountingMedium(tmp_path)
+
+    report = checked(medium, index_only=True)
+
+    assert medium.opened == ["DICOMDIR"]
+    assert [each.is_complete for each in report.progress] == [True, True, False, False]
+    assert dicomfs("check", "--index-only", tmp_path).returncode == Exit.OK
+    assert dicomfs("check", tmp_path).returncode == Exit.FAULTS
+
+
+def spoil(written: Written) -> None:
+    """Make the files something else."""
+    for path in written.files.values():
+        path.write_bytes(b"no DICOM")
+
+
+def test_a_medium_without_dicomdir_can_be_checked_by_its_files(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(3)))
+    (tmp_path / "DICOMDIR").unlink()
+
+    done = dicomfs("check", "--scan", "--json", tmp_path)
+
+    whole = json.loads(done.stdout)
+    assert done.returncode == Exit.OK, done.stderr
+    assert [each["count"] for each in whole["looked_at"]] == [6, 4, 3, 2]
+
+
+def test_progress_is_shown_on_a_terminal_and_goes_away(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(3)))
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*COMMAND, "check", tmp_path],
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=30,
+        )
+        said = os.read(ours, 10_000)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+    assert done.returncode == Exit.OK
+    assert said.startswith(b"\r\x1b[Kdirectory records")
+    assert said.endswith(b"\r\x1b[K")
+
+
+def test_names_that_are_no_text_do_not_harm(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\x1b[31m\xff")).touch()
+
+    done = dicomfs("check", tmp_path)
+    data = dicomfs("check", "--json", tmp_path)
+
+    assert "\\x1b[31m\\xff" in done.stdout
+    assert "\x1b" not in done.stdout + data.stdout
+    assert json.loads(data.stdout)["findings"][0]["files"] == ["\x1b[31m\udcff"]
+
+
+def test_what_the_report_says_is_not_logged_beside_it(
+    tmp_path: Path, expect_log: Callable[[str], None]
+) -> None:
+    expect_log("links are off")
+    write_medium(
+        tmp_path, ct(slices(2)), links=lambda _, *links: tuple(map(shift, links))
+    )
+
+    assert kinds(checked(tmp_path)) == {"links-shifted": 1}
+    assert dicomfs("check", tmp_path).stderr == ""
+
+
+def shift(link: int) -> int:
+    """Return a link as it is after the file's beginning grew by 22 bytes."""
+    return link - 22 if link else 0

@@ -1,0 +1,60 @@
+"""SOP classes, against the table with which pydicom writes DICOMDIRs."""
+
+import pytest
+from pydicom import fileset, uid
+
+from dicomfs.dicom.sopclass import DIRECTORY, record_type
+from dicomfs.dicomdir.record import ROOT_TYPES
+
+PATIENTS = fileset._FOUR_LEVEL_SOP_CLASSES
+OTHERS = fileset._SINGLE_LEVEL_SOP_CLASSES
+
+
+@pytest.mark.parametrize("sop_class", [*PATIENTS, *OTHERS])
+def test_an_instance_gets_the_record_that_pydicom_would_write(sop_class: str) -> None:
+    known = {str(each): type_ for each, type_ in {**PATIENTS, **OTHERS}.items()}
+
+    assert record_type(sop_class.encode()) == known[sop_class]
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "expected"),
+    [
+        (uid.CTImageStorage, "IMAGE"),
+        (uid.SegmentationStorage, "IMAGE"),
+        (uid.RTImageStorage, "IMAGE"),
+        (uid.EnhancedRTImageStorage, "IMAGE"),
+        (uid.RTPlanStorage, "RT PLAN"),
+        (uid.RTIonPlanStorage, "RT PLAN"),
+        (uid.RTPhysicianIntentStorage, "RADIOTHERAPY"),
+        (uid.EncapsulatedPDFStorage, "ENCAP DOC"),
+        (uid.EncapsulatedMTLStorage, "ENCAP DOC"),
+        (uid.KeyObjectSelectionDocumentStorage, "KEY OBJECT DOC"),
+        (uid.EnhancedXRayRadiationDoseSRStorage, "SR DOCUMENT"),
+        (uid.VolumeRenderingVolumetricPresentationStateStorage, "PRESENTATION"),
+        (uid.General32bitECGWaveformStorage, "WAVEFORM"),
+        ("1.2.840.10008.5.1.4.1.1.9.100.1", "WF PRESENTATION"),
+        ("1.2.840.10008.5.1.4.1.1.9", "CURVE"),
+        (uid.MicroscopyBulkSimpleAnnotationsStorage, "ANNOTATION"),
+        (uid.InventoryStorage, "INVENTORY"),
+        (uid.RTBeamsDeliveryInstructionStorage, "PLAN"),
+    ],
+)
+def test_an_instance_gets_the_record_of_the_standard(
+    sop_class: str, expected: str
+) -> None:
+    assert record_type(sop_class.encode()) == expected
+
+
+@pytest.mark.parametrize("sop_class", ["", "1.2.3", "1.2.840.10008.5.1.4.1.1", "ä\0"])
+def test_what_is_not_known_is_an_image(sop_class: str) -> None:
+    assert record_type(sop_class.encode()) == "IMAGE"
+
+
+@pytest.mark.parametrize("sop_class", OTHERS)
+def test_what_pydicom_keeps_in_the_root_belongs_to_no_patient(sop_class: str) -> None:
+    assert record_type(sop_class.encode()) in ROOT_TYPES
+
+
+def test_the_class_of_a_dicomdir_is_that_of_the_standard() -> None:
+    assert DIRECTORY.decode() == uid.MediaStorageDirectoryStorage

@@ -1,0 +1,1 @@
+"""What tests stand on: mounts, drives that hang, servers, readers, fakes."""
