@@ -29,7 +29,7 @@ from dicomfs.dicomdir.record import Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Path
+from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source
 from dicomfs.tree import report
 from dicomfs.tree.node import File, Folder, Listing
@@ -40,7 +40,7 @@ Where = tuple[str, ...]
 Above = Mapping[Level, Attributes]
 Tell = Callable[[Stage, int], None]
 # Where a file lies that repeats another one.
-Copy = tuple[FileSet, Path]
+Copy = tuple[FileSet, Place]
 
 # Enough to keep a drive busy while headers are looked at; more would make it seek.
 _THREADS: Final = 4
@@ -82,7 +82,7 @@ class _Trouble(NamedTuple):
     kind: Kind
     what: str
     source: str
-    file: Path
+    file: Place
     offset: int
     record_type: str
     example: str = ""
@@ -360,7 +360,7 @@ class _Check:
         self._complete.add(Stage.MEDIUM)
 
     def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
-        others: list[Path] = []
+        others: list[Place] = []
         count = 0
         for looked in walk(medium, listed):
             self._count(Stage.MEDIUM)
@@ -371,7 +371,7 @@ class _Check:
             findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
 
 
-def _place(file: File) -> Path:
+def _place(file: File) -> Place:
     return file.place
 
 

@@ -10,7 +10,7 @@ from dicomfs.check.surface import GONE
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Medium, Path
+from dicomfs.media.medium import Medium, Place
 
 # Files that are named of many alike.
 MOST_NAMED: Final = 3
@@ -31,9 +31,9 @@ def add_listed(
 class Looked(NamedTuple):
     """What was found in one *folder* of a medium."""
 
-    folder: Path
+    folder: Place
     findings: Sequence[Finding]
-    others: Sequence[Path]
+    others: Sequence[Place]
 
 
 def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
@@ -42,7 +42,7 @@ def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
     DICOM files are findings, *others* are not DICOM. Links, devices and the like are
     passed over. Raises OSError if the medium is gone.
     """
-    waiting: list[Path] = [()]
+    waiting: list[Place] = [()]
     while waiting:
         folder = waiting.pop()
         try:
@@ -62,7 +62,7 @@ def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
             yield Looked(folder, [_unreadable(folders, detail)], [])
 
 
-def _names(medium: Medium, folder: Path) -> tuple[list[Path], list[Path]]:
+def _names(medium: Medium, folder: Place) -> tuple[list[Place], list[Place]]:
     """Return the regular files and the folders in *folder*, in order."""
     folders = set(medium.folders(folder))
     names = sorted(set(medium.names(folder)) - folders)
@@ -78,13 +78,13 @@ def _names(medium: Medium, folder: Path) -> tuple[list[Path], list[Path]]:
 class _Sorted(NamedTuple):
     """The unlisted files of a folder, by what they are."""
 
-    instances: list[Path]
-    others: list[Path]
-    unreadable: list[Path]
-    programs: list[Path]
+    instances: list[Place]
+    others: list[Place]
+    unreadable: list[Place]
+    programs: list[Place]
 
 
-def _look(medium: Medium, folder: Path, files: Sequence[Path]) -> Looked:
+def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
     found = _Sorted([], [], [], [])
     for place in files:
         try:
@@ -105,7 +105,7 @@ def _look(medium: Medium, folder: Path, files: Sequence[Path]) -> Looked:
     return Looked(folder, findings, found.others)
 
 
-def _sort(medium: Medium, place: Path, found: _Sorted) -> None:
+def _sort(medium: Medium, place: Place, found: _Sorted) -> None:
     source = medium.open(place)
     try:
         is_dicom = is_instance(source)
@@ -116,20 +116,20 @@ def _sort(medium: Medium, place: Path, found: _Sorted) -> None:
         source.close()
 
 
-def _finding(kind: Kind, places: Sequence[Path]) -> Finding:
+def _finding(kind: Kind, places: Sequence[Place]) -> Finding:
     return Finding(kind, count=len(places), files=named(places))
 
 
-def _unreadable(folders: Sequence[Path], detail: str) -> Finding:
+def _unreadable(folders: Sequence[Place], detail: str) -> Finding:
     count, files = len(folders), named(folders)
     return Finding(Kind.UNREADABLE_FOLDER, count=count, detail=detail, files=files)
 
 
-def named(places: Sequence[Path]) -> tuple[str, ...]:
+def named(places: Sequence[Place]) -> tuple[str, ...]:
     """Return the first few of *places*, as they are written on the medium."""
     return tuple(map(as_written, places[:MOST_NAMED]))
 
 
-def as_written(place: Path) -> str:
+def as_written(place: Place) -> str:
     """Return *place* as the path that it is on the medium."""
     return os.fsdecode(b"/".join(place))

@@ -20,7 +20,7 @@ from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.source import BytesSource, Window
 
 NO_RECORD: Final = 0
-INACTIVE: Final = 0x0000
+_NOT_IN_USE: Final = 0x0000
 
 # Longer values are no names; icons and private data are passed over unread.
 _MAX_VALUE: Final = 4096
@@ -279,7 +279,7 @@ def _read_any(
         syntax.integer(values.get(tags.OFFSET_OF_NEXT_RECORD, b"")),
         syntax.integer(values.get(tags.OFFSET_OF_LOWER_ENTITY, b"")),
         # PS3.3 F.3.2.2 knows two values; without any, old media are in use.
-        not in_use or syntax.integer(in_use) != INACTIVE,
+        not in_use or syntax.integer(in_use) != _NOT_IN_USE,
         syntax.integer(values.get(tags.MRDR_OFFSET, b"")),
         type_,
         attributes,

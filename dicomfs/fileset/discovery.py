@@ -8,7 +8,7 @@ from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
 from dicomfs.fileset import fileid
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Path
+from dicomfs.media.medium import Medium, Place
 from dicomfs.media.opening import unreadable
 from dicomfs.source.source import Source
 
@@ -17,14 +17,14 @@ _SEARCH_DEPTH: Final = 3
 _SCAN: Final = "give --scan to build the tree from the files themselves"
 
 
-def find_dicomdirs(medium: Medium) -> list[Path]:
+def find_dicomdirs(medium: Medium) -> list[Place]:
     """Return where the DICOMDIRs of *medium* lie, found without regard to case.
 
     There is one in the root of a conformant medium. Only if there is none, folders are
     searched, to depth 3; then all of the first level that has any are returned. Raises
     OSError if the root cannot be read.
     """
-    level: list[Path] = [()]
+    level: list[Place] = [()]
     for _ in range(_SEARCH_DEPTH + 1):
         if found := [p for up in level if (p := _dicomdir_in(medium, up))]:
             return found
@@ -32,7 +32,7 @@ def find_dicomdirs(medium: Medium) -> list[Path]:
     return []
 
 
-def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
+def _dicomdir_in(medium: Medium, folder: Place) -> Place | None:
     try:
         name = fileid.Names(medium.names(folder)).match(DICOMDIR)
         is_file = name is not None and name not in medium.folders(folder)
@@ -43,7 +43,7 @@ def _dicomdir_in(medium: Medium, folder: Path) -> Path | None:
     return (*folder, name) if name is not None and is_file else None
 
 
-def _folders_in(medium: Medium, folder: Path) -> list[bytes]:
+def _folders_in(medium: Medium, folder: Place) -> list[bytes]:
     try:
         return sorted(medium.folders(folder))
     except OSError:
@@ -64,7 +64,7 @@ def open_file_sets(
     except OSError as error:
         raise unreadable(error) from error
     file_sets: list[FileSet] = []
-    failures: list[tuple[Path, Failure]] = []
+    failures: list[tuple[Place, Failure]] = []
     for place in places:
         # Of several, findings have to say which they are about.
         about = findings.about(_shown(place)) if len(places) > 1 else findings
@@ -92,11 +92,11 @@ def open_file_sets(
     )
 
 
-def _shown(place: Path) -> str:
+def _shown(place: Place) -> str:
     return os.fsdecode(b"/".join(place))
 
 
-def _open_file_set(medium: Medium, place: Path, findings: Findings) -> FileSet:
+def _open_file_set(medium: Medium, place: Place, findings: Findings) -> FileSet:
     try:
         source = medium.open(place)
     except OSError as error:

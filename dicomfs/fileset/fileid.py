@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from dicomfs.errors import FileIdError
-from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.medium import Medium, Place, Status
 
 _V = TypeVar("_V")
 
@@ -30,7 +30,7 @@ _MAX_COMPONENT: Final = 255
 _MAX_FOLDERS: Final = 64
 
 
-def components(file_id: bytes) -> Path:
+def components(file_id: bytes) -> Place:
     """Return the components of a Referenced File ID as it is written in a record.
 
     Raises FileIdError for what must not or cannot name a file below the root. A leading
@@ -50,7 +50,7 @@ def components(file_id: bytes) -> Path:
 
 
 @lru_cache(maxsize=256)
-def _parts(file_id: bytes) -> Path:
+def _parts(file_id: bytes) -> Place:
     parts = [part.strip(b" \0") for part in _SEPARATORS.split(file_id)]
     path = tuple(part for part in parts if part not in {b"", b"."})
     if path and _DRIVE.fullmatch(path[0]):
@@ -96,13 +96,13 @@ class Locator:
     of its folder at most, and none where the medium has the names of the File IDs.
     """
 
-    def __init__(self, medium: Medium, root: Path = ()) -> None:
+    def __init__(self, medium: Medium, root: Place = ()) -> None:
         self._medium = medium
         self._root = root
-        self._real: dict[Path, Path] = {}
-        self._names: dict[Path, Names] = {}
+        self._real: dict[Place, Place] = {}
+        self._names: dict[Place, Names] = {}
 
-    def locate(self, path: Path) -> tuple[Path, Status]:
+    def locate(self, path: Place) -> tuple[Place, Status]:
         """Return where the file of these File ID components lies, and its status.
 
         Raises OSError (FileNotFoundError if the medium has no such file).
@@ -112,9 +112,11 @@ class Locator:
             raise found
         return found
 
-    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+    def locate_all(
+        self, paths: Sequence[Place]
+    ) -> list[tuple[Place, Status] | OSError]:
         """Do for each of *paths* what ``locate`` does, folder by folder."""
-        folders: dict[Path, list[bytes]] = {}
+        folders: dict[Place, list[bytes]] = {}
         for path in paths:
             folders.setdefault(path[:-1], []).append(path[-1])
         found = {
@@ -124,8 +126,8 @@ class Locator:
         return [next(found[path[:-1]]) for path in paths]
 
     def _locate_in(
-        self, folder: Path, names: Sequence[bytes]
-    ) -> list[tuple[Path, Status] | OSError]:
+        self, folder: Place, names: Sequence[bytes]
+    ) -> list[tuple[Place, Status] | OSError]:
         try:
             real, statuses = self._statuses(folder, names)
         except OSError as error:
@@ -140,8 +142,8 @@ class Locator:
         ]
 
     def _statuses(
-        self, folder: Path, names: Sequence[bytes]
-    ) -> tuple[Path, list[Status | OSError]]:
+        self, folder: Place, names: Sequence[bytes]
+    ) -> tuple[Place, list[Status | OSError]]:
         """Return the real folder, and the statuses of what has just these names."""
         real = self._real.get(folder, self._root + folder)
         try:
@@ -151,7 +153,7 @@ class Locator:
             _keep(self._real, folder, real)
             return real, self._medium.statuses(real, names)
 
-    def _variant(self, folder: Path, name: bytes) -> tuple[Path, Status] | OSError:
+    def _variant(self, folder: Place, name: bytes) -> tuple[Place, Status] | OSError:
         """Return the file that *name* means in a folder without a file of that name."""
         try:
             place = self._find(folder, name)
@@ -159,13 +161,13 @@ class Locator:
         except OSError as error:
             return error
 
-    def _find_folder(self, folder: Path) -> Path:
+    def _find_folder(self, folder: Place) -> Place:
         real = self._root
         for component in folder:
             real = self._find(real, component)
         return real
 
-    def _find(self, folder: Path, component: bytes) -> Path:
+    def _find(self, folder: Place, component: bytes) -> Place:
         names = self._names.get(folder)
         if names is None:
             names = Names(self._medium.names(folder))
@@ -176,7 +178,7 @@ class Locator:
         return (*folder, name)
 
 
-def _keep(kept: dict[Path, _V], path: Path, value: _V) -> None:
+def _keep(kept: dict[Place, _V], path: Place, value: _V) -> None:
     if len(kept) >= _MAX_FOLDERS:
         kept.clear()
     kept[path] = value

@@ -28,7 +28,7 @@ from dicomfs.errors import (
 )
 from dicomfs.fileset import fileid, moved
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.reopened import Reopened
 from dicomfs.source.source import Source, Window
 from dicomfs.tree.identity import Origin, Position
@@ -63,11 +63,13 @@ class Examined(Enum):
 class Locator(Protocol):
     """Finds files by the components of their File IDs; see ``fileid.Locator``."""
 
-    def locate(self, path: Path) -> tuple[Path, Status]:
+    def locate(self, path: Place) -> tuple[Place, Status]:
         """Return where the file lies, and its status; raises OSError."""
         ...
 
-    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+    def locate_all(
+        self, paths: Sequence[Place]
+    ) -> list[tuple[Place, Status] | OSError]:
         """Do for each of *paths* what ``locate`` does."""
         ...
 
@@ -84,7 +86,7 @@ class FileSet:
         medium: Medium,
         source: Source,
         findings: Findings,
-        place: Path = (),
+        place: Place = (),
         locator: Locator | None = None,
         mtime_ns: int = 0,
         above: "FileSet | None" = None,
@@ -385,7 +387,7 @@ class FileSet:
             self.note(Finding(Kind.BROKEN_REFERENCE, record.offset, record.type))
             return b""
 
-    def locate(self, file_id: bytes) -> tuple[Path, Status]:
+    def locate(self, file_id: bytes) -> tuple[Place, Status]:
         """Return where the file of a Referenced File ID lies, and its status.
 
         Raises FileIdError for one that leads nowhere, OSError from the medium.
@@ -394,7 +396,7 @@ class FileSet:
 
     def locate_all(
         self, file_ids: Sequence[bytes]
-    ) -> list[tuple[Path, Status] | OSError | FileIdError]:
+    ) -> list[tuple[Place, Status] | OSError | FileIdError]:
         """Do for each of *file_ids* what ``locate`` does; return errors, not raise."""
         paths = [_components(file_id) for file_id in file_ids]
         usable = [path for path in paths if not isinstance(path, FileIdError)]
@@ -534,7 +536,7 @@ class FileSet:
             self.note(Finding(Kind.INDEX_LEFT_OUT, offset, type_, detail=what))
         return None
 
-    def _nested_at(self, place: Path, file_id: bytes) -> "FileSet":
+    def _nested_at(self, place: Place, file_id: bytes) -> "FileSet":
         """Open the directory at *place*; raises as the constructor does."""
         if len(self._line) > _MOST_ABOVE:
             raise DirectoryError("directories lead to each other too deeply")
@@ -563,7 +565,7 @@ class FileSet:
         return line
 
 
-def _components(file_id: bytes) -> Path | FileIdError:
+def _components(file_id: bytes) -> Place | FileIdError:
     try:
         return fileid.components(file_id)
     except FileIdError as error:

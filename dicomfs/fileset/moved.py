@@ -17,9 +17,9 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.header import read_header
 from dicomfs.errors import DicomfsError
 from dicomfs.fileset import fileid
-from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.medium import Medium, Place, Status
 
-Found = tuple[Path, Status] | OSError
+Located = tuple[Place, Status] | OSError
 
 # The bounds of a search, which on a disc may take a seek for each of them.
 MOST_FOLDERS: Final = 1000
@@ -31,17 +31,17 @@ _MOST_NAMES: Final = 200_000
 class Sample(NamedTuple):
     """An instance by the components of its File ID, and its SOP Instance UID."""
 
-    path: Path
+    path: Place
     uid: bytes
 
 
 class Move(NamedTuple):
     """Where files are: what File IDs call *prefix* is the folder *base* of the medium."""
 
-    prefix: Path
-    base: Path
+    prefix: Place
+    base: Place
 
-    def located(self, locator: fileid.Locator, paths: Sequence[Path]) -> list[Found]:
+    def located(self, locator: fileid.Locator, paths: Sequence[Place]) -> list[Located]:
         """Return where the files of *paths* are; *locator* finds those below *base*."""
         return locator.locate_all([path[len(self.prefix) :] for path in paths])
 
@@ -60,7 +60,7 @@ class Locator:
     def __init__(
         self,
         medium: Medium,
-        root: Path,
+        root: Place,
         samples: Callable[[], Sequence[Sample]],
         on_move: Callable[[Move], None],
     ) -> None:
@@ -74,7 +74,7 @@ class Locator:
         self._move: Move | None = None
         self._moved = self._written
 
-    def locate(self, path: Path) -> tuple[Path, Status]:
+    def locate(self, path: Place) -> tuple[Place, Status]:
         """Return where the file of these File ID components lies, and its status.
 
         Raises OSError (FileNotFoundError if the medium has no such file).
@@ -84,7 +84,7 @@ class Locator:
             raise found
         return found
 
-    def locate_all(self, paths: Sequence[Path]) -> list[Found]:
+    def locate_all(self, paths: Sequence[Place]) -> list[Located]:
         """Do for each of *paths* what ``locate`` does, folder by folder."""
         found = self._written.locate_all(paths)
         if any(map(_is_missing, found)) and (move := self._sought()):
@@ -123,7 +123,7 @@ class Locator:
         return find_move(self._medium, self._root, missing)
 
 
-def find_move(medium: Medium, root: Path, missing: Sequence[Sample]) -> Move | None:
+def find_move(medium: Medium, root: Place, missing: Sequence[Sample]) -> Move | None:
     """Return where the files of the File-set at *root* are that are *missing* there.
 
     Most of them have to lie in one other folder, and to say themselves that they are
@@ -156,11 +156,11 @@ class _Fit(NamedTuple):
 class _Search:
     """One look through the folders of a medium, for those that have *missing* files."""
 
-    def __init__(self, medium: Medium, root: Path, missing: Sequence[Sample]) -> None:
+    def __init__(self, medium: Medium, root: Place, missing: Sequence[Sample]) -> None:
         self._medium = medium
         self._root = root
         self._missing = missing
-        self._uids: dict[Path, bytes] = {}
+        self._uids: dict[Place, bytes] = {}
         prefixes = {
             each.path[:length] for each in missing for length in range(len(each.path))
         }
@@ -185,9 +185,9 @@ class _Search:
                 if is_new and any(map(names.match, wanted)):
                     yield from self._fit(move, samples)
 
-    def _folders(self) -> Iterator[tuple[Path, fileid.Names]]:
+    def _folders(self) -> Iterator[tuple[Place, fileid.Names]]:
         """Yield folders and what is in them: first the File-set's, then the medium's."""
-        seen: set[Path] = set()
+        seen: set[Place] = set()
         left = _MOST_NAMES
         for start in (self._root, ()):
             waiting = deque([start])
@@ -226,14 +226,14 @@ class _Search:
         if _are_most(sizes, self._missing):
             yield _Fit(move, sizes)
 
-    def _uid(self, place: Path) -> bytes:
+    def _uid(self, place: Place) -> bytes:
         """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
         if place not in self._uids and len(self._uids) < MOST_HEADERS:
             self._uids[place] = _read_uid(self._medium, place)
         return self._uids.get(place, b"")
 
 
-def _read_uid(medium: Medium, place: Path) -> bytes:
+def _read_uid(medium: Medium, place: Place) -> bytes:
     try:
         source = medium.open(place)
     except OSError:
@@ -253,14 +253,14 @@ def _are_most(some: Sized, of: Sized) -> bool:
     return 2 * len(some) > len(of)
 
 
-def _is_missing(found: Found) -> bool:
+def _is_missing(found: Located) -> bool:
     return isinstance(found, FileNotFoundError | NotADirectoryError)
 
 
-def _lies_in(path: Path, folder: Path) -> bool:
+def _lies_in(path: Place, folder: Place) -> bool:
     # A File ID may be what is the folder of others.
     return len(path) > len(folder) and path[: len(folder)] == folder
 
 
-def _named(folder: Path) -> str:
+def _named(folder: Place) -> str:
     return "/" + os.fsdecode(b"/".join(folder))

@@ -34,7 +34,7 @@ from dicomfs.errors import (
 )
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Path, Status
+from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
 from dicomfs.source.source import BytesSource, Source
 
@@ -163,14 +163,14 @@ class Places:
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
-        self._folders: list[Path] = []
+        self._folders: list[Place] = []
         self._folder_of = array("L")
         self._names: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def add(self, folder: Path, name: bytes) -> int:
+    def add(self, folder: Place, name: bytes) -> int:
         """Add the file of this name in *folder*; return its number."""
         if not self._folders or self._folders[-1] != folder:
             self._folders.append(folder)
@@ -178,7 +178,7 @@ class Places:
         self._names.append(name)
         return len(self._names) - 1
 
-    def locate(self, path: Path) -> tuple[Path, Status]:
+    def locate(self, path: Place) -> tuple[Place, Status]:
         """Return where the file of these File ID components lies, and its status.
 
         Raises OSError (FileNotFoundError if no File ID is like that).
@@ -186,10 +186,12 @@ class Places:
         place = self._place(path)
         return place, self._medium.status(place)
 
-    def locate_all(self, paths: Sequence[Path]) -> list[tuple[Path, Status] | OSError]:
+    def locate_all(
+        self, paths: Sequence[Place]
+    ) -> list[tuple[Place, Status] | OSError]:
         """Do for each of *paths* what ``locate`` does, folder by folder."""
-        result: dict[int, tuple[Path, Status] | OSError] = {}
-        together: dict[Path, list[tuple[int, Path]]] = {}
+        result: dict[int, tuple[Place, Status] | OSError] = {}
+        together: dict[Place, list[tuple[int, Place]]] = {}
         for number, path in enumerate(paths):
             try:
                 place = self._place(path)
@@ -205,7 +207,7 @@ class Places:
                 )
         return [result[number] for number in range(len(paths))]
 
-    def _place(self, path: Path) -> Path:
+    def _place(self, path: Place) -> Place:
         number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(self)
         if number >= len(self):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -213,7 +215,7 @@ class Places:
 
 
 def _statuses(
-    medium: Medium, folder: Path, names: Sequence[bytes]
+    medium: Medium, folder: Place, names: Sequence[bytes]
 ) -> Sequence[Status | OSError]:
     """Return the status of each of *names* in *folder*, or its or the folder's error."""
     try:
@@ -236,7 +238,7 @@ class _Seen(NamedTuple):
     locked: PasswordError | None = None
 
 
-_Batch = tuple[Path, list[bytes]]
+_Batch = tuple[Place, list[bytes]]
 
 
 def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
@@ -244,7 +246,7 @@ def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
 
     Each folder comes before those in it, all in the order of their names.
     """
-    waiting: list[Path] = [()]
+    waiting: list[Place] = [()]
     left = MAX_ENTRIES
     while waiting:
         folder = waiting.pop()
@@ -270,7 +272,7 @@ def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
             troubles.add(Kind.TOO_DEEP, folder, "folders that are not looked into")
 
 
-def _look(medium: Medium, batch: _Batch) -> tuple[Path, list[_Seen]]:
+def _look(medium: Medium, batch: _Batch) -> tuple[Place, list[_Seen]]:
     """Look at the files of *batch*."""
     folder, names = batch
     statuses = _statuses(medium, folder, names)
@@ -281,7 +283,7 @@ def _look(medium: Medium, batch: _Batch) -> tuple[Path, list[_Seen]]:
 
 
 def _look_at(
-    medium: Medium, folder: Path, name: bytes, status: Status | OSError
+    medium: Medium, folder: Place, name: bytes, status: Status | OSError
 ) -> _Seen:
     if isinstance(status, OSError):
         # Links, devices and pipes; they are not opened.
@@ -341,13 +343,13 @@ def _with_title(source: Source, header: Attributes) -> Attributes:
 
 
 def _in_order(
-    look: Callable[[_Batch], tuple[Path, list[_Seen]]], batches: Iterable[_Batch]
-) -> Iterator[tuple[Path, list[_Seen]]]:
+    look: Callable[[_Batch], tuple[Place, list[_Seen]]], batches: Iterable[_Batch]
+) -> Iterator[tuple[Place, list[_Seen]]]:
     """Yield what *look* returns for each of *batches*, in their order.
 
     Several threads work ahead, so that a file that is slow to answer holds up no other.
     """
-    pending: deque[Future[tuple[Path, list[_Seen]]]] = deque()
+    pending: deque[Future[tuple[Place, list[_Seen]]]] = deque()
     pool = ThreadPoolExecutor(_THREADS, "scan")
     try:
         for batch in batches:
@@ -367,7 +369,7 @@ class _Troubles:
         self._count: dict[tuple[Kind, str], int] = {}
         self._files: dict[tuple[Kind, str], list[str]] = {}
 
-    def add(self, kind: Kind, place: Path, detail: str = "") -> None:
+    def add(self, kind: Kind, place: Place, detail: str = "") -> None:
         """Add one more of *kind* at *place*."""
         key = kind, detail
         self._count[key] = self._count.get(key, 0) + 1

@@ -23,7 +23,7 @@ from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Path, Room
+from dicomfs.media.medium import Capacity, Medium, Place
 from dicomfs.media.opening import (
     Bytes,
     Files,
@@ -168,15 +168,15 @@ def _silent() -> Failure:
     )
 
 
-def room_of(file_sets: Sequence[FileSet]) -> Room:
+def capacity_of(file_sets: Sequence[FileSet]) -> Capacity:
     """Return how large the media of *file_sets* are together, of those that say it."""
     media = {id(each.medium): each.medium for each in file_sets}.values()
-    rooms = [Room(1, 0)]
+    rooms = [Capacity(1, 0)]
     for medium in media:
         with suppress(OSError):
-            rooms.append(medium.room())
+            rooms.append(medium.capacity())
     block = max(room.block for room in rooms)
-    return Room(block, sum(-(-room.block * room.blocks // block) for room in rooms))
+    return Capacity(block, sum(-(-room.block * room.blocks // block) for room in rooms))
 
 
 def _tell_apart(file_sets: Sequence[FileSet]) -> None:
@@ -308,7 +308,7 @@ class _Opening:
         return max((len(each.place) - 1 for each in own), default=_SEARCH_DEPTH)
 
     def _of_images(
-        self, medium: Medium, places: Sequence[Path], depth: int
+        self, medium: Medium, places: Sequence[Place], depth: int
     ) -> tuple[list[FileSet], "list[_Missed]"]:
         """Return the File-sets of the images at *places*, and which have none."""
         file_sets: list[FileSet] = []
@@ -323,7 +323,7 @@ class _Opening:
         return file_sets, failures
 
     def _of_image(
-        self, medium: Medium, place: Path, depth: int, name: str
+        self, medium: Medium, place: Place, depth: int, name: str
     ) -> list[FileSet]:
         """Return the File-sets of the image at *place*; raises Failure."""
         if depth > _MAX_NESTED:
@@ -383,12 +383,12 @@ def _damaged(error: MediumError) -> Failure:
     )
 
 
-def _images(medium: Medium, depth: int) -> list[Path]:
+def _images(medium: Medium, depth: int) -> list[Place]:
     """Return the places of what is called an image or an archive, so deep, in order."""
-    found: list[Path] = []
-    level: list[Path] = [()]
+    found: list[Place] = []
+    level: list[Place] = [()]
     for _ in range(depth + 1):
-        below: list[Path] = []
+        below: list[Place] = []
         for folder in level:
             with suppress(OSError):
                 folders = set(medium.folders(folder))

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from dicomfs.findings import Finding
-from dicomfs.media.medium import Path, Room
+from dicomfs.media.medium import Capacity, Place
 from dicomfs.source.source import Source, Status
 
 # Entries of folders that are kept; what is kept longest goes first.
@@ -50,12 +50,12 @@ class Archive(ABC, Generic[_E]):
         self._source = source
         self._most_kept = most_kept
         self._lock = threading.Lock()
-        self._listings: dict[Path, Mapping[bytes, _E]] = {}
-        self._readers: dict[Path, threading.Lock] = {}
+        self._listings: dict[Place, Mapping[bytes, _E]] = {}
+        self._readers: dict[Place, threading.Lock] = {}
         self._count = 0
 
     @abstractmethod
-    def read_folder(self, folder: Path) -> Mapping[bytes, _E]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, _E]:
         """Read the entries of *folder* from the source, without ``.`` and ``..``.
 
         Raises OSError: FileNotFoundError and NotADirectoryError where there is no such
@@ -74,7 +74,7 @@ class Archive(ABC, Generic[_E]):
         """Return what is wrong with the image or archive as a whole, but is no obstacle."""
         return ()
 
-    def entries(self, folder: Path) -> Mapping[bytes, _E]:
+    def entries(self, folder: Place) -> Mapping[bytes, _E]:
         """Return the entries of *folder*, read once and then kept; raises OSError.
 
         Of those who ask at the same time one reads it, and the others wait for that.
@@ -99,14 +99,14 @@ class Archive(ABC, Generic[_E]):
                 if self._readers.get(folder) is reader:
                     del self._readers[folder]
 
-    def _kept(self, folder: Path) -> Mapping[bytes, _E] | None:
+    def _kept(self, folder: Place) -> Mapping[bytes, _E] | None:
         """Return the entries of *folder* if they are kept, and keep them longest."""
         kept = self._listings.pop(folder, None)
         if kept is not None:
             self._listings[folder] = kept
         return kept
 
-    def _keep(self, folder: Path, listing: Mapping[bytes, _E]) -> None:
+    def _keep(self, folder: Place, listing: Mapping[bytes, _E]) -> None:
         replaced = self._listings.get(folder)
         self._listings[folder] = listing
         # An empty folder takes room, too.
@@ -117,7 +117,7 @@ class Archive(ABC, Generic[_E]):
             oldest = next(iter(self._listings))
             self._count -= len(self._listings.pop(oldest)) + 1
 
-    def entry(self, path: Path) -> _E:
+    def entry(self, path: Place) -> _E:
         """Return the entry at *path*; raises OSError."""
         if not path:
             raise _is_no_file()
@@ -126,34 +126,34 @@ class Archive(ABC, Generic[_E]):
             raise _is_not_there()
         return found
 
-    def names(self, folder: Path) -> list[bytes]:
+    def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*."""
         return list(self.entries(folder))
 
-    def folders(self, folder: Path) -> list[bytes]:
+    def folders(self, folder: Place) -> list[bytes]:
         """Return the names of the folders in *folder*."""
         return [name for name, entry in self.entries(folder).items() if entry.is_folder]
 
-    def status(self, path: Path) -> Status:
+    def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*."""
         entry = self.entry(path)
         if not entry.is_file:
             raise _is_no_file()
         return entry.status
 
-    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
         entries = self.entries(folder)
         return [_status(entries.get(name)) for name in names]
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Place) -> Source:
         """Open the regular file at *path*."""
         entry = self.entry(path)
         if not entry.is_file:
             raise _is_no_file()
         return self.open_entry(entry)
 
-    def open_cached(self, path: Path) -> Source | None:
+    def open_cached(self, path: Place) -> Source | None:
         """Open the file at *path* if that takes no reading of the source, else None."""
         with self._lock:
             listing = self._listings.get(path[:-1])
@@ -162,9 +162,9 @@ class Archive(ABC, Generic[_E]):
             return None
         return self.open_entry_cached(entry)
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how large the source is, in sectors of a disc."""
-        return Room(_SECTOR, -(-self._source.size // _SECTOR))
+        return Capacity(_SECTOR, -(-self._source.size // _SECTOR))
 
     def close(self) -> None:
         """Close the source."""

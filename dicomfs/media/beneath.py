@@ -17,7 +17,7 @@ from typing import Final
 
 from dicomfs.errors import FileIdError
 
-Path = tuple[bytes, ...]
+Place = tuple[bytes, ...]
 
 _SYS_OPENAT2: Final = 437
 # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH
@@ -44,7 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-def open_file(root: int, path: Path) -> int:
+def open_file(root: int, path: Place) -> int:
     """Return a descriptor for reading of the regular file at *path* below *root*.
 
     Raises FileIdError for a path that names nothing below a folder, OSError otherwise
@@ -53,7 +53,7 @@ def open_file(root: int, path: Path) -> int:
     return _regular(_open(root, path, _READ))
 
 
-def open_file_cached(root: int, path: Path) -> int | None:
+def open_file_cached(root: int, path: Place) -> int | None:
     """Do what ``open_file`` does if the kernel has the whole path in memory, else None.
 
     Never waits for the medium to find the file. None, too, before Linux 5.12.
@@ -66,12 +66,12 @@ def open_file_cached(root: int, path: Path) -> int | None:
     return _regular(fd)
 
 
-def open_folder(root: int, path: Path) -> int:
+def open_folder(root: int, path: Place) -> int:
     """Return a descriptor for reading of the folder at *path* below *root*."""
     return _open(root, path, _READ | os.O_DIRECTORY)
 
 
-def status(root: int, path: Path) -> os.stat_result:
+def status(root: int, path: Place) -> os.stat_result:
     """Return the status of what is at *path* below *root*, without opening it."""
     fd = _open(root, path, _LOOK)
     try:
@@ -81,7 +81,7 @@ def status(root: int, path: Path) -> os.stat_result:
 
 
 def statuses(
-    root: int, folder: Path, names: Iterable[bytes]
+    root: int, folder: Place, names: Iterable[bytes]
 ) -> list[os.stat_result | OSError]:
     """Return the status of each of *names* in *folder* below *root*, or its error.
 
@@ -111,7 +111,7 @@ def _regular(fd: int) -> int:
     raise OSError(errno.EINVAL, "not a regular file")
 
 
-def _open(root: int, path: Path, flags: int) -> int:
+def _open(root: int, path: Place, flags: int) -> int:
     _check(path)
     name = b"/".join(path) or b"."
     try:

@@ -4,11 +4,11 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path as FilePath
+from pathlib import Path as Path
 from typing import Final
 
 from dicomfs.media import beneath
-from dicomfs.media.medium import Path, Room, Status
+from dicomfs.media.medium import Capacity, Place, Status
 from dicomfs.source.source import FileSource
 
 # File systems on which opening a file asks nobody once its inode is in memory; network
@@ -32,7 +32,7 @@ _PROMPT: Final = frozenset(
 )
 
 
-class Folder:
+class FolderMedium:
     """A folder by its descriptor, which it owns.
 
     The descriptor pins the medium: after a disc was swapped the path leads to another
@@ -44,7 +44,7 @@ class Folder:
         self._fd = fd
         self._is_prompt = file_system in _PROMPT
 
-    def names(self, folder: Path) -> list[bytes]:
+    def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*."""
         fd = beneath.open_folder(self._fd, folder)
         try:
@@ -52,7 +52,7 @@ class Folder:
         finally:
             os.close(fd)
 
-    def folders(self, folder: Path) -> list[bytes]:
+    def folders(self, folder: Place) -> list[bytes]:
         """Return the names of the folders in *folder*, symbolic links left out."""
         fd = beneath.open_folder(self._fd, folder)
         try:
@@ -65,32 +65,32 @@ class Folder:
         finally:
             os.close(fd)
 
-    def status(self, path: Path) -> Status:
+    def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*, without opening it."""
         found = _status(beneath.status(self._fd, path))
         if isinstance(found, OSError):
             raise found
         return found
 
-    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
         return [_status(each) for each in beneath.statuses(self._fd, folder, names)]
 
-    def open(self, path: Path) -> FileSource:
+    def open(self, path: Place) -> FileSource:
         """Open the regular file at *path*."""
         return FileSource(beneath.open_file(self._fd, path), is_prompt=self._is_prompt)
 
-    def open_cached(self, path: Path) -> FileSource | None:
+    def open_cached(self, path: Place) -> FileSource | None:
         """Open the file at *path* if that takes no waiting for the medium, else None."""
         if not self._is_prompt:
             return None
         fd = beneath.open_file_cached(self._fd, path)
         return None if fd is None else FileSource(fd, is_prompt=True)
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how large the file system is that the folder lies on."""
         found = os.statvfs(self._fd)
-        return Room(found.f_frsize, found.f_blocks)
+        return Capacity(found.f_frsize, found.f_blocks)
 
     def close(self) -> None:
         """Close the descriptor."""
@@ -109,7 +109,7 @@ def fstype(fd: int) -> str:
     """Return the type of the file system that *fd* lies on, empty if it is not known."""
     device = os.fstat(fd).st_dev
     wanted = b"%d:%d" % (os.major(device), os.minor(device))
-    for line in FilePath("/proc/self/mountinfo").read_bytes().splitlines():
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         place, _, kind = line.partition(b" - ")
         if place.split(b" ")[2] == wanted:
             return kind.split(b" ")[0].decode()

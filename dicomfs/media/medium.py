@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from dicomfs.media.beneath import Path
+from dicomfs.media.beneath import Place
 from dicomfs.source.source import Source, Status
 
-__all__ = ["Medium", "Path", "Room", "Status"]
+__all__ = ["Capacity", "Medium", "Place", "Status"]
 
 
-class Room(NamedTuple):
+class Capacity(NamedTuple):
     """Of a medium: its block size in bytes, and its length in such blocks."""
 
     block: int
@@ -24,34 +24,34 @@ class Medium(Protocol):
     nothing outside the medium.
     """
 
-    def names(self, folder: Path) -> list[bytes]:
+    def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*, in any order, without ``.`` and ``..``."""
         ...
 
-    def folders(self, folder: Path) -> list[bytes]:
+    def folders(self, folder: Place) -> list[bytes]:
         """Return the names of those entries of *folder* that are folders."""
         ...
 
-    def status(self, path: Path) -> Status:
+    def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*, without opening it."""
         ...
 
-    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none.
 
         Raises OSError for the folder itself.
         """
         ...
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Place) -> Source:
         """Open the regular file at *path*."""
         ...
 
-    def open_cached(self, path: Path) -> Source | None:
+    def open_cached(self, path: Place) -> Source | None:
         """Open the file at *path* if that takes no waiting for the medium, else None."""
         ...
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return how large the medium is."""
         ...
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
-from dicomfs.media.folder import Folder, fstype
+from dicomfs.media.folder import FolderMedium, fstype
 from dicomfs.media.medium import Medium
 from dicomfs.source.source import FileSource, Source
 
@@ -96,7 +96,7 @@ class OpenedFolder(NamedTuple):
 
     def open(self) -> Files:
         """Return it as a medium, which owns the descriptor."""
-        return Files(Folder(self.fd, self.file_system), self.dicomdir)
+        return Files(FolderMedium(self.fd, self.file_system), self.dicomdir)
 
     def leave(self) -> None:
         """Close what this process has of it; others have it still."""

@@ -2,14 +2,14 @@
 
 import errno
 
-from dicomfs.media.medium import Medium, Path
+from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source
 
 
 class Reopened(Source):
     """The file at *path* of *medium*, opened anew for each read."""
 
-    def __init__(self, medium: Medium, path: Path) -> None:
+    def __init__(self, medium: Medium, path: Place) -> None:
         """See what is there; raises OSError."""
         self._medium = medium
         self._path = path

@@ -32,7 +32,7 @@ from pyfuse3 import (
 from dicomfs import logs
 from dicomfs.dicomdir.record import Level
 from dicomfs.errors import DicomfsError
-from dicomfs.media.medium import Room
+from dicomfs.media.medium import Capacity
 from dicomfs.mount.scheduler import Server
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree import report as reports
@@ -123,7 +123,7 @@ class Operations(pyfuse3.Operations):
         self,
         server: Server,
         ownership: Ownership,
-        room: Room,
+        room: Capacity,
         make_report: Callable[[], reports.Report],
         on_init: Callable[[], None] = lambda: None,
     ) -> None:

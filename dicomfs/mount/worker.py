@@ -23,7 +23,7 @@ import trio
 
 from dicomfs.cli.terminal import say
 from dicomfs.dicom import text
-from dicomfs.fileset.sources import file_sets_of, room_of
+from dicomfs.fileset.sources import capacity_of, file_sets_of
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.mount import control
@@ -79,7 +79,7 @@ def run(
     operations = Operations(
         server,
         Ownership(options.uid, options.gid, options.umask),
-        room_of(file_sets),
+        capacity_of(file_sets),
         functools.partial(report.of, tree),
         on_init=greeting.cancel,
     )

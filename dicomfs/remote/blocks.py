@@ -70,7 +70,7 @@ class _Stream:
         self.window = 0
 
 
-_Place = tuple[Hashable, int]
+_BlockKey = tuple[Hashable, int]
 
 
 class Blocks:
@@ -85,11 +85,11 @@ class Blocks:
         self._clock = clock
         self._lock = threading.Lock()
         # Those that were not used for longest come first.
-        self._kept: OrderedDict[_Place, bytes] = OrderedDict()
-        self._coming: dict[_Place, _Run] = {}
+        self._kept: OrderedDict[_BlockKey, bytes] = OrderedDict()
+        self._coming: dict[_BlockKey, _Run] = {}
         self._streams: list[_Stream] = []
         # Until when nobody asks for a block again.
-        self._resting: dict[_Place, float] = {}
+        self._resting: dict[_BlockKey, float] = {}
         self._size = 0
         self._ahead = 0
 
@@ -233,7 +233,7 @@ class Blocks:
                 if self._coming.get((key, number)) is run:
                     del self._coming[key, number]
 
-    def _keep(self, place: _Place, block: bytes) -> None:
+    def _keep(self, place: _BlockKey, block: bytes) -> None:
         self._size += len(block) - len(self._kept.pop(place, b""))
         self._kept[place] = block
         while self._size > self._most_kept:

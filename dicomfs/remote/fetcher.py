@@ -35,11 +35,11 @@ from dicomfs.remote.wire import (
     MOST_LISTED,
     REQUEST_SIZE,
     Connection,
-    Kind,
-    Looked,
     Outcome,
     ProtocolError,
     Request,
+    UrlStatus,
+    Verb,
     decode_request,
     encode_answer,
     encode_greeting,
@@ -255,7 +255,7 @@ _MEANINGS: Final = {
 }
 
 
-def failure(url: str, looked: Looked) -> Failure:
+def failure(url: str, looked: UrlStatus) -> Failure:
     """Return the Failure for a URL that leads to nothing; a query it leaves out."""
     exit_code, what, mend = _MEANINGS[looked.outcome]
     return Failure(exit_code, what.format(url=shown(url), word=looked.word), mend)
@@ -342,8 +342,8 @@ class _Fetcher:
         until = time.monotonic() + min(self._deadline, _LONGEST_LOOK)
         at_once = asyncio.Semaphore(_MOST_LOOKED_AT)
 
-        async def look(store: Store | Looked) -> Looked:
-            if isinstance(store, Looked):
+        async def look(store: Store | UrlStatus) -> UrlStatus:
+            if isinstance(store, UrlStatus):
                 return store
             async with at_once:
                 return await _look(store, until)
@@ -371,7 +371,7 @@ class _Fetcher:
         name = _checked(request.name)
         seconds = min(request.milliseconds / 1000, self._deadline)
         until = time.monotonic() + seconds
-        if request.kind is Kind.LIST:
+        if request.kind is Verb.LIST:
             listing = await _persist(lambda: store.list(name), until)
             data = encode_listing(listing)
             if len(data) > MOST_LISTED:
@@ -388,7 +388,7 @@ class _Fetcher:
         return store
 
 
-def _opened(url: str, patience: float) -> Store | Looked:
+def _opened(url: str, patience: float) -> Store | UrlStatus:
     """Return the store for *url*, or why there is none."""
     try:
         return open_store(url, patience)
@@ -396,21 +396,21 @@ def _opened(url: str, patience: float) -> Store | Looked:
         return _reason(error)
 
 
-async def _look(store: Store, until: float) -> Looked:
+async def _look(store: Store, until: float) -> UrlStatus:
     """Return what *store* leads to, or why to nothing."""
     try:
-        return Looked(Outcome.DONE, await _persist(store.find, until))
+        return UrlStatus(Outcome.DONE, await _persist(store.find, until))
     except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
         return _reason(error)
 
 
-def _reason(error: Exception) -> Looked:
+def _reason(error: Exception) -> UrlStatus:
     """Return why a URL leads to nothing, as *error* says; its words may hold secrets."""
     if isinstance(error, Refusal):
-        return Looked(error.outcome)
+        return UrlStatus(error.outcome)
     if isinstance(error, ImportError):
-        return Looked(Outcome.NO_LIBRARY)
-    return Looked(Outcome.UNREACHABLE, None, type(error).__name__)
+        return UrlStatus(Outcome.NO_LIBRARY)
+    return UrlStatus(Outcome.UNREACHABLE, None, type(error).__name__)
 
 
 def _checked(name: bytes) -> str:

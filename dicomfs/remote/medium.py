@@ -15,16 +15,16 @@ from typing import Final, NamedTuple
 
 from dicomfs.errors import Failure
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.media.opening import Bytes, Files
 from dicomfs.remote.blocks import Blocks
 from dicomfs.remote.wire import (
     MOST_NAME,
     Connection,
-    Found,
-    Kind,
     ProtocolError,
+    RemoteStatus,
     Request,
+    Verb,
     decode_listing,
 )
 from dicomfs.source.source import BytesSource, Source, Status
@@ -54,7 +54,7 @@ class Remotes:
         self._found(which, is_folder=True)
         return RemoteFolder(self, which)
 
-    def _found(self, which: int, *, is_folder: bool) -> Found:
+    def _found(self, which: int, *, is_folder: bool) -> RemoteStatus:
         found = self.connection.looked[which].found
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
@@ -90,7 +90,9 @@ class OpenedUrl(NamedTuple):
 class RemoteSource(Source):
     """The object *name* below URL *which*, as it was *found*."""
 
-    def __init__(self, remotes: Remotes, which: int, name: bytes, found: Found) -> None:
+    def __init__(
+        self, remotes: Remotes, which: int, name: bytes, found: RemoteStatus
+    ) -> None:
         self.size = found.size
         self.status = Status(found.size, found.mtime_ns)
         self._remotes = remotes
@@ -103,7 +105,7 @@ class RemoteSource(Source):
         """Ask for just the *size* bytes at *offset*, which come or fail in that time."""
         milliseconds = _milliseconds(seconds)
         place = offset, size, milliseconds
-        request = Request(Kind.READ, self._which, self._name, self._tag, *place)
+        request = Request(Verb.READ, self._which, self._name, self._tag, *place)
         return self._remotes.connection.ask(request)
 
     def read_at(self, offset: int, size: int) -> bytes:
@@ -139,7 +141,7 @@ class RemoteEntry(NamedTuple):
     """An object, or a folder, below a URL: its *name* from there, and what it is."""
 
     name: bytes
-    found: Found
+    found: RemoteStatus
 
     @property
     def is_folder(self) -> bool:
@@ -168,14 +170,14 @@ class RemoteFolder(Archive[RemoteEntry]):
         self._remotes = remotes
         self._which = which
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, RemoteEntry]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, RemoteEntry]:
         """Ask for what is in *folder*."""
         path = b"/".join(folder)
         if len(path) > MOST_NAME or any(b"/" in name for name in folder):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         seconds = self._remotes.seconds
         request = Request(
-            Kind.LIST, self._which, path, milliseconds=_milliseconds(seconds)
+            Verb.LIST, self._which, path, milliseconds=_milliseconds(seconds)
         )
         answer = self._remotes.connection.ask(request)
         try:

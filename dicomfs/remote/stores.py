@@ -23,7 +23,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from dicomfs.remote.wire import Found, Listing, Outcome
+from dicomfs.remote.wire import Outcome, RemoteListing, RemoteStatus
 
 # What fsspec calls what tells one version of an object from another.
 _VALIDATORS: Final = (
@@ -77,14 +77,14 @@ class Store(ABC):
     """
 
     @abstractmethod
-    async def find(self) -> Found:
+    async def find(self) -> RemoteStatus:
         """Look what the URL leads to."""
 
     @abstractmethod
     async def read(self, name: str, tag: str, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset* of that version of an object."""
 
-    async def list(self, name: str) -> Listing:
+    async def list(self, name: str) -> RemoteListing:
         """Return what is in a folder."""
         del name
         raise Refusal(Outcome.NO_FOLDERS)
@@ -131,7 +131,7 @@ class HttpStore(Store):
             total=None, sock_connect=patience, sock_read=patience
         )
 
-    async def find(self) -> Found:
+    async def find(self) -> RemoteStatus:
         """Ask for the first byte: not all who may read an object may ask for less."""
         if self._url.path.endswith("/"):
             raise Refusal(Outcome.NO_FOLDERS)
@@ -141,7 +141,7 @@ class HttpStore(Store):
             size = _length(response.headers)
             tag = _version(response.headers, size)
             mtime_ns = _nanoseconds(_date(response.headers.get("Last-Modified")))
-        return Found(False, size, mtime_ns, tag)
+        return RemoteStatus(False, size, mtime_ns, tag)
 
     async def read(self, name: str, tag: str, offset: int, size: int) -> bytes:
         """Return those bytes; an answer that is longer is not read to its end."""
@@ -219,7 +219,7 @@ class AnyStore(Store):
         """Return what the file system calls the object *name*."""
         return f"{self._root}/{name}" if name else self._root
 
-    async def find(self) -> Found:
+    async def find(self) -> RemoteStatus:
         """Ask what is there."""
         return self._found(await self._call("info", self.path("")))
 
@@ -235,11 +235,11 @@ class AnyStore(Store):
             raise TransientError
         return data
 
-    async def list(self, name: str) -> Listing:
+    async def list(self, name: str) -> RemoteListing:
         """Return the entries whose names can be those of a medium."""
         self._fs.invalidate_cache()
         path = self.path(name)
-        listing: Listing = {}
+        listing: RemoteListing = {}
         infos = await self._call("ls", path, detail=True)
         if [(info["name"], info["type"]) for info in infos] == [(path, "file")]:
             raise Refusal(Outcome.NO_FOLDERS)
@@ -250,15 +250,15 @@ class AnyStore(Store):
                     listing[entry] = self._found(info)
         return listing
 
-    def _found(self, info: Mapping[str, Any]) -> Found:
+    def _found(self, info: Mapping[str, Any]) -> RemoteStatus:
         """Return what fsspec tells of an entry."""
         if info["type"] == "directory":
-            return Found(True)
+            return RemoteStatus(True)
         size = info["size"]
         if not isinstance(size, int) or size < 0:
             raise TransientError
         mtime = next((info[key] for key in _TIMES if info.get(key)), None)
-        return Found(False, size, _nanoseconds(mtime), self._tag(info))
+        return RemoteStatus(False, size, _nanoseconds(mtime), self._tag(info))
 
     def _tag(self, info: Mapping[str, Any]) -> str:
         """Return what tells this version of an object from others."""

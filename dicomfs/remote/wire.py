@@ -44,7 +44,7 @@ _ANSWER: Final = struct.Struct("<IBI")
 REQUEST_SIZE: Final = _REQUEST.size
 
 
-class Kind(IntEnum):
+class Verb(IntEnum):
     """What is asked for."""
 
     READ = 1
@@ -73,7 +73,7 @@ class Request(NamedTuple):
     the answer is due within *milliseconds*.
     """
 
-    kind: Kind
+    kind: Verb
     which: int
     name: bytes
     tag: bytes = b""
@@ -82,7 +82,7 @@ class Request(NamedTuple):
     milliseconds: int = 0
 
 
-class Found(NamedTuple):
+class RemoteStatus(NamedTuple):
     """What a URL or a name leads to: a folder, or an object of this version."""
 
     is_folder: bool
@@ -91,15 +91,15 @@ class Found(NamedTuple):
     tag: str = ""
 
 
-class Looked(NamedTuple):
+class UrlStatus(NamedTuple):
     """What came of looking at a URL; *word* tells more of a failure, for a log."""
 
     outcome: Outcome
-    found: Found | None = None
+    found: RemoteStatus | None = None
     word: str = ""
 
 
-Listing = dict[str, Found]
+RemoteListing = dict[str, RemoteStatus]
 
 
 class ProtocolError(Exception):
@@ -123,11 +123,11 @@ def decode_request(head: bytes) -> tuple[int, Request, int, int]:
     Raises ProtocolError.
     """
     number, kind, which, offset, size, milliseconds, tag, name = _REQUEST.unpack(head)
-    if kind not in tuple(Kind) or size > MOST_BYTES:
+    if kind not in tuple(Verb) or size > MOST_BYTES:
         raise ProtocolError("no such request")
     if tag > MOST_TAG or name > MOST_NAME:
         raise ProtocolError("a name is too long")
-    request = Request(Kind(kind), which, b"", b"", offset, size, milliseconds)
+    request = Request(Verb(kind), which, b"", b"", offset, size, milliseconds)
     return number, request, tag, name
 
 
@@ -136,12 +136,12 @@ def encode_answer(number: int, outcome: Outcome, data: bytes) -> bytes:
     return _ANSWER.pack(number, outcome, len(data)) + data
 
 
-def encode_listing(listing: Listing) -> bytes:
+def encode_listing(listing: RemoteListing) -> bytes:
     """Return the entries of a folder as bytes."""
     return json.dumps(listing, separators=(",", ":")).encode()
 
 
-def decode_listing(data: bytes) -> Listing:
+def decode_listing(data: bytes) -> RemoteListing:
     """Return the entries of a folder; raises ProtocolError."""
     try:
         return {name: _found(each) for name, each in json.loads(data).items()}
@@ -149,12 +149,12 @@ def decode_listing(data: bytes) -> Listing:
         raise ProtocolError("no listing") from error
 
 
-def encode_greeting(looked: Sequence[Looked]) -> bytes:
+def encode_greeting(looked: Sequence[UrlStatus]) -> bytes:
     """Return what each URL leads to as a message."""
     return encode_answer(0, Outcome.DONE, json.dumps(looked).encode())
 
 
-def receive_greeting(connection: socket.socket) -> list[Looked]:
+def receive_greeting(connection: socket.socket) -> list[UrlStatus]:
     """Wait for what each URL leads to; raises OSError or ProtocolError."""
     _, _, length = _ANSWER.unpack(_receive(connection, _ANSWER.size))
     if length > _MOST_GREETING:
@@ -166,14 +166,14 @@ def receive_greeting(connection: socket.socket) -> list[Looked]:
         raise ProtocolError("no greeting") from error
 
 
-def _looked(outcome: int, found: Any, word: str) -> Looked:
-    return Looked(Outcome(outcome), None if found is None else _found(found), word)
+def _looked(outcome: int, found: Any, word: str) -> UrlStatus:
+    return UrlStatus(Outcome(outcome), None if found is None else _found(found), word)
 
 
-def _found(values: Any) -> Found:
+def _found(values: Any) -> RemoteStatus:
     """Return what JSON says of an entry; raises ValueError or TypeError."""
     types = tuple(map(type, values))
-    found = Found(*values)
+    found = RemoteStatus(*values)
     if types != (bool, int, int, str):
         raise ValueError("an entry of other types")
     if not (0 <= found.size < _MOST_NUMBER and 0 <= found.mtime_ns < _MOST_NUMBER):
@@ -208,7 +208,7 @@ class Connection:
     def __init__(
         self,
         connection: socket.socket,
-        looked: Sequence[Looked],
+        looked: Sequence[UrlStatus],
         deadline: float,
         pid: int,
     ) -> None:
@@ -276,12 +276,12 @@ class Connection:
             raise ProtocolError("no such answer")
         data = bytes(_receive(self._socket, length))
         is_done = outcome == Outcome.DONE
-        if is_done and request.kind is Kind.READ and len(data) < request.size:
+        if is_done and request.kind is Verb.READ and len(data) < request.size:
             raise ProtocolError("an answer that is too short")
         with self._lock:
             self._waiting.pop(number, None)
         if outcome != Outcome.DONE:
-            if request.kind is Kind.READ or outcome not in _NO_FOLDER:
+            if request.kind is Verb.READ or outcome not in _NO_FOLDER:
                 self._say(Outcome(outcome), _word(data))
             answer.set_exception(error_of(Outcome(outcome), request.kind))
         else:
@@ -336,7 +336,7 @@ def _most(request: Request, outcome: int) -> int:
     """Return how long the answer to *request* may be."""
     if outcome != Outcome.DONE:
         return _MOST_WORD
-    return request.size if request.kind is Kind.READ else MOST_LISTED
+    return request.size if request.kind is Verb.READ else MOST_LISTED
 
 
 def _word(data: bytes) -> str:
@@ -359,9 +359,9 @@ _WORDS: Final = {
 }
 
 
-def error_of(outcome: Outcome, kind: Kind = Kind.READ) -> OSError:
+def error_of(outcome: Outcome, kind: Verb = Verb.READ) -> OSError:
     """Return the error that a request ends with."""
-    if kind is Kind.LIST and outcome in _NO_FOLDER:
+    if kind is Verb.LIST and outcome in _NO_FOLDER:
         number = _NO_FOLDER[outcome]
         return OSError(number, os.strerror(number))
     return _unreachable(_WORDS.get(outcome, "the server did not answer"))

@@ -33,7 +33,7 @@ _REST: Final = 60.0
 _MOST_FAILURES: Final = 16_384
 
 # What tells a file from all others: its device and inode number.
-FileId = tuple[int, int]
+FileKey = tuple[int, int]
 
 
 class Status(NamedTuple):
@@ -107,11 +107,11 @@ class Failures:
         self._most = most
         self._lock = threading.Lock()
         # Until when each page rests, in the order in which they failed.
-        self._until: dict[tuple[FileId, int], float] = {}
+        self._until: dict[tuple[FileKey, int], float] = {}
         # What somebody waits for already, without hope: file, first and last page.
-        self._hanging: list[tuple[FileId, int, int]] = []
+        self._hanging: list[tuple[FileKey, int, int]] = []
 
-    def add(self, file: FileId, offset: int) -> None:
+    def add(self, file: FileKey, offset: int) -> None:
         """Remember that the page at *offset* of *file* could not be read."""
         page = (file, offset // PAGE)
         with self._lock:
@@ -120,17 +120,17 @@ class Failures:
             if len(self._until) > self._most:
                 del self._until[next(iter(self._until))]
 
-    def hold(self, file: FileId, offset: int, size: int) -> None:
+    def hold(self, file: FileKey, offset: int, size: int) -> None:
         """Remember that reading the *size* bytes at *offset* hangs, until ``let_go``."""
         with self._lock:
             self._hanging.append((file, *_pages(offset, size)))
 
-    def let_go(self, file: FileId, offset: int, size: int) -> None:
+    def let_go(self, file: FileKey, offset: int, size: int) -> None:
         """Forget that reading those bytes hung."""
         with self._lock:
             self._hanging.remove((file, *_pages(offset, size)))
 
-    def check(self, file: FileId, offset: int, size: int) -> None:
+    def check(self, file: FileKey, offset: int, size: int) -> None:
         """Raise OSError (EIO) if one of the *size* bytes at *offset* is not to be read."""
         if not self._until and not self._hanging:
             return
@@ -189,7 +189,7 @@ class FileSource(Source):
         self._changed_ns = found.st_ctime_ns
         self._is_medium = is_medium
         self._descriptor = self._digest() if is_medium else b""
-        self._id: FileId = (found.st_dev, found.st_ino)
+        self._id: FileKey = (found.st_dev, found.st_ino)
         self._failures = failures
         self._tells = True
 

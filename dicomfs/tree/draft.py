@@ -15,7 +15,7 @@ from dicomfs.dicomdir.record import DirectoryRecord, Level
 from dicomfs.errors import FileIdError
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, patient_keys
 from dicomfs.tree.naming import Name
@@ -84,14 +84,14 @@ class Leaf:
     record: DirectoryRecord
     file_id: bytes
     ordinal: int = 0
-    place: Path = ()
+    place: Place = ()
     size: int = 0
     mtime_ns: int = 0
     changed_ns: int = 0
     error: int = 0
     fault: Kind | None = None
     reason: str = ""
-    copies: tuple[tuple[FileSet, Path], ...] = ()
+    copies: tuple[tuple[FileSet, Place], ...] = ()
     # The record's, asked for many times.
     uid: bytes = field(init=False)
     number: int | None = field(init=False)

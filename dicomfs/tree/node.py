@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, Level
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
 from dicomfs.tree.identity import file_inode
 
@@ -41,11 +41,11 @@ class File:
     mtime_ns: int
     file_set: FileSet
     offset: int
-    place: Path
+    place: Place
     size: int
     error: int
     reason: str
-    copies: tuple[tuple[FileSet, Path], ...] = ()
+    copies: tuple[tuple[FileSet, Place], ...] = ()
     # When it was changed last as it was listed; 0 if that is not known.
     changed_ns: int = 0
     # How often the kernel was told of it and did not say that it forgot.

@@ -13,7 +13,7 @@ from pydicom.fileset import FileSet
 
 from dicomfs.errors import Failure
 from dicomfs.fileset.discovery import open_file_sets
-from dicomfs.media.folder import Folder as FolderMedium
+from dicomfs.media.folder import FolderMedium as FolderMedium
 from dicomfs.tree.node import File, Folder
 from dicomfs.tree.tree import Tree
 

@@ -22,8 +22,7 @@ from dicomfs.check.surface import BLOCK
 from dicomfs.errors import Exit
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Medium
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source
 from dicomfs.tree.report import Report, Stage
 from tests.build.medium import (

@@ -17,7 +17,7 @@ from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.moved import Move, Sample, find_move
 from dicomfs.findings import Kind
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
 from dicomfs.tree.node import File
 from tests.build.medium import (

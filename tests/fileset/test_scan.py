@@ -25,9 +25,8 @@ from dicomfs.errors import Exit, Failure
 from dicomfs.fileset import scan as scanning
 from dicomfs.fileset.scan import Scan, scan, scanned
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.folder import Folder
-from dicomfs.media.medium import Path as Place
-from dicomfs.media.medium import Status
+from dicomfs.media.folder import FolderMedium
+from dicomfs.media.medium import Place, Status
 from dicomfs.source.source import Source
 from tests.build.medium import (
     PREFIX,
@@ -796,7 +795,7 @@ def test_ten_thousand_instances_take_little_memory(tmp_path: Path) -> None:
         own = first.replace(b".10000", b".%05d" % number)
         place = tmp_path / f"DICOM/P{number // 1000:07}/I{number:07}"
         place.write_bytes(own)
-    medium = Folder(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
+    medium = FolderMedium(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
 
     tracemalloc.start()
     found = scan(medium, unseen)

@@ -15,9 +15,9 @@ import pytest
 from dicomfs.errors import Exit, Failure
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.fileset.sources import file_sets_of, room_of
+from dicomfs.fileset.sources import capacity_of, file_sets_of
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Room
+from dicomfs.media.medium import Capacity
 from dicomfs.media.opening import (
     Files,
     OpenedFile,
@@ -419,7 +419,7 @@ def test_the_room_of_several_media_is_added_up(tmp_path: Path) -> None:
 
     file_sets = file_sets_of(open_sources([one, two]), Findings())
 
-    room = room_of(file_sets)
+    room = capacity_of(file_sets)
     close(file_sets)
     sizes = one.stat().st_size + two.stat().st_size
     assert room.block * room.blocks == sizes
@@ -702,15 +702,15 @@ def test_sources_that_say_nothing_cost_only_themselves(
 
 def test_the_room_of_a_medium_that_is_gone_does_not_count(tmp_path: Path) -> None:
     class Gone(FakeMedium):
-        def room(self) -> Room:
+        def capacity(self) -> Capacity:
             raise OSError(errno.ENODEV, "gone")
 
     dicomdir = the_folder(tmp_path).joinpath("DICOMDIR").read_bytes()
     [gone] = open_file_sets(Gone({"DICOMDIR": dicomdir}))
     [sound] = open_file_sets(FakeMedium({"DICOMDIR": dicomdir}))
 
-    assert room_of([gone, sound]) == Room(2048, 1)
-    assert room_of([gone]) == Room(1, 0)
+    assert capacity_of([gone, sound]) == Capacity(2048, 1)
+    assert capacity_of([gone]) == Capacity(1, 0)
 
 
 def test_more_sources_than_may_be_open_are_refused_and_said_to_be(

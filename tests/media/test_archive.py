@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource, Source, Status
 
 
@@ -43,9 +43,9 @@ class Shelf(Archive[Item]):
     def __init__(self, root: Mapping[bytes, Item], most_kept: int = 100) -> None:
         super().__init__(BytesSource(bytes(5000)), most_kept)
         self._root = Item(below=root)
-        self.read: list[Path] = []
+        self.read: list[Place] = []
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, Item]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, Item]:
         """Return the items, and count."""
         self.read.append(folder)
         below = (self.entry(folder) if folder else self._root).below
@@ -71,7 +71,7 @@ def test_files_and_folders_are_told_apart() -> None:
     assert shelf.folders(()) == [b"DICOM"]
     assert shelf.status((b"DICOM", b"I2")) == Status(4, 5)
     assert shelf.open((b"DICOM", b"I1")).read_at(0, 9) == b"one"
-    assert shelf.room() == (2048, 3)
+    assert shelf.capacity() == (2048, 3)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_files_and_folders_are_told_apart() -> None:
     ids=["root", "folder", "link", "nothing", "no-folder", "below-a-file"],
 )
 def test_what_is_no_file_has_no_status_and_does_not_open(
-    path: Path, error: int
+    path: Place, error: int
 ) -> None:
     shelf = Shelf(ROOT)
 
@@ -128,7 +128,7 @@ def test_a_folder_that_several_ask_for_at_once_is_read_once() -> None:
 class Faulty(Shelf):
     """An archive of which no folder can be read at the first two attempts."""
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, Item]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, Item]:
         """Return the items, or fail."""
         below = super().read_folder(folder)
         os.sched_yield()

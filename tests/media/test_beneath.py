@@ -106,7 +106,7 @@ def read(fd: int) -> bytes:
     [((b"I0",), b"first"), ((b"DICOM", b"I1"), b"image")],
     ids=["root", "folder"],
 )
-def test_a_file_is_opened(root: int, path: beneath.Path, data: bytes) -> None:
+def test_a_file_is_opened(root: int, path: beneath.Place, data: bytes) -> None:
     assert read(beneath.open_file(root, path)) == data
 
 
@@ -115,7 +115,7 @@ def test_the_status_of_a_file_is_told_without_opening_it(root: int) -> None:
 
 
 @pytest.mark.parametrize("path", [(), (b"DICOM",)], ids=["root", "below"])
-def test_a_folder_is_opened(root: int, path: beneath.Path) -> None:
+def test_a_folder_is_opened(root: int, path: beneath.Place) -> None:
     fd = beneath.open_folder(root, path)
 
     names = os.listdir(fd)  # noqa: PTH208 - a descriptor
@@ -127,7 +127,7 @@ def test_a_folder_is_opened(root: int, path: beneath.Path) -> None:
     "path", [path for _, path in HOSTILE], ids=[name for name, _ in HOSTILE]
 )
 def test_what_is_no_file_of_the_medium_is_refused(
-    root: int, path: beneath.Path
+    root: int, path: beneath.Place
 ) -> None:
     before = descriptors()
 
@@ -138,7 +138,7 @@ def test_what_is_no_file_of_the_medium_is_refused(
 
 
 @pytest.mark.parametrize("path", [path for name, path in HOSTILE if "symlink" in name])
-def test_no_status_is_told_through_a_link(root: int, path: beneath.Path) -> None:
+def test_no_status_is_told_through_a_link(root: int, path: beneath.Place) -> None:
     before = descriptors()
 
     with pytest.raises(OSError, match=r"."):
@@ -148,13 +148,13 @@ def test_no_status_is_told_through_a_link(root: int, path: beneath.Path) -> None
 
 
 @pytest.mark.parametrize("path", [(b"out-folder",), (b"in-folder",), (b"proc",)])
-def test_no_folder_is_opened_through_a_link(root: int, path: beneath.Path) -> None:
+def test_no_folder_is_opened_through_a_link(root: int, path: beneath.Place) -> None:
     with pytest.raises(OSError, match=r"."):
         beneath.open_folder(root, path)
 
 
 @pytest.mark.parametrize("path", NO_NAMES, ids=repr)
-def test_what_is_no_path_of_names_is_refused(root: int, path: beneath.Path) -> None:
+def test_what_is_no_path_of_names_is_refused(root: int, path: beneath.Place) -> None:
     for look in (beneath.open_file, beneath.open_folder, beneath.status):
         with pytest.raises(FileIdError):
             look(root, path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.media.folder import Folder, fstype
+from dicomfs.media.folder import FolderMedium, fstype
 from dicomfs.media.medium import Status
 
 
@@ -22,20 +22,20 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(path: Path) -> Iterator[Folder]:
+def folder(path: Path) -> Iterator[FolderMedium]:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    folder = Folder(fd, fstype(fd))
+    folder = FolderMedium(fd, fstype(fd))
     yield folder
     folder.close()
 
 
-def test_names_are_listed(folder: Folder) -> None:
+def test_names_are_listed(folder: FolderMedium) -> None:
     assert sorted(folder.names(())) == [b"DICOM", b"DICOMDIR", b"fifo", b"link"]
     assert folder.names((b"DICOM",)) == [b"I1"]
 
 
 def test_a_name_that_is_no_text_is_listed_and_opened(
-    folder: Folder, path: Path
+    folder: FolderMedium, path: Path
 ) -> None:
     (path / os.fsdecode(b"BILD\xc4")).write_bytes(b"data")
 
@@ -46,11 +46,13 @@ def test_a_name_that_is_no_text_is_listed_and_opened(
     assert data == b"data"
 
 
-def test_links_are_no_folders(folder: Folder) -> None:
+def test_links_are_no_folders(folder: FolderMedium) -> None:
     assert folder.folders(()) == [b"DICOM"]
 
 
-def test_the_status_of_a_file_is_its_size_and_times(folder: Folder, path: Path) -> None:
+def test_the_status_of_a_file_is_its_size_and_times(
+    folder: FolderMedium, path: Path
+) -> None:
     found = folder.status((b"DICOM", b"I1"))
 
     real = (path / "DICOM/I1").stat()
@@ -59,7 +61,7 @@ def test_the_status_of_a_file_is_its_size_and_times(folder: Folder, path: Path) 
 
 @pytest.mark.parametrize("name", [b"DICOM", b"fifo", b"link"])
 def test_what_is_no_file_has_no_status_and_is_not_opened(
-    folder: Folder, name: bytes
+    folder: FolderMedium, name: bytes
 ) -> None:
     with pytest.raises(OSError, match=r"."):
         folder.status((name,))
@@ -67,12 +69,12 @@ def test_what_is_no_file_has_no_status_and_is_not_opened(
         folder.open((name,))
 
 
-def test_a_missing_file_is_missing(folder: Folder) -> None:
+def test_a_missing_file_is_missing(folder: FolderMedium) -> None:
     with pytest.raises(FileNotFoundError):
         folder.status((b"DICOM", b"I2"))
 
 
-def test_files_are_read(folder: Folder) -> None:
+def test_files_are_read(folder: FolderMedium) -> None:
     source = folder.open((b"DICOM", b"I1"))
 
     data = source.read_at(1, 3)
@@ -80,7 +82,9 @@ def test_files_are_read(folder: Folder) -> None:
     assert data == b"mag"
 
 
-def test_files_are_opened_at_once_only_where_that_is_the_same(folder: Folder) -> None:
+def test_files_are_opened_at_once_only_where_that_is_the_same(
+    folder: FolderMedium,
+) -> None:
     source = folder.open_cached((b"DICOM", b"I1"))
 
     if source is not None:
@@ -89,15 +93,15 @@ def test_files_are_opened_at_once_only_where_that_is_the_same(folder: Folder) ->
         assert data == b"image"
 
 
-def test_the_room_is_that_of_the_file_system(folder: Folder, path: Path) -> None:
-    room = folder.room()
+def test_the_room_is_that_of_the_file_system(folder: FolderMedium, path: Path) -> None:
+    room = folder.capacity()
 
     found = os.statvfs(path)
     assert room.block * room.blocks == found.f_frsize * found.f_blocks
 
 
 def test_a_folder_that_is_moved_is_still_the_same_medium(
-    folder: Folder, path: Path
+    folder: FolderMedium, path: Path
 ) -> None:
     path.rename(path.with_name("ejected"))
     path.mkdir()

@@ -21,7 +21,7 @@ import pytest
 from dicomfs.errors import MediumError
 from dicomfs.media.iso import Iso, recognises
 from dicomfs.media.iso.rockridge import Attributes, RockRidge
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource, FileSource, Source
 from tests.build import images
 from tests.build.images import ISO_FLAVOURS, SECTOR, make_iso, make_plain_iso
@@ -250,7 +250,7 @@ def test_a_folder_is_no_file_and_a_file_no_folder(small: Images) -> None:
 def test_the_room_is_the_image(small: Images) -> None:
     data = small.data("plain")
 
-    assert Iso(BytesSource(data)).room() == (SECTOR, len(data) // SECTOR)
+    assert Iso(BytesSource(data)).capacity() == (SECTOR, len(data) // SECTOR)
 
 
 def test_a_file_of_no_bytes_is_read(tmp_path: Path) -> None:

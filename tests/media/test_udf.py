@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfs.errors import MediumError
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.media.udf import Udf, recognises
 from dicomfs.source.source import BytesSource, FileSource, Source
 from tests.build import udf as udf

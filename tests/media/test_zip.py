@@ -26,7 +26,7 @@ import pytest
 
 from dicomfs.errors import Failure, MediumError, PasswordError
 from dicomfs.fileset.discovery import open_file_sets
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.media.zip import Zip, decrypt, recognises
 from dicomfs.media.zip.inflate import PIECE, WHOLE
 from dicomfs.source.source import BytesSource, Source, Status

@@ -31,8 +31,8 @@ from dicomfs.errors import DirectoryError
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.folder import Folder as Medium
-from dicomfs.media.medium import Room
+from dicomfs.media.folder import FolderMedium as Medium
+from dicomfs.media.medium import Capacity
 from dicomfs.mount.fuse import ERROR_XATTR, Operations, Ownership
 from dicomfs.mount.scheduler import Server
 from dicomfs.source.source import BytesSource, Source
@@ -140,7 +140,9 @@ def server() -> FakeServer:
 
 
 def operations_of(server: Server) -> Operations:
-    return Operations(server, Ownership(1000, 1001, 0o077), Room(2048, 50), no_report)
+    return Operations(
+        server, Ownership(1000, 1001, 0o077), Capacity(2048, 50), no_report
+    )
 
 
 @pytest.fixture
@@ -207,7 +209,7 @@ async def test_blocks_are_of_512_bytes_and_counted_up(operations: Operations) ->
 async def test_the_umask_takes_bits_away(
     server: FakeServer, umask: int, folder: int, file: int
 ) -> None:
-    operations = Operations(server, Ownership(0, 0, umask), Room(512, 1), no_report)
+    operations = Operations(server, Ownership(0, 0, umask), Capacity(512, 1), no_report)
 
     above = await find(operations, *STUDY)
     below = await find(operations, *STUDY, "0001.dcm")
@@ -647,7 +649,7 @@ def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
     ownership = Ownership(0, 0, 0)
 
     Operations(
-        server, ownership, Room(1, 1), no_report, lambda: said.append("ready")
+        server, ownership, Capacity(1, 1), no_report, lambda: said.append("ready")
     ).init()
 
     assert said == ["ready"]
@@ -660,7 +662,9 @@ def reporting(server: FakeServer) -> tuple[Operations, Findings]:
     """Return handlers whose report grows with the findings."""
     findings = Findings()
     ownership = Ownership(0, 0, 0o077)
-    operations = Operations(server, ownership, Room(1, 1), lambda: make(findings, []))
+    operations = Operations(
+        server, ownership, Capacity(1, 1), lambda: make(findings, [])
+    )
     return operations, findings
 
 
@@ -790,7 +794,7 @@ class TrappedFile(File):
         return super().__getattribute__(name)
 
 
-class TrappedRoom(Room):
+class TrappedRoom(Capacity):
     """A medium whose size cannot be said."""
 
     trap: Trap

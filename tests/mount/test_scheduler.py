@@ -13,7 +13,7 @@ import trio.testing
 
 from dicomfs.dicomdir.record import Level
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.mount.scheduler import Server
 from dicomfs.source.source import PAGE, BytesSource, FileSource, Source
 from dicomfs.tree.node import File, Folder, Listing

@@ -14,7 +14,7 @@ from dicomfs.check.check import check
 from dicomfs.errors import Failure
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.findings import Kind
-from dicomfs.media.folder import Folder as FolderMedium
+from dicomfs.media.folder import FolderMedium as FolderMedium
 from dicomfs.tree.node import File
 from scripts.catalogue import readers
 from scripts.catalogue.readers import Reader, Reading

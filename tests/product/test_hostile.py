@@ -509,12 +509,12 @@ def swapped(tmp_path: Path) -> Iterator[Path]:
         swapper.communicate()
 
 
-def opened(root: int, path: beneath.Path) -> bytes:
+def opened(root: int, path: beneath.Place) -> bytes:
     """Read a file as the worker does."""
     return _content(beneath.open_file(root, path))
 
 
-def walked(root: int, path: beneath.Path) -> bytes:
+def walked(root: int, path: beneath.Place) -> bytes:
     """Read a file as on a kernel without openat2."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     return _content(beneath._walk(root, path, flags))
@@ -527,7 +527,7 @@ def _content(fd: int) -> bytes:
         os.close(fd)
 
 
-def looked_at(root: int, path: beneath.Path) -> bytes:
+def looked_at(root: int, path: beneath.Place) -> bytes:
     """Return as many bytes as the status of a file says that it has."""
     [found] = beneath.statuses(root, path[:-1], path[-1:])
     if isinstance(found, OSError):
@@ -542,7 +542,7 @@ def looked_at(root: int, path: beneath.Path) -> bytes:
     "path", [(b"FILE",), (b"FOLDER", b"FILE")], ids=["file", "folder"]
 )
 def test_a_link_that_is_swapped_in_during_the_look_up_leads_nowhere(
-    swapped: Path, look: Callable[[int, beneath.Path], bytes], path: beneath.Path
+    swapped: Path, look: Callable[[int, beneath.Place], bytes], path: beneath.Place
 ) -> None:
     root = os.open(swapped, os.O_RDONLY | os.O_DIRECTORY)
     end = monotonic() + _SWAPPING / 6

@@ -24,12 +24,12 @@ from dicomfs.remote.wire import (
     MOST_BYTES,
     REQUEST_SIZE,
     Connection,
-    Found,
-    Kind,
-    Looked,
     Outcome,
     ProtocolError,
+    RemoteStatus,
     Request,
+    UrlStatus,
+    Verb,
     decode_listing,
     encode_answer,
     encode_greeting,
@@ -340,11 +340,11 @@ def test_names_that_may_lead_out_of_the_folder_are_not_asked_for(
         ask = made.connection.ask
         for name in STRAY:
             with pytest.raises(OSError, match="there no more"):
-                ask(Request(Kind.READ, 0, name, b"", 0, 8, 5000)).result(PATIENCE)
+                ask(Request(Verb.READ, 0, name, b"", 0, 8, 5000)).result(PATIENCE)
             with pytest.raises(FileNotFoundError):
-                ask(Request(Kind.LIST, 0, name, b"", 0, 0, 5000)).result(PATIENCE)
+                ask(Request(Verb.LIST, 0, name, b"", 0, 0, 5000)).result(PATIENCE)
         # And this one is.
-        good = Request(Kind.LIST, 0, b"DICOM", b"", 0, 0, 5000)
+        good = Request(Verb.LIST, 0, b"DICOM", b"", 0, 0, 5000)
         assert list(decode_listing(ask(good).result(PATIENCE))) == ["IM1"]
 
 
@@ -354,12 +354,12 @@ def test_it_answers_for_no_url_but_its_own(
     expect_log(r"failed: missing")
     with remotes(web.url("disc.iso")) as made:
         with pytest.raises(OSError, match="there no more"):
-            made.connection.ask(Request(Kind.READ, 1, b"", b"", 0, 8, 5000)).result()
+            made.connection.ask(Request(Verb.READ, 1, b"", b"", 0, 8, 5000)).result()
         # A name below an object is no other object.
         found = made.connection.looked[0].found
         assert found is not None
         web.asked.clear()
-        below = Request(Kind.READ, 0, b"secret", found.tag.encode(), 0, 8, 5000)
+        below = Request(Verb.READ, 0, b"secret", found.tag.encode(), 0, 8, 5000)
         assert made.connection.ask(below).result() == DATA[:8]
         assert [each.path for each in web.asked] == ["disc.iso"]
 
@@ -367,9 +367,9 @@ def test_it_answers_for_no_url_but_its_own(
 @pytest.mark.parametrize(
     "request_",
     [
-        Request(Kind.READ, 0, b"", b"", 0, MOST_BYTES + 1, 1000),
-        Request(Kind.READ, 0, b"x" * 5000, b"", 0, 1, 1000),
-        Request(Kind.READ, 0, b"", b"x" * 2000, 0, 1, 1000),
+        Request(Verb.READ, 0, b"", b"", 0, MOST_BYTES + 1, 1000),
+        Request(Verb.READ, 0, b"x" * 5000, b"", 0, 1, 1000),
+        Request(Verb.READ, 0, b"", b"x" * 2000, 0, 1, 1000),
     ],
     ids=["bytes", "name", "tag"],
 )
@@ -383,8 +383,8 @@ def test_a_request_beyond_bounds_ends_it(web: WebServer, request_: Request) -> N
 def test_a_name_that_is_too_long_is_an_error_of_its_own(web: WebServer) -> None:
     with remotes(web.url("disc.iso")) as made:
         for request in (
-            Request(Kind.READ, 0, b"x" * 5000),
-            Request(Kind.READ, 0, b"", b"x" * 2000),
+            Request(Verb.READ, 0, b"x" * 5000),
+            Request(Verb.READ, 0, b"", b"x" * 2000),
         ):
             with pytest.raises(OSError, match="too long"):
                 made.connection.ask(request).result(0)
@@ -395,7 +395,7 @@ def test_nonsense_is_answered_by_nothing_but_failures_or_its_end(
     web: WebServer,
 ) -> None:
     chance = random.Random(9)
-    good = encode_request(7, Request(Kind.READ, 0, b"", b"t" * 64, 0, 100, 1000))
+    good = encode_request(7, Request(Verb.READ, 0, b"", b"t" * 64, 0, 100, 1000))
     for _ in range(4):
         connection = fetcher.start([web.url("disc.iso")], 5.0)
         messages = [_mutated(good, chance) for _ in range(40)]
@@ -433,7 +433,9 @@ def _answers(connection: Connection, message: bytes) -> bytes:
 def played() -> Iterator[tuple[Connection, socket.socket]]:
     """Return a connection, and its other end for the test to play the fetcher."""
     ours, theirs = socket.socketpair()
-    looked = [Looked(Outcome.DONE, Found(is_folder)) for is_folder in (False, True)]
+    looked = [
+        UrlStatus(Outcome.DONE, RemoteStatus(is_folder)) for is_folder in (False, True)
+    ]
     connection = Connection(ours, looked, 5.0, 0)
     yield connection, theirs
     # In this order it is no loss that would be logged.
@@ -443,7 +445,7 @@ def played() -> Iterator[tuple[Connection, socket.socket]]:
 
 Played = tuple[Connection, socket.socket]
 
-ASKED: Final = Request(Kind.READ, 0, b"", b"", 0, 4, 1000)
+ASKED: Final = Request(Verb.READ, 0, b"", b"", 0, 4, 1000)
 
 
 @pytest.mark.parametrize(
@@ -541,8 +543,8 @@ def test_a_greeting_that_is_none_is_an_error(greeting: bytes) -> None:
 
 def test_a_greeting_comes_as_it_was_sent() -> None:
     looked = [
-        Looked(Outcome.DONE, Found(False, 5, 7, '"tag"')),
-        Looked(Outcome.UNREACHABLE, None, "OSError"),
+        UrlStatus(Outcome.DONE, RemoteStatus(False, 5, 7, '"tag"')),
+        UrlStatus(Outcome.UNREACHABLE, None, "OSError"),
     ]
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -576,7 +578,7 @@ def test_it_ends_when_nobody_is_connected(web: WebServer) -> None:
 def test_it_ends_while_a_server_hangs(web: WebServer) -> None:
     connection = fetcher.start([web.url("disc.iso")], 60.0)
     web.may_answer.clear()
-    connection.ask(Request(Kind.READ, 0, b"", b"", 0, 8, 60_000))
+    connection.ask(Request(Verb.READ, 0, b"", b"", 0, 8, 60_000))
     connection.close()
 
     _, status = os.waitpid(connection.pid, 0)

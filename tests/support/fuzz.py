@@ -41,7 +41,7 @@ from dicomfs.errors import (
     NotDicomError,
 )
 from dicomfs.fileset.discovery import open_file_sets
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource, Window
 from dicomfs.tree.node import File, Folder, Listing
 from dicomfs.tree.tree import Tree

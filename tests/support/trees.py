@@ -11,9 +11,8 @@ import pydicom
 
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.media.folder import Folder as FolderMedium
-from dicomfs.media.medium import Medium, Room, Status
-from dicomfs.media.medium import Path as Place
+from dicomfs.media.folder import FolderMedium
+from dicomfs.media.medium import Capacity, Medium, Place, Status
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.node import File, Folder, Node
 from dicomfs.tree.tree import Tree
@@ -93,9 +92,9 @@ class CountingMedium:
         """Have nothing in memory."""
         return None
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return the room."""
-        return self._folder.room()
+        return self._folder.capacity()
 
     def close(self) -> None:
         """Close the folder, and what was opened of it and not closed."""
@@ -156,9 +155,9 @@ class FakeMedium:
         """Open a file."""
         return self.open(path)
 
-    def room(self) -> Room:
+    def capacity(self) -> Capacity:
         """Return the room."""
-        return Room(2048, 1)
+        return Capacity(2048, 1)
 
     def close(self) -> None:
         """Do nothing."""

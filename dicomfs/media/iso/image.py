@@ -21,7 +21,7 @@ from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso import rockridge
 from dicomfs.media.iso.record import IsoRecord, damaged
 from dicomfs.media.iso.rockridge import RockRidge
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.media.sectors import SECTOR, unpacked
 from dicomfs.source.source import Extent, ExtentSource, Source, Status, Window
 
@@ -158,7 +158,7 @@ class Iso(Archive[IsoEntry]):
             found.append((tree, listing))
         return (found + unread)[0]
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, IsoEntry]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, IsoEntry]:
         """Read the entries of *folder*; raises OSError."""
         if not folder:
             if self._in_root is not None:

@@ -14,7 +14,7 @@ from struct import Struct
 from typing import Final
 
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.media.sectors import unpacked
 from dicomfs.media.udf.description import is_recorded
 from dicomfs.media.udf.descriptor import Address, Tag, damaged, tag_of
@@ -128,12 +128,12 @@ class Udf(Archive[UdfEntry]):
         self._large = threading.Lock()
         self._volume = Volume(source, session)
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, UdfEntry]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, UdfEntry]:
         """Read the entries of *folder* from the source; raises OSError."""
         address = self._address(folder)
         return self._volume.from_copies(lambda copy: self._listing(address, copy))
 
-    def _address(self, folder: Path) -> Address:
+    def _address(self, folder: Place) -> Address:
         """Return where the ICB of *folder* lies, which is in none of its own folders."""
         if len(folder) > _DEEPEST:
             raise damaged("folders are nested too deep")
@@ -195,7 +195,7 @@ class Udf(Archive[UdfEntry]):
                 address, is_folder = Address(partition, block), bool(kind & _IS_FOLDER)
                 yield name, UdfEntry(self._volume, address, is_folder=is_folder)
 
-    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none.
 
         ICBs are read in the order in which they lie on the disc, where those of a folder

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 from dicomfs.errors import LibraryError, MediumError, PasswordError
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.media.zip import decrypt
 from dicomfs.media.zip import directory as zipdirectory
 from dicomfs.media.zip.decrypt import (
@@ -204,7 +204,7 @@ class Zip(Archive[Member]):
         self._offsets.extend(begins[number] for number in self._order)
         return tree.root
 
-    def read_folder(self, folder: Path) -> Mapping[bytes, Member]:
+    def read_folder(self, folder: Place) -> Mapping[bytes, Member]:
         """Return the members in *folder*."""
         found = self._root
         for depth, name in enumerate(folder):
@@ -261,14 +261,14 @@ class Zip(Archive[Member]):
 
     # -- what is known of members without being asked ----------------------------------
 
-    def status(self, path: Path) -> Status:
+    def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*."""
         status = super().status(path)
         if (error := self.entry(path).error()) is not None:
             raise error
         return status
 
-    def statuses(self, folder: Path, names: Sequence[bytes]) -> list[Status | OSError]:
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
         entries = self.entries(folder)
         return [
@@ -453,7 +453,7 @@ class _Tree:
         self._note(folder, path[-1])
         return True
 
-    def _folder(self, path: Path) -> _Folder:
+    def _folder(self, path: Place) -> _Folder:
         folder = self.root
         for name in path:
             below = folder.folders.get(name)

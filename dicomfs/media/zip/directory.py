@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs.errors import DicomfsError, MediumError
-from dicomfs.media.medium import Path
+from dicomfs.media.medium import Place
 from dicomfs.source.source import PAGE, Source, Window
 
 _ANY: Final = b"PK"
@@ -125,7 +125,7 @@ class Record(NamedTuple):
         """Whether it stands for a folder; some writers leave the slash out."""
         return self.is_dos_folder or self.shown.endswith((b"/", b"\\"))
 
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Return its path in the archive, empty for a folder that is its root.
 
         Raises UnsafeNameError for names that lead out of the archive, as no honest
