@@ -17,7 +17,7 @@ from typing import Final
 
 PATIENCE: Final = 30.0
 _MARK: Final = "DICOMFS_BENCH"
-_MAIN: Final = "import sys; from dicomfs.cli import main; sys.exit(main())"
+_MAIN: Final = "import sys; from dicomfs.cli.main import main; sys.exit(main())"
 
 
 class BenchError(Exception):

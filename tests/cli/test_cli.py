@@ -250,7 +250,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(
     told = python(
         "import contextlib, io, json, sys\n"
         "before = set(sys.modules)\n"
-        "from dicomfs.cli import main\n"
+        "from dicomfs.cli.main import main\n"
         "with contextlib.redirect_stdout(io.StringIO()):\n"
         "    with contextlib.redirect_stderr(io.StringIO()):\n"
         "        with contextlib.suppress(SystemExit):\n"
@@ -265,7 +265,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(
 def test_tree_loads_no_fuse(samples: Path) -> None:
     told = python(
         "import sys\n"
-        "from dicomfs.cli import main\n"
+        "from dicomfs.cli.main import main\n"
         "main(['tree', sys.argv[1]])\n"
         "print('loaded', {'pyfuse3', 'trio'} & set(sys.modules))",
         samples,

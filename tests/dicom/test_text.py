@@ -51,7 +51,7 @@ def test_every_term_that_pydicom_knows_has_the_same_codec(term: str) -> None:
 
 
 def test_pydicom_is_not_loaded_to_show_a_medium() -> None:
-    code = "import sys, dicomfs.worker; print('pydicom' in sys.modules)"
+    code = "import sys, dicomfs.mount.worker; print('pydicom' in sys.modules)"
 
     assert mounting.python(code) == "False\n"
 

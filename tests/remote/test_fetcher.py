@@ -127,7 +127,8 @@ def test_a_url_that_is_not_to_be_opened_is_refused_at_once(url: str, what: str) 
 
 def test_without_fsspec_it_is_said_how_to_get_it(bare_python: BarePython) -> None:
     done = bare_python.run(
-        "from dicomfs import errors, fetcher\n"
+        "from dicomfs import errors\n"
+        "from dicomfs.remote import fetcher\n"
         "try:\n    fetcher.start(['http://127.0.0.1/'], 1.0)\n"
         "except errors.Failure as failure: print(failure.exit_code, failure.mend)"
     )
@@ -138,7 +139,8 @@ def test_a_fetcher_that_cannot_start_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "fsspec.py").write_text("import os\nos._exit(1)\n")
     said = python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from dicomfs import errors, fetcher\n"
+        "from dicomfs import errors\n"
+        "from dicomfs.remote import fetcher\n"
         "try:\n    fetcher.start(['http://127.0.0.1/disc.iso'], 1.0)\n"
         "except errors.Failure as failure: print(failure.exit_code, failure.what)"
     )
