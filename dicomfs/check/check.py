@@ -32,7 +32,7 @@ from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source
 from dicomfs.tree import report
-from dicomfs.tree.node import File, Folder, Listing
+from dicomfs.tree.node import Instance, Listing, Selection
 from dicomfs.tree.report import Progress, Report, Stage
 from dicomfs.tree.tree import Tree
 
@@ -191,7 +191,7 @@ class _Check:
     # -- the tree and its files --------------------------------------------------------
 
     def _look_at_tree(self) -> None:
-        waiting: list[tuple[Folder, Where, Above]] = [(self._tree.root, (), {})]
+        waiting: list[tuple[Selection, Where, Above]] = [(self._tree.root, (), {})]
         while waiting:
             folder, where, above = waiting.pop()
             nodes = self._expand(folder, where)
@@ -200,7 +200,7 @@ class _Check:
             below = [
                 (node, (*where, name), _and_above(above, node))
                 for name, node in nodes.items()
-                if isinstance(node, Folder)
+                if isinstance(node, Selection)
             ]
             for each in below:
                 self._look_at_study(*each)
@@ -210,7 +210,7 @@ class _Check:
         if self._opens_files:
             self._complete.add(Stage.FILES)
 
-    def _expand(self, folder: Folder, where: Where) -> Listing:
+    def _expand(self, folder: Selection, where: Where) -> Listing:
         """Return what is in *folder*; nothing, and a finding, where it is unreadable."""
         try:
             nodes = self._tree.expand(folder)
@@ -224,7 +224,7 @@ class _Check:
         self._count(Stage.FOLDERS)
         return nodes
 
-    def _look_at_study(self, folder: Folder, where: Where, above: Above) -> None:
+    def _look_at_study(self, folder: Selection, where: Where, above: Above) -> None:
         """See whether another patient has the same study."""
         if folder.level is not Level.STUDY or Level.STUDY not in above:
             return
@@ -238,7 +238,10 @@ class _Check:
         self._studies.add(here)
 
     def _look_at_text(
-        self, where: Where, nodes: Listing, below: Sequence[tuple[Folder, Where, Above]]
+        self,
+        where: Where,
+        nodes: Listing,
+        below: Sequence[tuple[Selection, Where, Above]],
     ) -> None:
         """See whether the text of the records in a folder can be read for sure."""
         told = Counter[str]()
@@ -246,7 +249,7 @@ class _Check:
             if folder.level in above:
                 told[character_set_fault(above[folder.level])] += 1
         for node in nodes.values():
-            if isinstance(node, File):
+            if isinstance(node, Instance):
                 inherited = node.parent.character_sets_of(node.file_set)
                 told[character_set_fault(node.record.attributes.under(inherited))] += 1
         for fault, count in told.items():
@@ -263,7 +266,7 @@ class _Check:
 
     def _look_at_files(self, where: Where, above: Above, nodes: Listing) -> None:
         """Look at those files of a folder that can be opened, in physical order."""
-        files = [node for node in nodes.values() if isinstance(node, File)]
+        files = [node for node in nodes.values() if isinstance(node, Instance)]
         there = sorted((each for each in files if not each.error), key=_place)
         alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
         for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
@@ -276,7 +279,7 @@ class _Check:
             if uid := file.record.sop_instance_uid:
                 self._instances.add(uid)
 
-    def _look_at(self, file: File, above: Above) -> list[_Trouble]:
+    def _look_at(self, file: Instance, above: Above) -> list[_Trouble]:
         try:
             source = file.open()
         except OSError as error:
@@ -296,7 +299,7 @@ class _Check:
             source.close()
 
     def _troubles(
-        self, file: File, found: Examination, above: Above
+        self, file: Instance, found: Examination, above: Above
     ) -> Iterator[_Trouble]:
         """Yield what is wrong with *file* according to what was *found* out about it."""
         if not found.surface.is_whole:
@@ -316,7 +319,7 @@ class _Check:
                 example = f"record {each.record!r}, file {each.file!r}"
                 yield _trouble(file, each.kind, each.attribute, example)
 
-    def _compare(self, file: File, source: Source, at: Copy) -> list[_Trouble]:
+    def _compare(self, file: Instance, source: Source, at: Copy) -> list[_Trouble]:
         """Hold a file, by its *source*, against the one that repeats it."""
         file_set, place = at
         try:
@@ -337,7 +340,9 @@ class _Check:
         example = f"from byte {differ} on"
         return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
 
-    def _unopened(self, file: File, error: OSError, at: Copy | None = None) -> _Trouble:
+    def _unopened(
+        self, file: Instance, error: OSError, at: Copy | None = None
+    ) -> _Trouble:
         """Return that the file cannot be read; raises *error* if no file can."""
         self._end_if_gone(error)
         return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
@@ -371,11 +376,11 @@ class _Check:
             findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
 
 
-def _place(file: File) -> Place:
+def _place(file: Instance) -> Place:
     return file.place
 
 
-def _and_above(above: Above, folder: Folder) -> Above:
+def _and_above(above: Above, folder: Selection) -> Above:
     """Return the attributes of the records *above* and of that of *folder*."""
     if folder.origin is None or folder.level not in _LEVELS:
         return above
@@ -388,7 +393,11 @@ def _and_above(above: Above, folder: Folder) -> Above:
 
 
 def _trouble(
-    file: File, kind: Kind, what: str = "", example: str = "", at: Copy | None = None
+    file: Instance,
+    kind: Kind,
+    what: str = "",
+    example: str = "",
+    at: Copy | None = None,
 ) -> _Trouble:
     """Return what is wrong with *file*, or with the copy of it that is *at* a place."""
     record = file.record
@@ -397,7 +406,7 @@ def _trouble(
     return _Trouble(kind, what, source, place, record.offset, record.type, example)
 
 
-def _unreadable(file: File, surface: Surface, at: Copy | None = None) -> _Trouble:
+def _unreadable(file: Instance, surface: Surface, at: Copy | None = None) -> _Trouble:
     """Return which bytes of the file are unreadable, a finding by itself."""
     ranges = str(surface)
     if len(ranges) > _MOST_LETTERS:

@@ -33,11 +33,11 @@ from dicomfs import logs
 from dicomfs.dicomdir.record import Level
 from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
-from dicomfs.mount.scheduler import Server
+from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree import report as reports
 from dicomfs.tree.identity import ROOT_INODE, Position, inode
-from dicomfs.tree.node import File, Folder, Node
+from dicomfs.tree.node import Instance, Node, Selection
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Report:
 
     inode: int
     name: str
-    parent: Folder
+    parent: Selection
     mtime_ns: int
     render: Callable[[], bytes]
     lookups: int = 0
@@ -114,33 +114,33 @@ def _guarded(
 
 
 class Operations(pyfuse3.Operations):
-    """The handlers of a read-only file system that shows the tree of *server*."""
+    """The handlers of a read-only file system that shows the tree of *scheduler*."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
 
     def __init__(
         self,
-        server: Server,
+        scheduler: Scheduler,
         ownership: Ownership,
         room: Capacity,
         make_report: Callable[[], reports.Report],
         on_init: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
-        self._server = server
+        self._scheduler = scheduler
         self._ownership = ownership
         self._room = room
         self._on_init = on_init
         # What the kernel knows; each counts how often it was told (see ``forget``).
         self._nodes: dict[int, _Shown] = {}
-        self._remember(server.root)
+        self._remember(scheduler.root)
         self._sources: dict[int, Source] = {}
-        self._opened: dict[int, tuple[Folder, list[_Shown]]] = {}
+        self._opened: dict[int, tuple[Selection, list[_Shown]]] = {}
         self._last_handle = 0
-        self._report_folder = _report_folder(server.root)
+        self._report_folder = _report_folder(scheduler.root)
         self._reports = _reports(self._report_folder, make_report)
-        server.on_change = self._tell_kernel
+        scheduler.on_change = self._tell_kernel
 
     def init(self) -> None:
         """Say that the kernel has begun to talk to us."""
@@ -164,18 +164,18 @@ class Operations(pyfuse3.Operations):
         self._remember(node)
         return await self._attributes(node)
 
-    async def _find(self, folder: Folder, name: bytes) -> _Shown | None:
+    async def _find(self, folder: Selection, name: bytes) -> _Shown | None:
         if name == b".":
             return folder
         if name == b"..":
             return folder.parent or folder
-        if folder is self._server.root and name == REPORT_FOLDER:
+        if folder is self._scheduler.root and name == REPORT_FOLDER:
             return self._report_folder
         # UTF-8 whatever the locale is; no name of ours is anything else.
         text = name.decode("utf-8", "replace")
         if folder is self._report_folder:
             return self._reports.get(text)
-        return (await self._server.listing(folder)).get(text)
+        return (await self._scheduler.listing(folder)).get(text)
 
     @_guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -201,8 +201,8 @@ class Operations(pyfuse3.Operations):
         if node.lookups:
             return
         del self._nodes[inode]
-        if isinstance(node, Folder) and node is not self._report_folder:
-            self._server.forget(node)
+        if isinstance(node, Selection) and node is not self._report_folder:
+            self._scheduler.forget(node)
 
     # -- folders -------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Operations(pyfuse3.Operations):
         folder = self._folder(inode)
         nodes: Iterable[_Shown] = self._reports.values()
         if folder is not self._report_folder:
-            nodes = (await self._server.listing(folder)).values()
+            nodes = (await self._scheduler.listing(folder)).values()
         handle = self._new_handle()
         self._opened[handle] = (folder, list(nodes))
         return handle
@@ -229,14 +229,14 @@ class Operations(pyfuse3.Operations):
                 token, FileNameT(name), await self._attributes(dot), place
             ):
                 return
-        file_entry, folder_entry = self._blank(File), self._blank(Folder)
+        file_entry, folder_entry = self._blank(Instance), self._blank(Selection)
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
             self._check(node)
             if isinstance(node, Report):
                 entry = await self._attributes(node)
             else:
-                entry = file_entry if isinstance(node, File) else folder_entry
+                entry = file_entry if isinstance(node, Instance) else folder_entry
                 _fill(entry, node)
                 # Links were mended since the folder was opened: that is not to be kept.
                 is_there = folder.listing is None or node.name in folder.listing
@@ -260,27 +260,29 @@ class Operations(pyfuse3.Operations):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         node = self._node(inode)
-        if isinstance(node, Folder):
+        if isinstance(node, Selection):
             raise pyfuse3.FUSEError(errno.EISDIR)
         handle = self._new_handle()
         if isinstance(node, Report):
             # It grows while the mount is used: what is read is what it is now.
-            self._sources[handle] = BytesSource(await self._server.compute(node.render))
+            self._sources[handle] = BytesSource(
+                await self._scheduler.compute(node.render)
+            )
             return FileInfo(fh=handle, direct_io=True)
-        self._sources[handle] = await self._server.open(node)
+        self._sources[handle] = await self._scheduler.open(node)
         return FileInfo(fh=handle, keep_cache=True)
 
     @_guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Return exactly *size* bytes, fewer only where the file ends."""
-        data = await self._server.read(self._sources[fh], off, size)
+        data = await self._scheduler.read(self._sources[fh], off, size)
         # pyfuse3 takes any buffer, and has sent it on before anything else is awaited.
         return cast(bytes, data)
 
     @_guarded
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
-        self._server.close(self._sources.pop(fh))
+        self._scheduler.close(self._sources.pop(fh))
 
     # -- the rest ------------------------------------------------------------
 
@@ -321,9 +323,9 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ENOENT)
         return node
 
-    def _folder(self, inode: int) -> Folder:
+    def _folder(self, inode: int) -> Selection:
         node = self._node(inode)
-        if not isinstance(node, Folder):
+        if not isinstance(node, Selection):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
 
@@ -348,7 +350,7 @@ class Operations(pyfuse3.Operations):
 
     def _reason(self, inode: int) -> bytes:
         node = self._node(inode)
-        return node.reason.encode() if isinstance(node, File) else b""
+        return node.reason.encode() if isinstance(node, Instance) else b""
 
     def _new_handle(self) -> FileHandleT:
         self._last_handle += 1
@@ -358,11 +360,11 @@ class Operations(pyfuse3.Operations):
         entry = self._blank(type(node))
         _fill(entry, node)
         if isinstance(node, Report):
-            entry.st_size = len(await self._server.compute(node.render))
+            entry.st_size = len(await self._scheduler.compute(node.render))
             entry.entry_timeout = entry.attr_timeout = 0
         return entry
 
-    def _tell_kernel(self, folder: Folder, name: str) -> None:
+    def _tell_kernel(self, folder: Selection, name: str) -> None:
         """Have the kernel ask anew for *name*, which is there no more, or only now."""
         pyfuse3.invalidate_entry_async(
             InodeT(folder.inode), FileNameT(name.encode()), ignore_enoent=True
@@ -373,22 +375,22 @@ class Operations(pyfuse3.Operations):
         entry = EntryAttributes()
         entry.entry_timeout = entry.attr_timeout = _TIMEOUT
         entry.st_uid, entry.st_gid, umask = self._ownership
-        mode = _FOLDER_MODE if kind is Folder else _FILE_MODE
+        mode = _FOLDER_MODE if kind is Selection else _FILE_MODE
         entry.st_mode = ModeT(mode & ~umask)
-        entry.st_nlink = 2 if kind is Folder else 1
+        entry.st_nlink = 2 if kind is Selection else 1
         return entry
 
 
 def _fill(entry: EntryAttributes, node: _Shown) -> None:
     entry.st_ino = InodeT(node.inode)
     entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
-    if isinstance(node, File):
+    if isinstance(node, Instance):
         entry.st_size = node.size
         entry.st_blocks = -(-node.size // _SECTOR)
 
 
-def _report_folder(root: Folder) -> Folder:
-    return Folder(
+def _report_folder(root: Selection) -> Selection:
+    return Selection(
         inode=inode(_OWN, "reports", ROOT_INODE),
         name=REPORT_FOLDER.decode(),
         parent=root,
@@ -398,7 +400,9 @@ def _report_folder(root: Folder) -> Folder:
     )
 
 
-def _reports(folder: Folder, make: Callable[[], reports.Report]) -> dict[str, Report]:
+def _reports(
+    folder: Selection, make: Callable[[], reports.Report]
+) -> dict[str, Report]:
     """Return the report on the medium in its forms, as files of *folder*."""
     return {
         name: Report(

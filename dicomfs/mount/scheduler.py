@@ -20,7 +20,7 @@ from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.mount.threads import Threads
 from dicomfs.source.source import Source
-from dicomfs.tree.node import File, Folder, Listing, merged
+from dicomfs.tree.node import Instance, Listing, Selection, merged
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ _BUFFER: Final = 1024 * 1024
 class Expandable(Protocol):
     """The slice of the tree that serving needs."""
 
-    root: Folder
+    root: Selection
 
     @property
     def revision(self) -> int:
         """Counts up when folders have to be computed anew."""
         ...
 
-    def expand(self, folder: Folder) -> Listing:
+    def expand(self, folder: Selection) -> Listing:
         """Compute what is in *folder*."""
         ...
 
@@ -70,7 +70,7 @@ class Expandable(Protocol):
         ...
 
 
-class Server:
+class Scheduler:
     """Lists folders and reads files of a tree; each request within *deadline* seconds.
 
     Methods raise OSError from the medium and trio.TooSlowError at the deadline.
@@ -88,10 +88,10 @@ class Server:
         self._own = Threads(*_OWN_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
         # How many nodes are in the listings that are kept, the oldest first.
-        self._kept: dict[Folder, int] = {}
+        self._kept: dict[Selection, int] = {}
         self._count = 0
         self._most_kept = most_kept
-        self._expanding: dict[Folder, _Expansion] = {}
+        self._expanding: dict[Selection, _Expansion] = {}
         # Whose turn it is to read an open file.
         self._turns: WeakKeyDictionary[Source, trio.StrictFIFOLock] = (
             WeakKeyDictionary()
@@ -102,11 +102,11 @@ class Server:
         self._may_examine = False
         self._revision = tree.revision
         self._refreshing = trio.Lock()
-        self._pinned: set[Folder] = set()
+        self._pinned: set[Selection] = set()
         # Told of a folder and a name in it that is there no more, or only now.
-        self.on_change: Callable[[Folder, str], None] = lambda _folder, _name: None
+        self.on_change: Callable[[Selection, str], None] = lambda _folder, _name: None
 
-    async def listing(self, folder: Folder) -> Listing:
+    async def listing(self, folder: Selection) -> Listing:
         """Return what is in *folder*, by name.
 
         It is computed once for all who ask meanwhile, and goes on if they give up: a
@@ -124,7 +124,7 @@ class Server:
             await expansion.done.wait()
         return expansion.result()
 
-    async def _expand(self, folder: Folder, expansion: "_Expansion") -> None:
+    async def _expand(self, folder: Selection, expansion: "_Expansion") -> None:
         try:
             expansion.listing = await self._index.run(lambda: self._tree.expand(folder))
             self._keep(folder, expansion.listing)
@@ -179,7 +179,7 @@ class Server:
                 for folder in sorted(self._kept, key=lambda each: len(each.path)):
                     await self._list_anew(folder)
 
-    async def _list_anew(self, folder: Folder) -> None:
+    async def _list_anew(self, folder: Selection) -> None:
         if folder.listing is None:
             return
         try:
@@ -193,14 +193,14 @@ class Server:
         if (old := folder.listing) is not None:
             self._replace(folder, old, merged(old, new))
 
-    def _replace(self, folder: Folder, old: Listing, new: Listing) -> None:
+    def _replace(self, folder: Selection, old: Listing, new: Listing) -> None:
         # Computed anew it would come out with other names and numbers.
         self._pinned.add(folder)
         self._keep(folder, new)
         for name in old.keys() ^ new.keys():
             self.on_change(folder, name)
 
-    def _keep(self, folder: Folder, listing: Listing) -> None:
+    def _keep(self, folder: Selection, listing: Listing) -> None:
         """Keep a listing, and give up the oldest ones if there are too many nodes."""
         self.forget(folder)
         folder.listing = listing
@@ -212,15 +212,15 @@ class Server:
                 return
             self.forget(oldest)
 
-    def _is_loose(self, folder: Folder) -> bool:
+    def _is_loose(self, folder: Selection) -> bool:
         return folder not in self._pinned
 
-    def forget(self, folder: Folder) -> None:
+    def forget(self, folder: Selection) -> None:
         """Give up the listing of *folder*; it comes out the same when asked again."""
         folder.listing = None
         self._count -= self._kept.pop(folder, 0)
 
-    async def open(self, file: File) -> Source:
+    async def open(self, file: Instance) -> Source:
         """Open *file* for reading; fails at once while opening it hangs already."""
         if (source := file.open_cached()) is not None:
             return source
@@ -311,7 +311,7 @@ class _Expansion:
 class _Opening:
     """Opens a file in a thread, and closes it again if nobody waits for it any more."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: Instance) -> None:
         self.file = file
         self.is_running = False
         self._lock = threading.Lock()

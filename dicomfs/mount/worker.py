@@ -30,7 +30,7 @@ from dicomfs.mount import control
 from dicomfs.mount.fuse import Operations, Ownership
 from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
-from dicomfs.mount.scheduler import Server
+from dicomfs.mount.scheduler import Scheduler
 from dicomfs.sandbox import confine as sandbox
 from dicomfs.sandbox import process
 from dicomfs.tree import report
@@ -75,9 +75,9 @@ def run(
     if device is None:
         return
     greeting = trio.CancelScope()
-    server = Server(tree, options.deadline)
+    scheduler = Scheduler(tree, options.deadline)
     operations = Operations(
-        server,
+        scheduler,
         Ownership(options.uid, options.gid, options.umask),
         capacity_of(file_sets),
         functools.partial(report.of, tree),
@@ -87,7 +87,7 @@ def run(
     handshake = Handshake(device)
     pyfuse3.init(operations, f"/dev/fd/{handshake.fd}", set())
     try:
-        trio.run(_serve, server, greeting, handshake, say_ready)
+        trio.run(_serve, scheduler, greeting, handshake, say_ready)
     finally:
         pyfuse3.close(unmount=False)
 
@@ -130,7 +130,7 @@ def _say_ready(connection: socket.socket, null: int | None) -> None:
 
 
 async def _serve(
-    server: Server,
+    scheduler: Scheduler,
     greeting: trio.CancelScope,
     handshake: Handshake,
     say_ready: Callable[[], None],
@@ -142,7 +142,7 @@ async def _serve(
         if greeting.cancelled_caught:
             handshake.finish()
             say_ready()
-            nursery.start_soon(server.examine)
+            nursery.start_soon(scheduler.examine)
             await pyfuse3.main(max_tasks=_MAX_TASKS)
         nursery.cancel_scope.cancel()
 

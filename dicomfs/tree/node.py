@@ -28,7 +28,7 @@ class Part(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class File:
+class Instance:
     """An instance, whose record is at *offset*, and which may have *copies* elsewhere.
 
     *error* is the errno that opening it gives and *reason* why, 0 and empty if it can
@@ -37,7 +37,7 @@ class File:
 
     inode: int
     name: str
-    parent: "Folder"
+    parent: "Selection"
     mtime_ns: int
     file_set: FileSet
     offset: int
@@ -59,7 +59,7 @@ class File:
     def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same file, listed anew."""
         return (
-            isinstance(other, File)
+            isinstance(other, Instance)
             and other.parent.is_same(self.parent)
             and _identity(other) == _identity(self)
         )
@@ -90,7 +90,7 @@ class File:
 
 
 @dataclass(slots=True, eq=False)
-class Folder:
+class Selection:
     """A patient, study, series or another folder, whose records lie in *parts*.
 
     *by_type* folders hold one folder for each record type, an *unlinked* one what
@@ -99,7 +99,7 @@ class Folder:
 
     inode: int
     name: str
-    parent: "Folder | None"
+    parent: "Selection | None"
     mtime_ns: int
     level: Level
     parts: Sequence[Part]
@@ -117,7 +117,7 @@ class Folder:
     def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same folder, listed anew."""
         # What is in it may change when links are mended, not what it was made of.
-        return isinstance(other, Folder) and other._made_of == self._made_of
+        return isinstance(other, Selection) and other._made_of == self._made_of
 
     @property
     def _made_of(self) -> tuple[object, ...]:
@@ -145,7 +145,7 @@ class Folder:
         return (*above, self.name) if self.name else above
 
 
-Node = File | Folder
+Node = Instance | Selection
 Listing = dict[str, Node]
 
 
@@ -161,7 +161,7 @@ def merged(old: Listing, new: Listing) -> Listing:
         if (before := known.get(_identity(node))) is None:
             added.append(node)
             continue
-        if isinstance(before, Folder) and isinstance(node, Folder):
+        if isinstance(before, Selection) and isinstance(node, Selection):
             before.parts = node.parts
         result[before.name] = before
     taken = {node.inode for node in known.values()}
@@ -183,6 +183,6 @@ def merged(old: Listing, new: Listing) -> Listing:
 
 def _identity(node: Node) -> Hashable:
     """Return what stays the same of a node whatever else is in its folder."""
-    if isinstance(node, File):
+    if isinstance(node, Instance):
         return node.file_set.identity, node.offset
     return node.inode

@@ -27,9 +27,9 @@ from dicomfs.findings import Finding, Kind
 from dicomfs.tree import draft
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
-from dicomfs.tree.node import File, Folder, Listing, Node, Part
+from dicomfs.tree.node import Instance, Listing, Node, Part, Selection
 
-__all__ = ["File", "Folder", "Listing", "Node", "Tree"]
+__all__ = ["Instance", "Listing", "Node", "Selection", "Tree"]
 
 # Of folders in folders: of all that recovery leaves, and of what is filled in above it.
 _MAX_DEPTH: Final = MAX_DEPTH + 8
@@ -69,7 +69,7 @@ class Tree:
         self._entered: set[FileSet] = set()
         # How often a folder was computed.
         self.listed = 0
-        self.root = Folder(
+        self.root = Selection(
             inode=ROOT_INODE,
             name="",
             parent=None,
@@ -134,7 +134,7 @@ class Tree:
         if failures and len(failures) == len(file_sets):
             raise failures[0]
 
-    def expand(self, folder: Folder) -> Listing:
+    def expand(self, folder: Selection) -> Listing:
         """Compute what is in *folder*, by name and in the order of names.
 
         Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
@@ -147,7 +147,7 @@ class Tree:
                 if all(each.is_mended == was for each, was in before.items()):
                     return listing
 
-    def _listing(self, folder: Folder) -> Listing:
+    def _listing(self, folder: Selection) -> Listing:
         if folder.level is Level.ROOT:
             folder.parts = [
                 Part(file_set, root, whole_entity=True)
@@ -178,7 +178,7 @@ class Tree:
         self.listed += 1
         return listing
 
-    def _drafts_of_all(self, root: Folder) -> tuple[list[Branch], list[Leaf]]:
+    def _drafts_of_all(self, root: Selection) -> tuple[list[Branch], list[Leaf]]:
         """Return what the records of the root entities become in the root.
 
         A File-set that cannot be read any more costs what only it has, and no more: in
@@ -210,7 +210,7 @@ class Tree:
             finding = Finding(Kind.SOURCE_FAILED, detail=detail)
             file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
 
-    def _instances(self, folder: Folder, leaves: list[Leaf]) -> list[Leaf]:
+    def _instances(self, folder: Selection, leaves: list[Leaf]) -> list[Leaf]:
         """Return *leaves* without what is no instance of its own; note what is wrong."""
         # The DICOMDIR itself is no instance, whatever its records say.
         for leaf in leaves:
@@ -245,7 +245,7 @@ class Tree:
         while name in listing:
             name += " records"
         position = Position(parts[0].file_set.identity, NO_RECORD)
-        listing[name] = Folder(
+        listing[name] = Selection(
             inode=inode(position, _UNLINKED, ROOT_INODE),
             name=name,
             parent=self.root,
@@ -256,7 +256,7 @@ class Tree:
         )
 
     def _drafts(
-        self, folder: Folder, parts: Sequence[Part]
+        self, folder: Selection, parts: Sequence[Part]
     ) -> tuple[list[Branch], list[Leaf]]:
         """Return what the records of *parts* become in *folder*; raises OSError."""
         for file_set in {part.file_set for part in parts}:
@@ -285,7 +285,7 @@ class Tree:
         return branches, leaves
 
     def _file_id(
-        self, folder: Folder, file_set: FileSet, record: DirectoryRecord
+        self, folder: Selection, file_set: FileSet, record: DirectoryRecord
     ) -> bytes:
         """Return the File ID of an instance, empty if *record* is none."""
         if record.damage:
@@ -324,7 +324,7 @@ class Tree:
         parts = [_alone(file_set, record, attributes)]
         return Branch(level, role, attributes, file_set, record, parts)
 
-    def _description(self, folder: Folder, branch: Branch) -> str:
+    def _description(self, folder: Selection, branch: Branch) -> str:
         """Return a series' description; from an instance if its record has none."""
         if own := branch.attributes.text(tags.SERIES_DESCRIPTION):
             return own
@@ -348,8 +348,8 @@ class Tree:
             self._headers.setdefault(key, file_set.header(record))
         return self._headers[key]
 
-    def _folder(self, parent: Folder, branch: Branch) -> Folder:
-        return Folder(
+    def _folder(self, parent: Selection, branch: Branch) -> Selection:
+        return Selection(
             inode=inode(branch.position, branch.role.value, parent.inode),
             name="",
             parent=parent,
@@ -360,7 +360,7 @@ class Tree:
             origin=_alone(branch.file_set, branch.record, branch.attributes),
         )
 
-    def _time_ns(self, parent: Folder, branch: Branch) -> int:
+    def _time_ns(self, parent: Selection, branch: Branch) -> int:
         """Return the study's or series' own time, else the parent folder's."""
         own = None
         if branch.level is Level.STUDY:
@@ -398,7 +398,7 @@ def _entity(
     return Part(file_set, first, whole_entity=True, owner=owner, character_sets=sets)
 
 
-def _above(folder: Folder) -> list[frozenset[tuple[FileSet, int]]]:
+def _above(folder: Selection) -> list[frozenset[tuple[FileSet, int]]]:
     """Return where *folder* and the folders above it begin, from the lowest up.
 
     A record that leads to one of those places leads round in a circle.
@@ -410,7 +410,7 @@ def _above(folder: Folder) -> list[frozenset[tuple[FileSet, int]]]:
     return places
 
 
-def _role(folder: Folder, record: DirectoryRecord) -> Role:
+def _role(folder: Selection, record: DirectoryRecord) -> Role:
     """Return which folder of *folder* the record goes into: its own, or one above."""
     if folder.by_type:
         return Role.TYPE
@@ -445,8 +445,8 @@ def _own_folder(
     return Branch(level, Role.OWN, attributes, file_set, record, parts)
 
 
-def _file(parent: Folder, leaf: Leaf) -> File:
-    return File(
+def _file(parent: Selection, leaf: Leaf) -> Instance:
+    return Instance(
         inode=file_inode(parent.inode, leaf.ordinal),
         name="",
         parent=parent,

@@ -27,7 +27,7 @@ import json, os, sys, time
 import dicomfs.media.formats
 from dicomfs.findings import Findings
 from dicomfs.media.opening import open_sources
-from dicomfs.tree.node import Folder
+from dicomfs.tree.node import Selection
 from dicomfs.fileset.sources import file_sets_of
 from dicomfs.tree.tree import Tree
 from pathlib import Path
@@ -39,7 +39,7 @@ print(time.perf_counter() - start)
 os.access("/the-roots-are-known", os.F_OK)
 waiting = [folder for name, folder in root.items() if "Shared" in name]
 for folder in waiting:
-    waiting += [node for node in tree.expand(folder).values() if isinstance(node, Folder)]
+    waiting += [node for node in tree.expand(folder).values() if isinstance(node, Selection)]
 """
 _KNOWN: Final = "/the-roots-are-known"
 _READ: Final = re.compile(r"^(?:pread64|preadv2?|read)\(\d+<([^>]*)>.* = (?!-)\d")

@@ -14,7 +14,7 @@ from pydicom.fileset import FileSet
 from dicomfs.errors import Failure
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.media.folder import FolderMedium as FolderMedium
-from dicomfs.tree.node import File, Folder
+from dicomfs.tree.node import Instance, Selection
 from dicomfs.tree.tree import Tree
 
 HANGS: Final = "hangs"
@@ -83,18 +83,18 @@ def dicomfs(root: Path, _dicomdir: Path) -> Reading:
         return Reading([], f"exit code {int(failure.exit_code)}")
     tree.examine()
     shown: list[Shown] = []
-    waiting: list[tuple[Folder, tuple[str, ...]]] = [(tree.root, ())]
+    waiting: list[tuple[Selection, tuple[str, ...]]] = [(tree.root, ())]
     while waiting:
         folder, names = waiting.pop()
         for name, node in tree.expand(folder).items():
-            if isinstance(node, File):
+            if isinstance(node, Instance):
                 shown += [Shown(_path(root, node), names)] * (not node.error)
             else:
                 waiting.append((node, (*names, name)))
     return Reading(shown)
 
 
-def _path(root: Path, file: File) -> Path:
+def _path(root: Path, file: Instance) -> Path:
     return root / os.fsdecode(b"/".join(file.place))
 
 

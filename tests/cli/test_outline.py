@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dicomfs.cli import outline
-from dicomfs.tree.node import Folder
+from dicomfs.tree.node import Selection
 from tests.build.medium import image, patient, record, series, study, write_medium
 from tests.support.trees import look, opened
 
@@ -86,7 +86,7 @@ def test_drawing_keeps_no_listing_in_memory(tmp_path: Path) -> None:
     with opened(tmp_path) as tree:
         list(outline.lines(tree, tree.root))
 
-        assert isinstance(tree.root, Folder)
+        assert isinstance(tree.root, Selection)
         assert tree.root.listing is None
 
 

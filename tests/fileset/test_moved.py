@@ -19,7 +19,7 @@ from dicomfs.fileset.moved import Move, Sample, find_move
 from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
-from dicomfs.tree.node import File
+from dicomfs.tree.node import Instance
 from tests.build.medium import (
     Record,
     Value,
@@ -227,7 +227,9 @@ def test_a_missing_file_among_others_stays_missing(tmp_path: Path) -> None:
     counting = CountingMedium(tmp_path)
 
     with opened(counting) as tree:
-        nodes = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+        nodes = [
+            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
+        ]
 
     assert [node.error for node in nodes].count(2) == 1
     # Nor does it cost a look at other folders than its own.

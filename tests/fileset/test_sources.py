@@ -26,7 +26,7 @@ from dicomfs.media.opening import (
     open_sources,
 )
 from dicomfs.media.zip import decrypt
-from dicomfs.tree.node import File, Folder
+from dicomfs.tree.node import Instance, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.images import make_iso, make_plain_iso
 from tests.build.medium import (
@@ -68,11 +68,11 @@ def shown(*paths: Path) -> dict[str, tuple[int, int, bytes]]:
         return {
             path: (node.inode, node.mtime_ns, content(node))
             for path, node in nodes
-            if isinstance(node, File)
+            if isinstance(node, Instance)
         }
 
 
-def content(file: File) -> bytes:
+def content(file: Instance) -> bytes:
     source = file.open()
     try:
         return source.read_at(0, source.size)
@@ -181,7 +181,9 @@ def test_an_image_without_a_dicomdir_can_be_scanned(tmp_path: Path) -> None:
     the_folder(tmp_path).joinpath("DICOMDIR").unlink()
 
     with tree_of(zipped(tmp_path / "disc", tmp_path / "disc.zip"), scan=True) as tree:
-        found = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+        found = [
+            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
+        ]
         assert len(found) == 2
 
 
@@ -252,7 +254,9 @@ def test_an_archive_that_is_cut_off_is_shown_as_far_as_it_goes_and_said_to_be(
     archive.write_bytes(archive.read_bytes()[:-60])
 
     with tree_of(archive) as tree:
-        found = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+        found = [
+            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
+        ]
         kinds = [each.kind for each in tree.findings.all()]
 
     assert len(found) == 2
@@ -297,7 +301,7 @@ def test_an_encrypted_archive_opens_with_one_of_the_passwords(
     file_sets = file_sets_of(sources, Findings(), passwords=(b"wrong", b"sesame"))
 
     tree = Tree(file_sets, read_headers=True)
-    found = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+    found = [node for _, node in walk(tree, tree.root) if isinstance(node, Instance)]
     assert {content(file)[128:132] for file in found} == {b"DICM"}
     assert len(found) == 2
     close(file_sets)
@@ -341,7 +345,9 @@ def test_one_disc_twice_is_shown_once_and_its_files_have_copies(tmp_path: Path) 
     assert shown(folder, copy) == shown(copy, folder)
     assert len(shown(folder, copy)) == 2
     with tree_of(folder, copy) as tree:
-        found = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+        found = [
+            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
+        ]
         assert [len(file.copies) for file in found] == [1, 1]
         [again] = tree.findings.all()
         assert (again.kind, again.count, again.of) == (Kind.REPEATED_INSTANCE, 2, 2)
@@ -442,7 +448,7 @@ def test_looking_at_one_patient_asks_only_the_discs_with_that_patient(
         found = [
             node
             for _, node in walk(tree, folder(root["Doe, Jane (1)"]))
-            if isinstance(node, File)
+            if isinstance(node, Instance)
         ]
         asked = [
             number
@@ -454,8 +460,8 @@ def test_looking_at_one_patient_asks_only_the_discs_with_that_patient(
     assert len(found) == 2
 
 
-def folder(node: object) -> Folder:
-    assert isinstance(node, Folder)
+def folder(node: object) -> Selection:
+    assert isinstance(node, Selection)
     return node
 
 

@@ -34,9 +34,9 @@ from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium as Medium
 from dicomfs.media.medium import Capacity
 from dicomfs.mount.fuse import ERROR_XATTR, Operations, Ownership
-from dicomfs.mount.scheduler import Server
+from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import BytesSource, Source
-from dicomfs.tree.node import File, Folder, Listing
+from dicomfs.tree.node import Instance, Listing, Selection
 from dicomfs.tree.report import Report, make
 from dicomfs.tree.tree import Tree
 from tests.build.medium import image, patient, series, study, write_medium
@@ -56,16 +56,16 @@ BYTES: Final = random.Random(2).randbytes(100_000)
 # -- fakes -----------------------------------------------------------------------------
 
 
-def a_file(parent: Folder, inode: int, name: str, error: int = 0) -> File:
-    """Return a file; its File-set is of no use, as the server that opens it is fake."""
+def a_file(parent: Selection, inode: int, name: str, error: int = 0) -> Instance:
+    """Return a file; its File-set is of no use, as the scheduler that opens it is fake."""
     no_file_set = cast(FileSet, None)
     size = 0 if error else len(BYTES)
     time, reason = 5_000_000_000, os.strerror(error) if error else ""
-    return File(inode, name, parent, time, no_file_set, 8, (), size, error, reason)
+    return Instance(inode, name, parent, time, no_file_set, 8, (), size, error, reason)
 
 
-def a_folder(parent: Folder | None, inode: int, name: str) -> Folder:
-    return Folder(inode, name, parent, 7_000_000_001, Level.OTHER, [])
+def a_folder(parent: Selection | None, inode: int, name: str) -> Selection:
+    return Selection(inode, name, parent, 7_000_000_001, Level.OTHER, [])
 
 
 def no_report() -> Report:
@@ -73,7 +73,7 @@ def no_report() -> Report:
     return make(Findings(), [])
 
 
-class FakeServer(Server):
+class FakeScheduler(Scheduler):
     """A patient with a study of two files, one of them missing, and three others."""
 
     def __init__(self) -> None:
@@ -83,21 +83,21 @@ class FakeServer(Server):
         self.good = a_file(self.study, 30, "0001.dcm")
         self.lost = a_file(self.study, 31, "0002.dcm", errno.ENOENT)
         others = [a_folder(self.root, 11 + n, f"Other {n}") for n in range(3)]
-        self.listings: dict[Folder, Listing] = {
+        self.listings: dict[Selection, Listing] = {
             self.root: {each.name: each for each in (self.patient, *others)},
             self.patient: {self.study.name: self.study},
             self.study: {each.name: each for each in (self.good, self.lost)},
         }
         self.source: Source = BytesSource(BYTES)
         self.asked: list[str] = []
-        self.forgotten: list[Folder] = []
+        self.forgotten: list[Selection] = []
 
-    async def listing(self, folder: Folder) -> Listing:
+    async def listing(self, folder: Selection) -> Listing:
         """Return what is in *folder*, and remember that it was asked for."""
         self.asked.append(folder.name)
         return self.listings[folder]
 
-    def forget(self, folder: Folder) -> None:
+    def forget(self, folder: Selection) -> None:
         """Remember that *folder* was forgotten."""
         self.forgotten.append(folder)
 
@@ -105,7 +105,7 @@ class FakeServer(Server):
         """Do it at once."""
         return work()
 
-    async def open(self, file: File) -> Source:
+    async def open(self, file: Instance) -> Source:
         """Open the one source there is."""
         if file.error:
             raise OSError(file.error, SECRET)
@@ -135,19 +135,19 @@ class Reply:
 
 
 @pytest.fixture
-def server() -> FakeServer:
-    return FakeServer()
+def scheduler() -> FakeScheduler:
+    return FakeScheduler()
 
 
-def operations_of(server: Server) -> Operations:
+def operations_of(scheduler: Scheduler) -> Operations:
     return Operations(
-        server, Ownership(1000, 1001, 0o077), Capacity(2048, 50), no_report
+        scheduler, Ownership(1000, 1001, 0o077), Capacity(2048, 50), no_report
     )
 
 
 @pytest.fixture
-def operations(server: FakeServer) -> Operations:
-    return operations_of(server)
+def operations(scheduler: FakeScheduler) -> Operations:
+    return operations_of(scheduler)
 
 
 async def find(operations: Operations, *names: str) -> EntryAttributes:
@@ -207,9 +207,11 @@ async def test_blocks_are_of_512_bytes_and_counted_up(operations: Operations) ->
     ids=["nothing taken away", "write of others", "everything"],
 )
 async def test_the_umask_takes_bits_away(
-    server: FakeServer, umask: int, folder: int, file: int
+    scheduler: FakeScheduler, umask: int, folder: int, file: int
 ) -> None:
-    operations = Operations(server, Ownership(0, 0, umask), Capacity(512, 1), no_report)
+    operations = Operations(
+        scheduler, Ownership(0, 0, umask), Capacity(512, 1), no_report
+    )
 
     above = await find(operations, *STUDY)
     below = await find(operations, *STUDY, "0001.dcm")
@@ -311,11 +313,11 @@ async def test_several_lookups_are_forgotten_at_once(operations: Operations) -> 
 
 
 async def test_a_node_that_was_listed_anew_is_known_as_often_as_before(
-    operations: Operations, server: FakeServer
+    operations: Operations, scheduler: FakeScheduler
 ) -> None:
     await find(operations, STUDY[0])
-    anew = a_folder(server.root, 10, STUDY[0])
-    server.listings[server.root] = {anew.name: anew}
+    anew = a_folder(scheduler.root, 10, STUDY[0])
+    scheduler.listings[scheduler.root] = {anew.name: anew}
     await find(operations, STUDY[0])
 
     await operations.forget([(InodeT(10), 1)])
@@ -337,13 +339,13 @@ async def test_a_node_is_counted_from_nothing_when_it_is_found_again(
 
 
 async def test_a_forgotten_folder_gives_up_its_listing(
-    operations: Operations, server: FakeServer
+    operations: Operations, scheduler: FakeScheduler
 ) -> None:
     await find(operations, *STUDY)
 
     await operations.forget([(InodeT(20), 1)])
 
-    assert server.forgotten == [server.study]
+    assert scheduler.forgotten == [scheduler.study]
 
 
 async def test_a_forgotten_folder_is_found_again(operations: Operations) -> None:
@@ -354,11 +356,11 @@ async def test_a_forgotten_folder_is_found_again(operations: Operations) -> None
 
 
 async def test_forgetting_what_nobody_knows_does_no_harm(
-    operations: Operations, server: FakeServer
+    operations: Operations, scheduler: FakeScheduler
 ) -> None:
     await operations.forget([(NOWHERE, 1)])
 
-    assert server.forgotten == []
+    assert scheduler.forgotten == []
     assert (await operations.getattr(ROOT, CONTEXT)).st_ino == ROOT
 
 
@@ -471,10 +473,10 @@ async def test_dots_in_a_listing_have_the_inodes_of_folder_and_parent(
 
 
 async def test_an_open_folder_lists_what_was_in_it_when_it_was_opened(
-    operations: Operations, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    operations: Operations, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle = await operations.opendir(ROOT, CONTEXT)
-    server.listings[server.root] = {}
+    scheduler.listings[scheduler.root] = {}
     reply = Reply(100)
     monkeypatch.setattr(pyfuse3, "readdir_reply", reply)
 
@@ -527,13 +529,13 @@ async def test_the_kernel_may_keep_the_bytes_of_a_file(operations: Operations) -
 
 
 async def test_each_open_file_is_closed_by_itself(
-    operations: Operations, server: FakeServer
+    operations: Operations, scheduler: FakeScheduler
 ) -> None:
     good = await find_good(operations)
     closed: list[str] = []
-    server.source = Closing("first", closed)
+    scheduler.source = Closing("first", closed)
     await operations.open(good, FlagT(0), CONTEXT)
-    server.source = Closing("second", closed)
+    scheduler.source = Closing("second", closed)
     second = await operations.open(good, FlagT(0), CONTEXT)
 
     await operations.release(second.fh)
@@ -643,13 +645,13 @@ async def test_an_attribute_of_what_is_not_there_is_not_there(
 
 
 def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
-    server: FakeServer,
+    scheduler: FakeScheduler,
 ) -> None:
     said: list[str] = []
     ownership = Ownership(0, 0, 0)
 
     Operations(
-        server, ownership, Capacity(1, 1), no_report, lambda: said.append("ready")
+        scheduler, ownership, Capacity(1, 1), no_report, lambda: said.append("ready")
     ).init()
 
     assert said == ["ready"]
@@ -658,12 +660,12 @@ def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
 # -- the report ------------------------------------------------------------------------
 
 
-def reporting(server: FakeServer) -> tuple[Operations, Findings]:
+def reporting(scheduler: FakeScheduler) -> tuple[Operations, Findings]:
     """Return handlers whose report grows with the findings."""
     findings = Findings()
     ownership = Ownership(0, 0, 0o077)
     operations = Operations(
-        server, ownership, Capacity(1, 1), lambda: make(findings, [])
+        scheduler, ownership, Capacity(1, 1), lambda: make(findings, [])
     )
     return operations, findings
 
@@ -689,9 +691,9 @@ async def read_whole(operations: Operations, *names: str) -> bytes:
 
 
 async def test_the_report_is_reachable_and_not_listed(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    operations, _ = reporting(server)
+    operations, _ = reporting(scheduler)
 
     root = await list_names(operations, monkeypatch, ROOT)
     folder = InodeT((await find(operations, ".dicomfs")).st_ino)
@@ -704,9 +706,9 @@ async def test_the_report_is_reachable_and_not_listed(
 
 @pytest.mark.parametrize("name", ["report.txt", "report.json"])
 async def test_the_report_is_as_long_as_it_is_said_to_be_whenever_it_is_looked_up(
-    server: FakeServer, name: str
+    scheduler: FakeScheduler, name: str
 ) -> None:
-    operations, findings = reporting(server)
+    operations, findings = reporting(scheduler)
 
     sizes = []
     for offset in (0, 400, 800):
@@ -736,27 +738,27 @@ class Trap:
             raise self.error
 
 
-class TrappedServer(FakeServer):
-    """A server in which everything fails."""
+class TrappedScheduler(FakeScheduler):
+    """A scheduler in which everything fails."""
 
     def __init__(self, trap: Trap) -> None:
         super().__init__()
         self.trap = trap
         self.source = TrappedSource(trap)
-        self.good = TrappedFile(trap, self.good)
+        self.good = TrappedInstance(trap, self.good)
         self.listings[self.study]["0001.dcm"] = self.good
 
-    async def listing(self, folder: Folder) -> Listing:
+    async def listing(self, folder: Selection) -> Listing:
         """Fail."""
         self.trap.touch()
         return await super().listing(folder)
 
-    def forget(self, folder: Folder) -> None:
+    def forget(self, folder: Selection) -> None:
         """Fail."""
         del folder
         self.trap.touch()
 
-    async def open(self, file: File) -> Source:
+    async def open(self, file: Instance) -> Source:
         """Fail."""
         self.trap.touch()
         return await super().open(file)
@@ -779,10 +781,10 @@ class TrappedSource(BytesSource):
         self.trap.touch()
 
 
-class TrappedFile(File):
+class TrappedInstance(Instance):
     """A file that cannot be looked at."""
 
-    def __init__(self, trap: Trap, file: File) -> None:
+    def __init__(self, trap: Trap, file: Instance) -> None:
         super().__init__(
             file.inode, file.name, file.parent, 0, file.file_set, 0, (), 0, 0, ""
         )
@@ -814,7 +816,7 @@ class Trapped:
         room.trap = trap
         self.trap = trap
         ownership = Ownership(0, 0, 0)
-        self.operations = Operations(TrappedServer(trap), ownership, room, no_report)
+        self.operations = Operations(TrappedScheduler(trap), ownership, room, no_report)
         self.good = InodeT(0)
         self.folder = FileHandleT(0)
         self.file = FileHandleT(0)
@@ -959,14 +961,14 @@ async def test_an_answer_for_the_kernel_passes_as_it_is(handler: str) -> None:
 
 
 async def test_the_end_of_the_mount_is_not_taken_for_an_error(
-    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_: Folder) -> NoReturn:
+    async def never(_: Selection) -> NoReturn:
         await trio.sleep_forever()
         raise AssertionError
 
-    monkeypatch.setattr(server, "listing", never)
-    operations = operations_of(server)
+    monkeypatch.setattr(scheduler, "listing", never)
+    operations = operations_of(scheduler)
 
     with trio.move_on_after(0) as scope:
         await operations.opendir(ROOT, CONTEXT)
@@ -1009,7 +1011,7 @@ def medium(tmp_path: Path) -> Iterator[tuple[Operations, Path]]:
     )
     folder = Medium(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
     tree = Tree(open_file_sets(folder), read_headers=True)
-    yield operations_of(Server(tree, deadline=30)), written.files[only]
+    yield operations_of(Scheduler(tree, deadline=30)), written.files[only]
     folder.close()
 
 

@@ -14,9 +14,9 @@ import trio.testing
 from dicomfs.dicomdir.record import Level
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.medium import Place
-from dicomfs.mount.scheduler import Server
+from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import PAGE, BytesSource, FileSource, Source
-from dicomfs.tree.node import File, Folder, Listing
+from dicomfs.tree.node import Instance, Listing, Selection
 
 DEADLINE: Final = 30.0
 
@@ -57,7 +57,7 @@ class FakeTree:
         self.failure: Exception | None = None
         self.threads: set[int] = set()
 
-    def expand(self, folder: Folder) -> Listing:
+    def expand(self, folder: Selection) -> Listing:
         """Pass the gate, and return a listing that is new each time."""
         self.threads.add(threading.get_ident())
         self.gates[folder.name].passed()
@@ -75,8 +75,8 @@ class FakeTree:
         self.examined = most
 
 
-def a_folder(name: str) -> Folder:
-    return Folder(1, name, None, 0, Level.OTHER, [])
+def a_folder(name: str) -> Selection:
+    return Selection(1, name, None, 0, Level.OTHER, [])
 
 
 class GatedSource(BytesSource):
@@ -135,8 +135,8 @@ class FakeFileSet:
         self.medium = FakeMedium(gate)
 
 
-def a_file(gate: Gate, error: int = 0) -> File:
-    return File(
+def a_file(gate: Gate, error: int = 0) -> Instance:
+    return Instance(
         inode=2,
         name="0001.dcm",
         parent=a_folder("series"),
@@ -170,8 +170,8 @@ def tree(slow: Gate, fast: Gate) -> FakeTree:
 
 
 @pytest.fixture
-def server(tree: FakeTree) -> Server:
-    return Server(tree, DEADLINE)
+def scheduler(tree: FakeTree) -> Scheduler:
+    return Scheduler(tree, DEADLINE)
 
 
 async def until_visited(gate: Gate, times: int = 1) -> None:
@@ -184,32 +184,32 @@ async def until_visited(gate: Gate, times: int = 1) -> None:
 # -- listing ---------------------------------------------------------------------------
 
 
-async def test_a_folder_is_listed_once(server: Server, fast: Gate) -> None:
+async def test_a_folder_is_listed_once(scheduler: Scheduler, fast: Gate) -> None:
     folder = a_folder("fast")
 
-    first = await server.listing(folder)
-    second = await server.listing(folder)
+    first = await scheduler.listing(folder)
+    second = await scheduler.listing(folder)
 
     assert first is second
     assert fast.visits == 1
 
 
 async def test_a_folder_is_listed_away_from_the_event_loop(
-    server: Server, tree: FakeTree
+    scheduler: Scheduler, tree: FakeTree
 ) -> None:
-    await server.listing(a_folder("fast"))
+    await scheduler.listing(a_folder("fast"))
 
     assert threading.get_ident() not in tree.threads
 
 
 async def test_many_who_ask_at_once_share_one_listing(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     folder = a_folder("slow")
     answers: list[Listing] = []
 
     async def ask() -> None:
-        answers.append(await server.listing(folder))
+        answers.append(await scheduler.listing(folder))
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
@@ -223,53 +223,55 @@ async def test_many_who_ask_at_once_share_one_listing(
     assert all(answer is answers[0] for answer in answers)
 
 
-async def test_a_forgotten_folder_is_listed_anew(server: Server, fast: Gate) -> None:
+async def test_a_forgotten_folder_is_listed_anew(
+    scheduler: Scheduler, fast: Gate
+) -> None:
     folder = a_folder("fast")
-    await server.listing(folder)
+    await scheduler.listing(folder)
 
-    server.forget(folder)
-    await server.listing(folder)
+    scheduler.forget(folder)
+    await scheduler.listing(folder)
 
     assert fast.visits == 2
 
 
 async def test_a_folder_that_takes_longer_than_the_deadline_is_listed_in_the_end(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     folder = a_folder("slow")
     for _ in range(6):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(too_slow, server, folder)
+            nursery.start_soon(too_slow, scheduler, folder)
             while slow.visits == 0:
                 await trio.lowlevel.checkpoint()
             await trio.testing.wait_all_tasks_blocked()
             mock_clock.jump(DEADLINE + 1)
     slow.lift()
 
-    assert list(await server.listing(folder)) == ["below"]
+    assert list(await scheduler.listing(folder)) == ["below"]
     assert slow.visits == 1
 
 
 async def test_only_so_many_listings_are_kept() -> None:
     tree = FakeTree({str(number): Gate() for number in range(9)})
-    server = Server(tree, DEADLINE, most_kept=3)
+    scheduler = Scheduler(tree, DEADLINE, most_kept=3)
     several = [a_folder(str(number)) for number in range(9)]
 
     for folder in several:
-        await server.listing(folder)
+        await scheduler.listing(folder)
 
     assert [folder.listing is None for folder in several] == [True] * 6 + [False] * 3
 
 
 async def test_forgetting_while_others_wait_leaves_none_without_an_answer(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     folder = a_folder("slow")
     answers: list[Listing] = []
 
     async def ask_and_forget() -> None:
-        answers.append(await server.listing(folder))
-        server.forget(folder)
+        answers.append(await scheduler.listing(folder))
+        scheduler.forget(folder)
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
@@ -281,34 +283,34 @@ async def test_forgetting_while_others_wait_leaves_none_without_an_answer(
 
 
 async def test_a_listing_that_failed_is_tried_again(
-    server: Server, tree: FakeTree
+    scheduler: Scheduler, tree: FakeTree
 ) -> None:
     folder = a_folder("fast")
     tree.failure = OSError(errno.EIO, "bad sector")
     with pytest.raises(OSError, match="bad sector"):
-        await server.listing(folder)
+        await scheduler.listing(folder)
 
     tree.failure = None
 
-    assert list(await server.listing(folder)) == ["below"]
+    assert list(await scheduler.listing(folder)) == ["below"]
 
 
 # -- deadlines -------------------------------------------------------------------------
 
 
 async def test_a_listing_that_hangs_fails_at_its_deadline(
-    server: Server, autojump_clock: trio.testing.MockClock
+    scheduler: Scheduler, autojump_clock: trio.testing.MockClock
 ) -> None:
     began = autojump_clock.current_time()
 
     with pytest.raises(trio.TooSlowError):
-        await server.listing(a_folder("slow"))
+        await scheduler.listing(a_folder("slow"))
 
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
 
 
 async def test_those_who_wait_for_a_listing_that_hangs_fail_at_their_deadline(
-    server: Server, autojump_clock: trio.testing.MockClock
+    scheduler: Scheduler, autojump_clock: trio.testing.MockClock
 ) -> None:
     folder = a_folder("slow")
     ended: list[float] = []
@@ -317,7 +319,7 @@ async def test_those_who_wait_for_a_listing_that_hangs_fail_at_their_deadline(
         await trio.sleep(delay)
         began = autojump_clock.current_time()
         with pytest.raises(trio.TooSlowError):
-            await server.listing(folder)
+            await scheduler.listing(folder)
         ended.append(autojump_clock.current_time() - began)
 
     async with trio.open_nursery() as nursery:
@@ -328,46 +330,46 @@ async def test_those_who_wait_for_a_listing_that_hangs_fail_at_their_deadline(
 
 
 async def test_a_listing_that_hung_is_there_when_asked_again(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     folder = a_folder("slow")
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(too_slow, server, folder)
+        nursery.start_soon(too_slow, scheduler, folder)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         mock_clock.jump(DEADLINE + 1)
 
     slow.lift()
 
-    assert list(await server.listing(folder)) == ["below"]
+    assert list(await scheduler.listing(folder)) == ["below"]
 
 
-async def too_slow(server: Server, folder: Folder) -> None:
+async def too_slow(scheduler: Scheduler, folder: Selection) -> None:
     with pytest.raises(trio.TooSlowError):
-        await server.listing(folder)
+        await scheduler.listing(folder)
 
 
 async def test_an_open_that_hangs_fails_at_its_deadline(
-    server: Server,
+    scheduler: Scheduler,
     slow: Gate,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     began = autojump_clock.current_time()
 
     with pytest.raises(trio.TooSlowError):
-        await server.open(a_file(slow))
+        await scheduler.open(a_file(slow))
 
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
 
 
 async def test_a_file_that_is_opened_too_late_is_closed_again(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     file = a_file(slow)
     medium = cast(FakeMedium, file.file_set.medium)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(too_slow_to_open, server, file)
+        nursery.start_soon(too_slow_to_open, scheduler, file)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         mock_clock.jump(DEADLINE + 1)
@@ -379,14 +381,14 @@ async def test_a_file_that_is_opened_too_late_is_closed_again(
 
 
 async def test_a_read_that_hangs_fails_at_its_deadline(
-    server: Server,
+    scheduler: Scheduler,
     slow: Gate,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     began = autojump_clock.current_time()
 
     with pytest.raises(trio.TooSlowError):
-        await server.read(GatedSource(b"abc", slow), 0, 3)
+        await scheduler.read(GatedSource(b"abc", slow), 0, 3)
 
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
 
@@ -395,26 +397,26 @@ async def test_a_read_that_hangs_fails_at_its_deadline(
 
 
 async def test_a_folder_that_hangs_keeps_no_other_from_being_listed(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.listing, a_folder("slow"))
+        nursery.start_soon(scheduler.listing, a_folder("slow"))
         await until_visited(slow)
-        listed = await server.listing(a_folder("fast"))
+        listed = await scheduler.listing(a_folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
 
 
 async def test_listings_that_hang_keep_nobody_from_reading(
-    server: Server, slow: Gate, fast: Gate
+    scheduler: Scheduler, slow: Gate, fast: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(10):
-            nursery.start_soon(server.listing, a_folder("slow"))
+            nursery.start_soon(scheduler.listing, a_folder("slow"))
         await until_visited(slow)
-        opened = await server.open(a_file(fast))
-        data = await server.read(GatedSource(b"abc", fast), 0, 3)
+        opened = await scheduler.open(a_file(fast))
+        data = await scheduler.read(GatedSource(b"abc", fast), 0, 3)
         nursery.cancel_scope.cancel()
 
     assert opened.read_at(0, 3) == b"ONE"
@@ -422,26 +424,26 @@ async def test_listings_that_hang_keep_nobody_from_reading(
 
 
 async def test_reads_that_hang_keep_nobody_from_listing(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     hanging = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(server.read, hanging, 0, 3)
+            nursery.start_soon(scheduler.read, hanging, 0, 3)
         await until_visited(slow)
-        listed = await server.listing(a_folder("fast"))
+        listed = await scheduler.listing(a_folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
 
 
 async def test_a_file_that_hangs_keeps_no_other_from_being_read(
-    server: Server, slow: Gate, fast: Gate
+    scheduler: Scheduler, slow: Gate, fast: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.read, GatedSource(b"abc", slow), 0, 3)
+        nursery.start_soon(scheduler.read, GatedSource(b"abc", slow), 0, 3)
         await until_visited(slow)
-        data = await server.read(GatedSource(b"xyz", fast), 1, 2)
+        data = await scheduler.read(GatedSource(b"xyz", fast), 1, 2)
         nursery.cancel_scope.cancel()
 
     assert data == b"yz"
@@ -451,14 +453,14 @@ async def test_a_file_that_hangs_keeps_no_other_from_being_read(
 
 
 async def test_reads_that_hang_make_room_for_others(
-    server: Server, slow: Gate, fast: Gate
+    scheduler: Scheduler, slow: Gate, fast: Gate
 ) -> None:
     hanging = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
         for _ in range(50):
-            nursery.start_soon(server.read, hanging, 0, 3)
+            nursery.start_soon(scheduler.read, hanging, 0, 3)
         await until_visited(slow, 8)
-        data = await server.read(GatedSource(b"xyz", fast), 0, 3)
+        data = await scheduler.read(GatedSource(b"xyz", fast), 0, 3)
         visits = slow.visits
         nursery.cancel_scope.cancel()
 
@@ -468,26 +470,26 @@ async def test_reads_that_hang_make_room_for_others(
 
 
 async def test_listings_that_hang_make_room_for_others(
-    tree: FakeTree, server: Server, slow: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
 ) -> None:
     names = [str(number) for number in range(8)]
     tree.gates |= dict.fromkeys(names, slow)
     async with trio.open_nursery() as nursery:
         for name in names:
-            nursery.start_soon(server.listing, a_folder(name))
+            nursery.start_soon(scheduler.listing, a_folder(name))
         await until_visited(slow, 4)
-        listed = await server.listing(a_folder("fast"))
+        listed = await scheduler.listing(a_folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
 
 
 async def test_reads_that_are_only_slow_wait_for_each_other(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(server.read, GatedSource(b"abc", slow), 0, 3)
+            nursery.start_soon(scheduler.read, GatedSource(b"abc", slow), 0, 3)
         await until_visited(slow, 8)
         await trio.testing.wait_all_tasks_blocked()
         at_once = slow.visits
@@ -498,13 +500,13 @@ async def test_reads_that_are_only_slow_wait_for_each_other(
 
 
 async def test_reads_of_one_file_go_to_the_medium_one_after_the_other(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     del mock_clock  # Nobody is taken to hang, however long it takes.
     source = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
         for offset in range(3):
-            nursery.start_soon(server.read, source, offset, 1)
+            nursery.start_soon(scheduler.read, source, offset, 1)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
@@ -516,12 +518,12 @@ async def test_reads_of_one_file_go_to_the_medium_one_after_the_other(
 
 
 async def test_a_read_that_hangs_holds_others_of_its_file_up_for_a_moment_only(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     source = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.read, source, 0, 1)
-        nursery.start_soon(server.read, source, 1, 1)
+        nursery.start_soon(scheduler.read, source, 0, 1)
+        nursery.start_soon(scheduler.read, source, 1, 1)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         await trio.testing.wait_all_tasks_blocked()
@@ -534,14 +536,14 @@ async def test_a_read_that_hangs_holds_others_of_its_file_up_for_a_moment_only(
 
 
 async def test_there_are_only_so_many_threads_however_many_hang(
-    server: Server, slow: Gate, autojump_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, autojump_clock: trio.testing.MockClock
 ) -> None:
     hanging = GatedSource(b"abc", slow)
     began = autojump_clock.current_time()
 
     async def read() -> None:
         with pytest.raises(trio.TooSlowError):
-            await server.read(hanging, 0, 3)
+            await scheduler.read(hanging, 0, 3)
 
     async with trio.open_nursery() as nursery:
         for _ in range(150):
@@ -552,7 +554,7 @@ async def test_there_are_only_so_many_threads_however_many_hang(
 
 
 async def test_threads_that_hung_are_of_use_again_when_they_are_done(
-    server: Server, slow: Gate
+    scheduler: Scheduler, slow: Gate
 ) -> None:
     hanging = GatedSource(b"abc", slow)
     for _ in range(2):
@@ -560,7 +562,7 @@ async def test_threads_that_hung_are_of_use_again_when_they_are_done(
         visits = slow.visits
         async with trio.open_nursery() as nursery:
             for _ in range(72):
-                nursery.start_soon(server.read, hanging, 0, 3)
+                nursery.start_soon(scheduler.read, hanging, 0, 3)
             await until_visited(slow, visits + 72)
             slow.lift()
 
@@ -568,40 +570,40 @@ async def test_threads_that_hung_are_of_use_again_when_they_are_done(
 
 
 async def test_nobody_is_sent_after_a_file_whose_opening_hangs(
-    server: Server, slow: Gate, mock_clock: trio.testing.MockClock
+    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
     file = a_file(slow)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(too_slow_to_open, server, file)
+        nursery.start_soon(too_slow_to_open, scheduler, file)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         mock_clock.jump(DEADLINE + 1)
 
-    await too_slow_to_open(server, file)
+    await too_slow_to_open(scheduler, file)
     visits = slow.visits
     slow.lift()
     with trio.fail_after(DEADLINE):
-        while not await can_open(server, file):
+        while not await can_open(scheduler, file):
             await trio.lowlevel.checkpoint()
 
     assert visits == 1
 
 
-async def too_slow_to_open(server: Server, file: File) -> None:
+async def too_slow_to_open(scheduler: Scheduler, file: Instance) -> None:
     with pytest.raises(trio.TooSlowError):
-        await server.open(file)
+        await scheduler.open(file)
 
 
-async def can_open(server: Server, file: File) -> bool:
+async def can_open(scheduler: Scheduler, file: Instance) -> bool:
     try:
-        await server.open(file)
+        await scheduler.open(file)
     except trio.TooSlowError:
         return False
     return True
 
 
 async def test_nobody_is_sent_after_bytes_that_hang(
-    server: Server,
+    scheduler: Scheduler,
     tmp_path: Path,
     slow: Gate,
     monkeypatch: pytest.MonkeyPatch,
@@ -618,14 +620,14 @@ async def test_nobody_is_sent_after_bytes_that_hang(
 
     monkeypatch.setattr(os, "pread", hang)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(too_slow_to_read, server, source)
+        nursery.start_soon(too_slow_to_read, scheduler, source)
         while slow.visits == 0:
             await trio.lowlevel.checkpoint()
         mock_clock.jump(DEADLINE + 1)
 
     with pytest.raises(OSError, match="failed there") as caught:
-        await server.read(same, 10, 10)
-    behind = await server.read(same, PAGE, PAGE)
+        await scheduler.read(same, 10, 10)
+    behind = await scheduler.read(same, PAGE, PAGE)
     slow.lift()
     while not can_read(same):
         await trio.lowlevel.checkpoint()
@@ -637,9 +639,9 @@ async def test_nobody_is_sent_after_bytes_that_hang(
     assert slow.visits == 2
 
 
-async def too_slow_to_read(server: Server, source: Source) -> None:
+async def too_slow_to_read(scheduler: Scheduler, source: Source) -> None:
     with pytest.raises(trio.TooSlowError):
-        await server.read(source, 0, 10)
+        await scheduler.read(source, 0, 10)
 
 
 def can_read(source: Source) -> bool:
@@ -659,7 +661,7 @@ def a_file_source(folder: Path, size: int) -> FileSource:
 
 
 async def test_a_file_whose_closing_may_hang_is_closed_away_from_the_event_loop(
-    server: Server, tmp_path: Path, slow: Gate, monkeypatch: pytest.MonkeyPatch
+    scheduler: Scheduler, tmp_path: Path, slow: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = a_file_source(tmp_path, 1)
     close = source.close
@@ -670,7 +672,7 @@ async def test_a_file_whose_closing_may_hang_is_closed_away_from_the_event_loop(
 
     monkeypatch.setattr(source, "close", hang)
 
-    server.close(source)
+    scheduler.close(source)
     await until_visited(slow)
     os.fstat(source.fd)
     slow.lift()
@@ -679,12 +681,12 @@ async def test_a_file_whose_closing_may_hang_is_closed_away_from_the_event_loop(
 
 
 async def test_a_file_of_the_kernel_s_own_file_systems_is_closed_at_once(
-    server: Server, tmp_path: Path
+    scheduler: Scheduler, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"abc")
     source = FileSource(os.open(tmp_path / "file", os.O_RDONLY), is_prompt=True)
 
-    server.close(source)
+    scheduler.close(source)
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(source.fd)
@@ -704,15 +706,17 @@ async def is_closed(fd: int) -> bool:
 # -- reading ---------------------------------------------------------------------------
 
 
-async def test_a_file_is_opened_on_its_medium(server: Server, fast: Gate) -> None:
-    opened = await server.open(a_file(fast))
+async def test_a_file_is_opened_on_its_medium(scheduler: Scheduler, fast: Gate) -> None:
+    opened = await scheduler.open(a_file(fast))
 
     assert opened.read_at(0, 10) == b"ONE"
 
 
-async def test_a_missing_file_is_not_looked_for(server: Server, fast: Gate) -> None:
+async def test_a_missing_file_is_not_looked_for(
+    scheduler: Scheduler, fast: Gate
+) -> None:
     with pytest.raises(FileNotFoundError):
-        await server.open(a_file(fast, errno.ENOENT))
+        await scheduler.open(a_file(fast, errno.ENOENT))
 
     assert fast.visits == 0
 
@@ -729,26 +733,26 @@ async def test_a_missing_file_is_not_looked_for(server: Server, fast: Gate) -> N
     ids=["all", "the middle", "over the end", "at the end", "behind the end"],
 )
 async def test_a_file_is_read_at_an_offset(
-    server: Server, tmp_path: Path, offset: int, size: int, expected: bytes
+    scheduler: Scheduler, tmp_path: Path, offset: int, size: int, expected: bytes
 ) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     source = FileSource(os.open(tmp_path / "file", os.O_RDONLY))
 
-    data = await server.read(source, offset, size)
+    data = await scheduler.read(source, offset, size)
 
     source.close()
     assert data == expected
 
 
 async def test_a_failing_read_raises_what_the_medium_said(
-    server: Server, tmp_path: Path
+    scheduler: Scheduler, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(bytes(100_000))
     source = FileSource(os.open(tmp_path / "file", os.O_RDONLY))
     os.truncate(tmp_path / "file", 50_000)
 
     with pytest.raises(OSError, match="ended before") as caught:
-        await server.read(source, 40_000, 20_000)
+        await scheduler.read(source, 40_000, 20_000)
 
     source.close()
     assert caught.value.errno == errno.EIO
@@ -764,11 +768,11 @@ class ChangingTree(FakeTree):
         super().__init__({"root": Gate()})
         self.names = [["kept", "gone"], ["came", "kept"]]
 
-    def expand(self, folder: Folder) -> Listing:
+    def expand(self, folder: Selection) -> Listing:
         """Return what is found by now."""
         del folder
         return {
-            name: Folder(
+            name: Selection(
                 2 + len(name) + ord(name[0]), name, self.root, 0, Level.OTHER, []
             )
             for name in self.names[self.revision]
@@ -780,10 +784,10 @@ class ChangingTree(FakeTree):
         self.revision = 1
 
 
-async def examine(server: Server, mock_clock: trio.testing.MockClock) -> None:
+async def examine(scheduler: Scheduler, mock_clock: trio.testing.MockClock) -> None:
     """Let the index be looked through, which waits a second before it begins."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.examine)
+        nursery.start_soon(scheduler.examine)
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(2)
 
@@ -792,15 +796,15 @@ async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     tree = ChangingTree()
-    server = Server(tree, DEADLINE)
+    scheduler = Scheduler(tree, DEADLINE)
     told: list[tuple[str, str]] = []
-    server.on_change = lambda folder, name: told.append((folder.name, name))
-    before = await server.listing(tree.root)
+    scheduler.on_change = lambda folder, name: told.append((folder.name, name))
+    before = await scheduler.listing(tree.root)
     kept = before["kept"]
 
-    await examine(server, mock_clock)
+    await examine(scheduler, mock_clock)
 
-    after = await server.listing(tree.root)
+    after = await scheduler.listing(tree.root)
     assert list(before) == ["kept", "gone"]
     assert list(after) == ["came", "kept"]
     assert after["kept"] is kept
@@ -811,10 +815,10 @@ async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
 async def test_what_is_found_sound_changes_nothing(
     tree: FakeTree, mock_clock: trio.testing.MockClock
 ) -> None:
-    server = Server(tree, DEADLINE)
+    scheduler = Scheduler(tree, DEADLINE)
     folder = a_folder("fast")
-    before = await server.listing(folder)
+    before = await scheduler.listing(folder)
 
-    await examine(server, mock_clock)
+    await examine(scheduler, mock_clock)
 
-    assert await server.listing(folder) is before
+    assert await scheduler.listing(folder) is before

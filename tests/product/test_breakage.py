@@ -15,7 +15,7 @@ from dicomfs.errors import Failure
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.findings import Kind
 from dicomfs.media.folder import FolderMedium as FolderMedium
-from dicomfs.tree.node import File
+from dicomfs.tree.node import Instance
 from scripts.catalogue import readers
 from scripts.catalogue.readers import Reader, Reading
 from scripts.catalogue.table import Outcome, outcome
@@ -95,7 +95,7 @@ def look(root: Path) -> Found:
     with opened(root) as tree:
         tree.examine()
         for path, node in walk(tree, tree.root):
-            if isinstance(node, File):
+            if isinstance(node, Instance):
                 folder = tuple(path.split("/")[:-1])
                 if node.error:
                     errors.append((folder, node.error))
@@ -105,7 +105,7 @@ def look(root: Path) -> Found:
         return Found(dict(folders), errors, kinds)
 
 
-def _content(file: File) -> bytes:
+def _content(file: Instance) -> bytes:
     source = file.open()
     try:
         return source.read_at(0, source.size)

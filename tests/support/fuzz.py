@@ -43,7 +43,7 @@ from dicomfs.errors import (
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource, Window
-from dicomfs.tree.node import File, Folder, Listing
+from dicomfs.tree.node import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.filenames import faults_of
 from tests.build.mutations import CANARY, Medium, item_starts, mutated
@@ -177,7 +177,7 @@ def _walk(tree: Tree, medium: Medium) -> Outline:
         _check(listing)
         for name, node in listing.items():
             path = f"{above}/{name}"
-            if isinstance(node, Folder):
+            if isinstance(node, Selection):
                 waiting.append((path, node))
                 found[path] = Seen(node.inode, -1, 0, ())
             else:
@@ -197,7 +197,7 @@ def _check(listing: Listing) -> None:
         raise Broken("inode numbers are not distinct, or taken")
 
 
-def _check_file(file: File, sizes: dict[Place, int]) -> None:
+def _check_file(file: Instance, sizes: dict[Place, int]) -> None:
     if file.error:
         return
     if file.place not in sizes:

@@ -14,7 +14,7 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Capacity, Medium, Place, Status
 from dicomfs.source.source import BytesSource, Source
-from dicomfs.tree.node import File, Folder, Node
+from dicomfs.tree.node import Instance, Node, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.medium import Options, Record, write_medium
 
@@ -201,7 +201,7 @@ def opened(
             medium.close()
 
 
-def walk(tree: Tree, folder: Folder, path: str = "") -> Iterator[tuple[str, Node]]:
+def walk(tree: Tree, folder: Selection, path: str = "") -> Iterator[tuple[str, Node]]:
     """Yield path and node of all that is below *folder*."""
     waiting = [(path, folder)]
     count = 0
@@ -212,7 +212,7 @@ def walk(tree: Tree, folder: Folder, path: str = "") -> Iterator[tuple[str, Node
             assert count < _MAX_NODES, "the tree has no end"
             below = f"{above}/{name}" if above else name
             yield below, node
-            if isinstance(node, Folder):
+            if isinstance(node, Selection):
                 waiting.append((below, node))
 
 
@@ -264,7 +264,7 @@ def as_text(seen: dict[str, Seen]) -> str:
 
 
 def _seen(node: Node) -> Seen:
-    if isinstance(node, Folder):
+    if isinstance(node, Selection):
         return Seen(True, node.inode, node.mtime_ns, 0, 0, "", b"")
     return Seen(
         False,
@@ -277,7 +277,7 @@ def _seen(node: Node) -> Seen:
     )
 
 
-def _content(file: File) -> bytes:
+def _content(file: Instance) -> bytes:
     if file.error:
         return b""
     try:

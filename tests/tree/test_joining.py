@@ -10,7 +10,7 @@ from dicomfs.errors import Exit
 from dicomfs.fileset.sources import file_sets_of
 from dicomfs.findings import Findings, Kind
 from dicomfs.media.opening import open_sources
-from dicomfs.tree.node import Folder, Node
+from dicomfs.tree.node import Node, Selection
 from dicomfs.tree.report import Report
 from dicomfs.tree.tree import Tree
 from tests.build.medium import OMIT, image, patient, series, study, write_medium
@@ -34,8 +34,8 @@ def spoil(root: Path) -> None:
         index.write(b"x")
 
 
-def folder(node: Node) -> Folder:
-    assert isinstance(node, Folder)
+def folder(node: Node) -> Selection:
+    assert isinstance(node, Selection)
     return node
 
 

@@ -6,7 +6,7 @@ from typing import cast
 from dicomfs.dicomdir.record import Level
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.tree.identity import file_inode
-from dicomfs.tree.node import File, Folder, Listing, merged
+from dicomfs.tree.node import Instance, Listing, Selection, merged
 from tests.build.medium import large_dicomdir
 from tests.support.trees import opened, walk
 
@@ -18,13 +18,13 @@ class NamedFileSet:
 
 
 FILE_SET = cast(FileSet, NamedFileSet())
-SERIES = Folder(7, "001 CT", None, 0, Level.SERIES, [])
+SERIES = Selection(7, "001 CT", None, 0, Level.SERIES, [])
 
 
 def listing(*files: tuple[str, int, int]) -> Listing:
     """Return a listing of files: name, number in the folder, offset of the record."""
     return {
-        name: File(
+        name: Instance(
             file_inode(7, number), name, SERIES, 0, FILE_SET, offset, (), 1, 0, ""
         )
         for name, number, offset in files
@@ -64,7 +64,9 @@ def test_what_files_have_in_common_is_kept_once(tmp_path: Path) -> None:
     large_dicomdir(tmp_path, records=2 + 2 * 41, images_per_series=40, files=True)
 
     with opened(tmp_path) as tree:
-        shown = [node for _, node in walk(tree, tree.root) if isinstance(node, File)]
+        shown = [
+            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
+        ]
 
     assert len(shown) == 80
     assert len({id(file.name) for file in shown}) == 40

@@ -12,7 +12,7 @@ from random import Random
 import pydicom
 import pytest
 
-from dicomfs.tree.node import Folder
+from dicomfs.tree.node import Selection
 from tests.build.medium import (
     INACTIVE,
     OMIT,
@@ -189,7 +189,7 @@ def test_expanding_twice_gives_the_same(tmp_path: Path) -> None:
 
     with opened(tmp_path) as tree:
         for _, node in [("", tree.root), *walk(tree, tree.root)]:
-            if isinstance(node, Folder):
+            if isinstance(node, Selection):
                 once, twice = (
                     [
                         (name, each.inode, each.mtime_ns)
@@ -216,7 +216,7 @@ def test_names_and_inodes_are_the_same_whatever_was_visited_before(
                 for name, node in tree.expand(folder).items():
                     path = f"{above}/{name}".lstrip("/")
                     found[path] = node.inode
-                    if isinstance(node, Folder):
+                    if isinstance(node, Selection):
                         waiting.append((path, node))
 
         assert found == expected
@@ -276,7 +276,7 @@ def test_a_study_opens_one_instance_a_series_and_looks_at_no_other(
 
     with opened(medium) as tree:
         for path, node in walk(tree, tree.root):
-            if path.count("/") == 1 and isinstance(node, Folder):
+            if path.count("/") == 1 and isinstance(node, Selection):
                 before = len(medium.opened)
                 tree.expand(node)
                 assert len(medium.opened) - before <= 4
@@ -964,7 +964,7 @@ def test_opening_a_missing_file_fails_with_its_reason(tmp_path: Path) -> None:
     write_medium(tmp_path, in_series(image("1.1", path=None)))
 
     with opened(tmp_path) as tree:
-        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Folder)]
+        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Selection)]
         with pytest.raises(FileNotFoundError):
             file.open()
 
@@ -1247,7 +1247,7 @@ def test_a_file_that_is_not_the_one_that_was_listed_is_not_opened(
     written = write_medium(tmp_path, in_series(image("1.1", number=1)))
 
     with opened(tmp_path) as tree:
-        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Folder)]
+        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Selection)]
         with next(iter(written.files.values())).open("ab") as medium:
             medium.write(b"more")
         with pytest.raises(OSError, match="not the one that was listed"):
@@ -1263,6 +1263,6 @@ def test_nodes_are_the_same_when_they_are_listed_anew_and_else_not(
 
     for (_, one), (_, same) in zip(once, again, strict=True):
         assert one.is_same(same)
-    folders_only = [node for _, node in once if isinstance(node, Folder)]
+    folders_only = [node for _, node in once if isinstance(node, Selection)]
     assert not folders_only[0].is_same(folders_only[1])
     assert not folders_only[0].is_same(once[-1][1])
