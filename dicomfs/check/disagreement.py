@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags, text
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicomdir.origin import normal
 from dicomfs.dicomdir.record import DirectoryRecord, Level
 from dicomfs.findings import Kind
-from dicomfs.tree.identity import normal
 
 _ABOVE: Final = (
     (Level.STUDY, tags.STUDY_INSTANCE_UID, "Study Instance UID"),

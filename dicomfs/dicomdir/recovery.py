@@ -23,9 +23,9 @@ from itertools import compress, islice
 from typing import Final, NamedTuple, Protocol
 
 from dicomfs.dicomdir.index import BRANCH_KIND, INACTIVE, MRDR_KIND, ROOT_KIND, Index
+from dicomfs.dicomdir.origin import Origin
 from dicomfs.dicomdir.record import NO_RECORD, Level
 from dicomfs.findings import Finding, Kind
-from dicomfs.tree.identity import Origin
 
 # Of records below records; the standard's Basic Directory has four levels.
 MAX_DEPTH: Final = 32

@@ -18,6 +18,7 @@ from dicomfs.dicom.header import read_header
 from dicomfs.dicom.sopclass import DIRECTORY
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, MOST_RECORDS, Index, read_index
+from dicomfs.dicomdir.origin import Origin
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, Level
 from dicomfs.dicomdir.recovery import Mended, Repair, repair
 from dicomfs.errors import (
@@ -31,7 +32,7 @@ from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.reopened import Reopened
 from dicomfs.source.source import Source, Window
-from dicomfs.tree.identity import Origin, Position
+from dicomfs.tree.identity import Position
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ Doubt separates: records without an identity of their own are never joined with 
 """
 
 import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
@@ -12,7 +11,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicomdir.origin import contradict, normal
 
 # The kernel keeps 0 and 1 (the root) for itself.
 ROOT_INODE: Final = 1
@@ -41,64 +40,6 @@ class Position(NamedTuple):
     def key(self) -> bytes:
         """Return the position as bytes."""
         return b"%b %d" % (self.file_set, self.offset)
-
-
-class Origin(NamedTuple):
-    """Where something belongs, as its records or its header say; empty if they do not.
-
-    Patient ID and name are normalised.
-    """
-
-    patient_id: str
-    patient_name: str
-    study_uid: bytes
-    series_uid: bytes
-
-    @staticmethod
-    def unknown() -> "Origin":
-        """Return what nobody says anything about."""
-        return Origin("", "", b"", b"")
-
-    @staticmethod
-    def of(attributes: Attributes) -> "Origin":
-        """Return what *attributes* say."""
-        return Origin(
-            normal(attributes.text(tags.PATIENT_ID)),
-            normal(attributes.person_name(tags.PATIENT_NAME)),
-            attributes.raw(tags.STUDY_INSTANCE_UID),
-            attributes.raw(tags.SERIES_INSTANCE_UID),
-        )
-
-    def below(self, other: "Origin") -> "Origin":
-        """Return this, filled up with what *other*, further up, says."""
-        return Origin(
-            self.patient_id or other.patient_id,
-            self.patient_name or other.patient_name,
-            self.study_uid or other.study_uid,
-            self.series_uid or other.series_uid,
-        )
-
-    def key(self, level: int) -> bytes:
-        """Return what tells a patient, study or series from others, if it is known."""
-        if level == Level.SERIES:
-            return self.series_uid
-        if level == Level.STUDY:
-            return self.study_uid
-        return self.patient_id.encode() or self.patient_name.encode()
-
-    def agrees(self, said: "Origin", level: int) -> bool | None:
-        """Whether *said* is of the same patient, study or series; None if unknown.
-
-        One contradiction is enough, at any level; the same key at *level* is needed.
-        """
-        if _contradict([self[:1] + self[2:], said[:1] + said[2:]]):
-            return False
-        # Some writers give all patients one ID; among studies of one the UIDs decide.
-        is_named = level == Level.PATIENT or not (self.patient_id and said.patient_id)
-        if is_named and _contradict([self[1:2], said[1:2]]):
-            return False
-        key = self.key(level)
-        return True if key and key == said.key(level) else None
 
 
 def inode(position: Position, role: str, parent: int) -> int:
@@ -144,7 +85,7 @@ def patient_keys(
     witnesses: dict[Hashable, list[tuple[str, ...]]] = defaultdict(list)
     for key, (attributes, _) in zip(keys, patients, strict=True):
         witnesses[key].append(_witnesses(attributes))
-    contradicted = {key for key, said in witnesses.items() if _contradict(said)}
+    contradicted = {key for key, said in witnesses.items() if contradict(said)}
     return [
         (key, _witnesses(attributes)) if key in contradicted else key
         for key, (attributes, _) in zip(keys, patients, strict=True)
@@ -163,12 +104,3 @@ def _patient_key(attributes: Attributes, position: Position) -> Hashable:
 
 def _witnesses(attributes: Attributes) -> tuple[str, ...]:
     return tuple(normal(attributes.text(tag)) for tag in _WITNESSES)
-
-
-def _contradict(said: Sequence[tuple[str | bytes, ...]]) -> bool:
-    return any(len(set(values) - {"", b""}) > 1 for values in zip(*said, strict=True))
-
-
-def normal(value: str) -> str:
-    """Return *value* as it is compared: spelling of letters and blanks does not count."""
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.record import Level
-from dicomfs.tree.identity import Origin, Position, file_inode, inode, patient_keys
+from dicomfs.tree.identity import Position, file_inode, inode, patient_keys
 
 ONE = b"one file-set"
 OTHER = b"another file-set"
@@ -191,12 +190,3 @@ def test_more_files_than_can_be_numbered_in_a_row_differ() -> None:
     numbers = {file_inode(1, ordinal) for ordinal in range(70_000)}
 
     assert len(numbers) == 70_000
-
-
-def test_one_id_for_all_patients_does_not_make_them_one() -> None:
-    anna = Origin("1", "anna", b"1.1", b"")
-    berta = Origin("1", "berta", b"1.2", b"")
-
-    assert anna.agrees(berta, Level.PATIENT) is False
-    assert anna.agrees(anna._replace(study_uid=b""), Level.PATIENT) is True
-    assert anna.agrees(berta._replace(study_uid=b"1.1"), Level.STUDY) is True

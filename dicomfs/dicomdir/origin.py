@@ -1,0 +1,80 @@
+"""Whom and which study something belongs to, as its records or its header say.
+
+Two that say different things are not of the same patient; two that say nothing may be.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicomdir.record import Level
+
+
+class Origin(NamedTuple):
+    """Where something belongs, as its records or its header say; empty if they do not.
+
+    Patient ID and name are normalised.
+    """
+
+    patient_id: str
+    patient_name: str
+    study_uid: bytes
+    series_uid: bytes
+
+    @staticmethod
+    def unknown() -> "Origin":
+        """Return the origin of something that nothing is said about."""
+        return Origin("", "", b"", b"")
+
+    @staticmethod
+    def of(attributes: Attributes) -> "Origin":
+        """Return the origin that *attributes* name."""
+        return Origin(
+            normal(attributes.text(tags.PATIENT_ID)),
+            normal(attributes.person_name(tags.PATIENT_NAME)),
+            attributes.raw(tags.STUDY_INSTANCE_UID),
+            attributes.raw(tags.SERIES_INSTANCE_UID),
+        )
+
+    def below(self, other: "Origin") -> "Origin":
+        """Return this origin, filled up with what *other*, further up, says."""
+        return Origin(
+            self.patient_id or other.patient_id,
+            self.patient_name or other.patient_name,
+            self.study_uid or other.study_uid,
+            self.series_uid or other.series_uid,
+        )
+
+    def key(self, level: int) -> bytes:
+        """Return what tells a patient, study or series from others, if it is known."""
+        if level == Level.SERIES:
+            return self.series_uid
+        if level == Level.STUDY:
+            return self.study_uid
+        return self.patient_id.encode() or self.patient_name.encode()
+
+    def agrees(self, said: "Origin", level: int) -> bool | None:
+        """Whether *said* is of the same patient, study or series; None if unknown.
+
+        One contradiction is enough, at any level; the same key at *level* is needed.
+        """
+        if contradict([self[:1] + self[2:], said[:1] + said[2:]]):
+            return False
+        # Some writers give all patients one ID; among studies of one the UIDs decide.
+        is_named = level == Level.PATIENT or not (self.patient_id and said.patient_id)
+        if is_named and contradict([self[1:2], said[1:2]]):
+            return False
+        key = self.key(level)
+        return True if key and key == said.key(level) else None
+
+
+def contradict(said: Sequence[tuple[str | bytes, ...]]) -> bool:
+    """Whether two of *said* have different values in one place; empty is no value."""
+    return any(len(set(values) - {"", b""}) > 1 for values in zip(*said, strict=True))
+
+
+def normal(value: str) -> str:
+    """Return *value* as it is compared: spelling of letters and blanks does not count."""
+    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

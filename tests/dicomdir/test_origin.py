@@ -1,0 +1,13 @@
+"""Where something belongs, as records and headers say."""
+
+from dicomfs.dicomdir.origin import Origin
+from dicomfs.dicomdir.record import Level
+
+
+def test_one_id_for_all_patients_does_not_make_them_one() -> None:
+    anna = Origin("1", "anna", b"1.1", b"")
+    berta = Origin("1", "berta", b"1.2", b"")
+
+    assert anna.agrees(berta, Level.PATIENT) is False
+    assert anna.agrees(anna._replace(study_uid=b""), Level.PATIENT) is True
+    assert anna.agrees(berta._replace(study_uid=b"1.1"), Level.STUDY) is True
