@@ -13,7 +13,8 @@ from dicomfs.dicom.meta import DEFLATED, read_meta
 from dicomfs.dicom.secured import HEAD, how_secured
 from dicomfs.dicom.sopclass import DIRECTORY
 from dicomfs.errors import DicomfsError, ElementError, NotDicomError
-from dicomfs.source.source import Source, Window
+from dicomfs.source.source import Source
+from dicomfs.source.window import Window
 
 _PREFIX: Final = b"DICM"
 _BLOCK: Final = 16 * 1024

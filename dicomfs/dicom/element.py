@@ -10,7 +10,7 @@ from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, Literal, NamedTuple
 
 from dicomfs.errors import ElementError
-from dicomfs.source.source import Window
+from dicomfs.source.window import Window
 
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
 ITEM: Final = 0xFFFEE000

@@ -15,7 +15,8 @@ from dicomfs.dicom.element import read_values, sniff
 from dicomfs.dicom.meta import DEFLATED, read_meta
 from dicomfs.dicomdir.record import code_meaning
 from dicomfs.errors import ElementError
-from dicomfs.source.source import BytesSource, Source, Window
+from dicomfs.source.source import BytesSource, Source
+from dicomfs.source.window import Window
 
 MAX_READ: Final = 256 * 1024
 _MAX_DEFLATED: Final = 64 * 1024

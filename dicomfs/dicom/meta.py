@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 from dicomfs.dicom import tags
 from dicomfs.dicom.element import Syntax, elements, sniff
 from dicomfs.errors import NotDicomError
-from dicomfs.source.source import Window
+from dicomfs.source.window import Window
 
 EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"

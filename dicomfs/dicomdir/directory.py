@@ -16,7 +16,8 @@ from dicomfs.dicom.sopclass import DIRECTORY
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, read_record
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.findings import Kind
-from dicomfs.source.source import Source, Window
+from dicomfs.source.source import Source
+from dicomfs.source.window import Window
 
 _DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256

@@ -36,7 +36,7 @@ from dicomfs.dicomdir.record import (
     record_type,
 )
 from dicomfs.errors import DirectoryError, ElementError
-from dicomfs.source.source import Window
+from dicomfs.source.window import Window
 
 MOST_RECORDS: Final = 4_000_000
 

@@ -17,7 +17,8 @@ from dicomfs.dicom.element import (
 )
 from dicomfs.dicom.layout import Layout, layout_of
 from dicomfs.errors import DirectoryError, ElementError
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 
 NO_RECORD: Final = 0
 _NOT_IN_USE: Final = 0x0000

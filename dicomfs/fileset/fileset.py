@@ -31,7 +31,8 @@ from dicomfs.fileset import fileid, moved
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.reopened import Reopened
-from dicomfs.source.source import Source, Window
+from dicomfs.source.source import Source
+from dicomfs.source.window import Window
 from dicomfs.tree.identity import Position
 
 log = logging.getLogger(__name__)

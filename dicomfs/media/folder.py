@@ -9,7 +9,7 @@ from typing import Final
 
 from dicomfs.media import beneath
 from dicomfs.media.medium import Capacity, Place, Status
-from dicomfs.source.source import FileSource
+from dicomfs.source.file import FileSource
 
 # File systems on which opening a file asks nobody once its inode is in memory; network
 # file systems and FUSE ask their server each time.

@@ -19,7 +19,8 @@ from typing import Final, NamedTuple, NoReturn, Protocol
 from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
 from dicomfs.media.folder import FolderMedium, fstype
 from dicomfs.media.medium import Medium
-from dicomfs.source.source import FileSource, Source
+from dicomfs.source.file import FileSource
+from dicomfs.source.source import Source
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+-]*://")
 # A DICOMDIR by name, whatever it holds, also as ISO 9660 writes it (7.5.1), or by its

@@ -21,7 +21,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from dicomfs.remote.wire import MOST_BYTES
-from dicomfs.source.source import BLOCK
+from dicomfs.source.window import BLOCK
 
 # What is kept in memory, of all objects together.
 MOST_KEPT: Final = 64 * 1024 * 1024

@@ -23,7 +23,8 @@ from dicomfs.dicom.element import (
     sniff,
 )
 from dicomfs.errors import ElementError
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from tests.build.medium import Items, Raw, Value, element_bytes
 from tests.support.trees import CountingSource
 

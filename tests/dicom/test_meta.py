@@ -8,7 +8,8 @@ from pydicom import uid
 from dicomfs.dicom.element import Syntax
 from dicomfs.dicom.meta import Meta, read_meta
 from dicomfs.errors import DicomfsError, NotDicomError
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from tests.build.medium import build_dicomdir, instance_bytes, patient
 
 

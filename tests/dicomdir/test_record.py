@@ -11,7 +11,8 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.element import EXPLICIT_LITTLE, Syntax
 from dicomfs.dicomdir.record import DirectoryRecord, Level, read_record
 from dicomfs.errors import DirectoryError
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from tests.build.medium import (
     IN_USE,
     OMIT,

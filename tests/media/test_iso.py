@@ -22,7 +22,8 @@ from dicomfs.errors import MediumError
 from dicomfs.media.iso import Iso, recognises
 from dicomfs.media.iso.rockridge import Attributes, RockRidge
 from dicomfs.media.medium import Place
-from dicomfs.source.source import BytesSource, FileSource, Source
+from dicomfs.source.file import FileSource
+from dicomfs.source.source import BytesSource, Source
 from tests.build import images
 from tests.build.images import ISO_FLAVOURS, SECTOR, make_iso, make_plain_iso
 from tests.build.medium import image, patient, series, study, write_medium

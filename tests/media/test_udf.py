@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from dicomfs.errors import MediumError
 from dicomfs.media.medium import Place
 from dicomfs.media.udf import Udf, recognises
-from dicomfs.source.source import BytesSource, FileSource, Source
+from dicomfs.source.file import FileSource
+from dicomfs.source.source import BytesSource, Source
 from tests.build import udf as udf
 from tests.build.images import make_iso, make_plain_iso, to_sectors
 from tests.build.medium import image, patient, series, study, write_medium

@@ -1113,7 +1113,7 @@ from itertools import islice
 from dicomfs.sandbox import confine as sandbox
 from dicomfs.media.zip import decrypt
 from dicomfs.media.zip import Zip
-from dicomfs.source.source import FileSource
+from dicomfs.source.file import FileSource
 
 decrypt.load()
 sources = [FileSource(os.open(path, os.O_RDONLY)) for path in sys.argv[1:]]

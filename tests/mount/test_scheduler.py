@@ -15,7 +15,8 @@ from dicomfs.dicomdir.record import Level
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.medium import Place
 from dicomfs.mount.scheduler import Scheduler
-from dicomfs.source.source import PAGE, BytesSource, FileSource, Source
+from dicomfs.source.file import FileSource
+from dicomfs.source.source import PAGE, BytesSource, Source
 from dicomfs.tree.node import Instance, Listing, Selection
 
 DEADLINE: Final = 30.0

@@ -33,7 +33,8 @@ from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import read_index
 from dicomfs.dicomdir.record import read_record
 from dicomfs.errors import DicomfsError, DirectoryError, ElementError, NotDicomError
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from tests.build.medium import (
     PREFIX,
     Record,

@@ -36,7 +36,7 @@ from dicomfs.remote.wire import (
     encode_request,
     receive_greeting,
 )
-from dicomfs.source.source import BLOCK
+from dicomfs.source.window import BLOCK
 from tests.sandbox.test_sandbox import Held, in_the_sandbox
 from tests.support.mounting import PATIENCE, BarePython, python, until
 from tests.support.servers import (

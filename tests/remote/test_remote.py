@@ -13,7 +13,7 @@ import pytest
 from dicomfs.media.iso import Iso
 from dicomfs.remote.blocks import Blocks
 from dicomfs.remote.medium import RemoteSource
-from dicomfs.source.source import BLOCK, Window
+from dicomfs.source.window import BLOCK, Window
 from tests.support.mounting import PATIENCE, SAMPLES, need, run, until
 from tests.support.servers import (
     MTIME,

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicomfs.source.failures import Failures
+from dicomfs.source.file import FileSource
 from dicomfs.source.source import (
     PAGE,
     AtHand,
     BytesSource,
     Extent,
     ExtentSource,
-    Failures,
-    FileSource,
     Status,
-    Window,
 )
+from dicomfs.source.window import Window
 from tests.support import mounting
 from tests.support.trees import CountingSource
 

@@ -42,7 +42,8 @@ from dicomfs.errors import (
 )
 from dicomfs.fileset.discovery import open_file_sets
 from dicomfs.media.medium import Place
-from dicomfs.source.source import BytesSource, Window
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from dicomfs.tree.node import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.filenames import faults_of

@@ -23,7 +23,8 @@ from dicomfs.media.iso.record import IsoRecord, damaged
 from dicomfs.media.iso.rockridge import RockRidge
 from dicomfs.media.medium import Place
 from dicomfs.media.sectors import SECTOR, unpacked
-from dicomfs.source.source import Extent, ExtentSource, Source, Status, Window
+from dicomfs.source.source import Extent, ExtentSource, Source, Status
+from dicomfs.source.window import Window
 
 # The volume descriptors begin behind the system area (6.2.1), one in each sector, and
 # the last says that it is; on a damaged disc it may be missing.

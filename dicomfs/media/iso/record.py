@@ -12,7 +12,8 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Source, Window
+from dicomfs.source.source import Source
+from dicomfs.source.window import Window
 
 # The names of the two records that each folder begins with (6.8.2.2).
 ITSELF: Final = b"\0"

@@ -16,7 +16,8 @@ from dicomfs.media.udf.descriptor import (
     short_at,
     tag_of,
 )
-from dicomfs.source.source import Extent, Source, Window
+from dicomfs.source.source import Extent, Source
+from dicomfs.source.window import Window
 
 # The sizes that a block can have, the most likely first.
 _BLOCKS: Final = (2048, 512, 4096, 1024)

@@ -19,7 +19,8 @@ from dicomfs.media.sectors import unpacked
 from dicomfs.media.udf.description import is_recorded
 from dicomfs.media.udf.descriptor import Address, Tag, damaged, tag_of
 from dicomfs.media.udf.volume import FileType, Node, Volume
-from dicomfs.source.source import BLOCK, Extent, Source, Status, Window
+from dicomfs.source.source import Extent, Source, Status
+from dicomfs.source.window import BLOCK, Window
 
 _FILES: Final = frozenset({FileType.UNSPECIFIED, FileType.REGULAR, FileType.REAL_TIME})
 # Bits of the characteristics of a file identifier (4/14.4.3).

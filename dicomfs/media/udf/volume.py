@@ -36,7 +36,8 @@ from dicomfs.media.udf.partition import (
     Spared,
     Virtual,
 )
-from dicomfs.source.source import Extent, ExtentSource, Source, Status, Window
+from dicomfs.source.source import Extent, ExtentSource, Source, Status
+from dicomfs.source.window import Window
 
 _T = TypeVar("_T")
 

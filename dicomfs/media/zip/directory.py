@@ -17,7 +17,8 @@ from typing import Final, NamedTuple
 
 from dicomfs.errors import DicomfsError, MediumError
 from dicomfs.media.medium import Place
-from dicomfs.source.source import PAGE, Source, Window
+from dicomfs.source.source import PAGE, Source
+from dicomfs.source.window import Window
 
 _ANY: Final = b"PK"
 _LOCAL: Final = b"PK\3\4"
