@@ -487,7 +487,7 @@ def _file_sets(
 
     *tell* hears which are left out.
     """
-    from dicomfs.fileset.sources import file_sets_of
+    from dicomfs.fileset.open import file_sets_of
     from dicomfs.findings import Findings
 
     return file_sets_of(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
@@ -28,6 +28,7 @@ from dicomfs.errors import (
     NotDicomError,
 )
 from dicomfs.fileset import fileid, moved
+from dicomfs.fileset.locate import Locator
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.reopened import Reopened
@@ -60,20 +61,6 @@ class Examined(Enum):
     NOT_YET = "not yet"
     WHOLE = "whole"
     TOO_LARGE = "too large to be looked at without need"
-
-
-class Locator(Protocol):
-    """Finds files by the components of their File IDs; see ``fileid.Locator``."""
-
-    def locate(self, path: Place) -> tuple[Place, Status]:
-        """Return where the file lies, and its status; raises OSError."""
-        ...
-
-    def locate_all(
-        self, paths: Sequence[Place]
-    ) -> list[tuple[Place, Status] | OSError]:
-        """Do for each of *paths* what ``locate`` does."""
-        ...
 
 
 class FileSet:
@@ -109,7 +96,7 @@ class FileSet:
         # Counts up when links were mended, or an instance was found to be a stray.
         self.revision = 0
         self._directory = Directory(source)
-        self._locator = locator or moved.Locator(
+        self._locator = locator or moved.MovedLocator(
             medium, place[:-1], self._samples, self._note_move
         )
         self._above = above

@@ -16,10 +16,9 @@ from typing import Final, NamedTuple
 from dicomfs.dicom import tags
 from dicomfs.dicom.header import read_header
 from dicomfs.errors import DicomfsError
-from dicomfs.fileset import fileid
-from dicomfs.media.medium import Medium, Place, Status
-
-Located = tuple[Place, Status] | OSError
+from dicomfs.fileset.fileid import Names
+from dicomfs.fileset.locate import Located, Locator, WrittenLocator
+from dicomfs.media.medium import Medium, Place
 
 # The bounds of a search, which on a disc may take a seek for each of them.
 MOST_FOLDERS: Final = 1000
@@ -41,7 +40,9 @@ class Move(NamedTuple):
     prefix: Place
     base: Place
 
-    def located(self, locator: fileid.Locator, paths: Sequence[Place]) -> list[Located]:
+    def located(
+        self, locator: Locator, paths: Sequence[Place]
+    ) -> list[Located | OSError]:
         """Return where the files of *paths* are; *locator* finds those below *base*."""
         return locator.locate_all([path[len(self.prefix) :] for path in paths])
 
@@ -49,12 +50,11 @@ class Move(NamedTuple):
         return f"what is listed in {_named(self.prefix)} lies in {_named(self.base)}"
 
 
-class Locator:
-    """Finds the files of a File-set whose root is the folder *root* of *medium*.
+class MovedLocator(Locator):
+    """Finds the files of a File-set whose root was the folder *root* of *medium*.
 
-    Where its File IDs say, as ``fileid.Locator`` does; what is not there is looked for
-    where the File-set was moved to, if it was. *samples* is asked once for instances
-    that tell, and *on_move* told what they told.
+    They lie where the File IDs say, or where the File-set was moved to. *samples* is
+    asked once for instances that can tell, and *on_move* hears what they told.
     """
 
     def __init__(
@@ -68,24 +68,14 @@ class Locator:
         self._root = root
         self._samples = samples
         self._on_move = on_move
-        self._written = fileid.Locator(medium, root)
+        self._written = WrittenLocator(medium, root)
         self._lock = threading.Lock()
         self._is_sought = False
         self._move: Move | None = None
-        self._moved = self._written
+        self._moved: Locator = self._written
 
-    def locate(self, path: Place) -> tuple[Place, Status]:
-        """Return where the file of these File ID components lies, and its status.
-
-        Raises OSError (FileNotFoundError if the medium has no such file).
-        """
-        [found] = self.locate_all([path])
-        if isinstance(found, OSError):
-            raise found
-        return found
-
-    def locate_all(self, paths: Sequence[Place]) -> list[Located]:
-        """Do for each of *paths* what ``locate`` does, folder by folder."""
+    def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
+        """Return where the files lie; what is not where it should be may be moved."""
         found = self._written.locate_all(paths)
         if any(map(_is_missing, found)) and (move := self._sought()):
             numbers = [
@@ -105,7 +95,7 @@ class Locator:
                 self._move = self._found_move()
                 self._is_sought = True
                 if self._move is not None:
-                    self._moved = fileid.Locator(self._medium, self._move.base)
+                    self._moved = WrittenLocator(self._medium, self._move.base)
                     self._on_move(self._move)
             return self._move
 
@@ -185,7 +175,7 @@ class _Search:
                 if is_new and any(map(names.match, wanted)):
                     yield from self._fit(move, samples)
 
-    def _folders(self) -> Iterator[tuple[Place, fileid.Names]]:
+    def _folders(self) -> Iterator[tuple[Place, Names]]:
         """Yield folders and what is in them: first the File-set's, then the medium's."""
         seen: set[Place] = set()
         left = _MOST_NAMES
@@ -203,12 +193,12 @@ class _Search:
                         below = sorted(self._medium.folders(folder))
                         waiting += [(*folder, name) for name in below]
                     left -= len(names)
-                    yield folder, fileid.Names(names)
+                    yield folder, Names(names)
 
     def _fit(self, move: Move, samples: Sequence[Sample]) -> Iterator[_Fit]:
         """Yield *move* if most of the missing files are where it says, and no others."""
         sizes: dict[Sample, int] = {}
-        locator = fileid.Locator(self._medium, move.base)
+        locator = WrittenLocator(self._medium, move.base)
         located = move.located(locator, [each.path for each in samples])
         there = [
             (sample, *where)
@@ -253,7 +243,7 @@ def _are_most(some: Sized, of: Sized) -> bool:
     return 2 * len(some) > len(of)
 
 
-def _is_missing(found: Located) -> bool:
+def _is_missing(found: Located | OSError) -> bool:
     return isinstance(found, FileNotFoundError | NotADirectoryError)
 
 

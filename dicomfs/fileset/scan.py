@@ -9,11 +9,9 @@ the table of the real paths as much as their names and 50 bytes each.
 
 import errno
 import logging
-import os
 import sys
-from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +31,7 @@ from dicomfs.errors import (
     PasswordError,
 )
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.locate import ScannedLocator, statuses
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
@@ -78,7 +77,7 @@ class Scan:
     """
 
     index: bytes
-    places: "Places"
+    places: ScannedLocator
     files: int
     instances: int
     mtime_ns: int
@@ -133,7 +132,7 @@ def scan(medium: Medium, progress: Progress) -> Scan:
     """
     troubles = _Troubles()
     index = DirectoryWriter()
-    places = Places(medium)
+    places = ScannedLocator(medium)
     files, newest = 0, 0
     locked: PasswordError | None = None
     batches = _batches(medium, troubles)
@@ -153,75 +152,6 @@ def scan(medium: Medium, progress: Progress) -> Scan:
     return Scan(
         index.written(), places, files, len(places), newest, troubles.all(), locked
     )
-
-
-class Places:
-    """The files of a scan, by the File IDs that its index has for them.
-
-    Stands in for ``fileid.Locator``: names on the medium may be any bytes.
-    """
-
-    def __init__(self, medium: Medium) -> None:
-        self._medium = medium
-        self._folders: list[Place] = []
-        self._folder_of = array("L")
-        self._names: list[bytes] = []
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def add(self, folder: Place, name: bytes) -> int:
-        """Add the file of this name in *folder*; return its number."""
-        if not self._folders or self._folders[-1] != folder:
-            self._folders.append(folder)
-        self._folder_of.append(len(self._folders) - 1)
-        self._names.append(name)
-        return len(self._names) - 1
-
-    def locate(self, path: Place) -> tuple[Place, Status]:
-        """Return where the file of these File ID components lies, and its status.
-
-        Raises OSError (FileNotFoundError if no File ID is like that).
-        """
-        place = self._place(path)
-        return place, self._medium.status(place)
-
-    def locate_all(
-        self, paths: Sequence[Place]
-    ) -> list[tuple[Place, Status] | OSError]:
-        """Do for each of *paths* what ``locate`` does, folder by folder."""
-        result: dict[int, tuple[Place, Status] | OSError] = {}
-        together: dict[Place, list[tuple[int, Place]]] = {}
-        for number, path in enumerate(paths):
-            try:
-                place = self._place(path)
-                together.setdefault(place[:-1], []).append((number, place))
-            except OSError as error:
-                result[number] = error
-        for folder, wanted in together.items():
-            names = [place[-1] for _, place in wanted]
-            statuses = _statuses(self._medium, folder, names)
-            for (number, place), status in zip(wanted, statuses, strict=True):
-                result[number] = (
-                    status if isinstance(status, OSError) else (place, status)
-                )
-        return [result[number] for number in range(len(paths))]
-
-    def _place(self, path: Place) -> Place:
-        number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(self)
-        if number >= len(self):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        return (*self._folders[self._folder_of[number]], self._names[number])
-
-
-def _statuses(
-    medium: Medium, folder: Place, names: Sequence[bytes]
-) -> Sequence[Status | OSError]:
-    """Return the status of each of *names* in *folder*, or its or the folder's error."""
-    try:
-        return medium.statuses(folder, names)
-    except OSError as error:
-        return [error] * len(names)
 
 
 # -- looking at the files --------------------------------------------------------------
@@ -275,10 +205,10 @@ def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
 def _look(medium: Medium, batch: _Batch) -> tuple[Place, list[_Seen]]:
     """Look at the files of *batch*."""
     folder, names = batch
-    statuses = _statuses(medium, folder, names)
+    found = statuses(medium, folder, names)
     return folder, [
         _look_at(medium, folder, name, status)
-        for name, status in zip(names, statuses, strict=True)
+        for name, status in zip(names, found, strict=True)
     ]
 
 

@@ -23,7 +23,7 @@ import trio
 
 from dicomfs.cli.terminal import say
 from dicomfs.dicom import text
-from dicomfs.fileset.sources import capacity_of, file_sets_of
+from dicomfs.fileset.open import capacity_of, file_sets_of
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.mount import control

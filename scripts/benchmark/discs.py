@@ -28,7 +28,7 @@ import dicomfs.media.formats
 from dicomfs.findings import Findings
 from dicomfs.media.opening import open_sources
 from dicomfs.tree.node import Selection
-from dicomfs.fileset.sources import file_sets_of
+from dicomfs.fileset.open import file_sets_of
 from dicomfs.tree.tree import Tree
 from pathlib import Path
 paths = [Path(each) for each in json.loads(sys.argv[1])]

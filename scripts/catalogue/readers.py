@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from pydicom.fileset import FileSet
 
 from dicomfs.errors import Failure
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.folder import FolderMedium as FolderMedium
 from dicomfs.tree.node import Instance, Selection
 from dicomfs.tree.tree import Tree

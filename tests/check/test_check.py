@@ -20,7 +20,7 @@ from dicomfs.check.check import check
 from dicomfs.check.seen import Seen
 from dicomfs.check.surface import BLOCK
 from dicomfs.errors import Exit
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source

@@ -6,7 +6,7 @@ from pydicom import uid
 from dicomfs.dicom import tags
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import DirectoryError, Exit, Failure, FileIdError
-from dicomfs.fileset.discovery import find_dicomdirs, open_file_sets
+from dicomfs.fileset.dicomdirs import find_dicomdirs, open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Kind
 from tests.build.medium import (

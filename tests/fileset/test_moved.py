@@ -13,7 +13,7 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.header import read_header
 from dicomfs.errors import FileIdError
 from dicomfs.fileset import moved
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.moved import Move, Sample, find_move
 from dicomfs.findings import Kind

@@ -10,7 +10,7 @@ import pytest
 from pydicom import uid
 
 from dicomfs.check.check import check
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.reopened import Reopened
 from dicomfs.tree.node import Instance

@@ -25,7 +25,7 @@ from typing import Final
 import pytest
 
 from dicomfs.errors import Failure, MediumError, PasswordError
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.medium import Place
 from dicomfs.media.zip import Zip, decrypt, recognises
 from dicomfs.media.zip.inflate import PIECE, WHOLE

@@ -28,7 +28,7 @@ from pyfuse3 import (
 
 from dicomfs.dicomdir.record import Level
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium as Medium

@@ -12,7 +12,7 @@ import pytest
 
 from dicomfs.check.check import check
 from dicomfs.errors import Failure
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Kind
 from dicomfs.media.folder import FolderMedium as FolderMedium
 from dicomfs.tree.node import Instance

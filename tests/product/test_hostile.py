@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from dicomfs.fileset.sources import file_sets_of
+from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Findings
 from dicomfs.media import beneath
 from dicomfs.media.opening import open_sources

@@ -9,7 +9,7 @@ import pytest
 from dicomfs.check.check import check
 from dicomfs.dicom.secured import ENCRYPTED, HEAD, SIGNED, how_secured
 from dicomfs.errors import Exit
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Findings, Kind
 from dicomfs.tree.report import Report

@@ -40,7 +40,7 @@ from dicomfs.errors import (
     FileIdError,
     NotDicomError,
 )
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Unpack
 
 import pydicom
 
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Capacity, Medium, Place, Status

@@ -7,7 +7,7 @@ import pytest
 
 from dicomfs.check.check import check
 from dicomfs.errors import Exit
-from dicomfs.fileset.sources import file_sets_of
+from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Findings, Kind
 from dicomfs.media.opening import open_sources
 from dicomfs.tree.node import Node, Selection

@@ -19,7 +19,7 @@ from typing import Final
 from dicomfs import logs
 from dicomfs.cli.terminal import say
 from dicomfs.errors import Exit, Failure, MediumError
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind

@@ -5,7 +5,7 @@ from typing import Final
 
 from dicomfs.dicom import secured
 from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
-from dicomfs.fileset import fileid
+from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
@@ -34,7 +34,7 @@ def find_dicomdirs(medium: Medium) -> list[Place]:
 
 def _dicomdir_in(medium: Medium, folder: Place) -> Place | None:
     try:
-        name = fileid.Names(medium.names(folder)).match(DICOMDIR)
+        name = Names(medium.names(folder)).match(DICOMDIR)
         is_file = name is not None and name not in medium.folders(folder)
     except OSError:
         if not folder:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dicomfs.errors import Exit, Failure
-from dicomfs.fileset.discovery import open_file_sets
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.fileset.sources import capacity_of, file_sets_of
+from dicomfs.fileset.open import capacity_of, file_sets_of
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Capacity
 from dicomfs.media.opening import (

@@ -1,0 +1,187 @@
+"""Where on a medium the files lie that File IDs name.
+
+One ``Locator`` for each way in which a File-set has its files: as they are written
+(``WrittenLocator``), moved to another folder (``moved``), or numbered by a scan
+(``ScannedLocator``).
+"""
+
+import errno
+import os
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from dicomfs.fileset.fileid import Names
+from dicomfs.media.medium import Medium, Place, Status
+
+_V = TypeVar("_V")
+
+Located = tuple[Place, Status]
+
+# Folders whose real places and names are kept.
+_MAX_FOLDERS: Final = 64
+
+
+class Locator(ABC):
+    """Finds files by the components of their File IDs (see ``fileid.components``)."""
+
+    @abstractmethod
+    def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
+        """Return for each of *paths* where its file lies, and its status, or why not.
+
+        The error is FileNotFoundError where the medium has no such file.
+        """
+
+    def locate(self, path: Place) -> Located:
+        """Return where the file of *path* lies, and its status; raises OSError."""
+        [found] = self.locate_all([path])
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+
+class WrittenLocator(Locator):
+    """Finds the files of a File-set whose root is the folder *root* of *medium*.
+
+    Keeps the names of the folders it went through, so that a series costs one listing
+    of its folder at most, and none where the medium has the names of the File IDs.
+    """
+
+    def __init__(self, medium: Medium, root: Place = ()) -> None:
+        self._medium = medium
+        self._root = root
+        self._real: dict[Place, Place] = {}
+        self._names: dict[Place, Names] = {}
+
+    def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
+        """Return where the files lie; each folder of them is asked once."""
+        folders: dict[Place, list[bytes]] = {}
+        for path in paths:
+            folders.setdefault(path[:-1], []).append(path[-1])
+        found = {
+            folder: iter(self._locate_in(folder, names))
+            for folder, names in folders.items()
+        }
+        return [next(found[path[:-1]]) for path in paths]
+
+    def _locate_in(
+        self, folder: Place, names: Sequence[bytes]
+    ) -> list[Located | OSError]:
+        try:
+            real, statuses = self._statuses(folder, names)
+        except OSError as error:
+            return [error] * len(names)
+        return [
+            self._variant(real, name)
+            if isinstance(status, FileNotFoundError)
+            else status
+            if isinstance(status, OSError)
+            else ((*real, name), status)
+            for name, status in zip(names, statuses, strict=True)
+        ]
+
+    def _statuses(
+        self, folder: Place, names: Sequence[bytes]
+    ) -> tuple[Place, list[Status | OSError]]:
+        """Return the real folder, and the statuses of files of exactly these names."""
+        real = self._real.get(folder, self._root + folder)
+        try:
+            return real, self._medium.statuses(real, names)
+        except OSError:
+            real = self._find_folder(folder)
+            _keep(self._real, folder, real)
+            return real, self._medium.statuses(real, names)
+
+    def _variant(self, folder: Place, name: bytes) -> Located | OSError:
+        """Return the file that *name* means in a folder without a file of that name."""
+        try:
+            place = self._find(folder, name)
+            return place, self._medium.status(place)
+        except OSError as error:
+            return error
+
+    def _find_folder(self, folder: Place) -> Place:
+        real = self._root
+        for component in folder:
+            real = self._find(real, component)
+        return real
+
+    def _find(self, folder: Place, component: bytes) -> Place:
+        names = self._names.get(folder)
+        if names is None:
+            names = Names(self._medium.names(folder))
+            _keep(self._names, folder, names)
+        name = names.match(component)
+        if name is None:
+            raise _missing()
+        return (*folder, name)
+
+
+class ScannedLocator(Locator):
+    """Finds the files of a scan, which gave each of them its number for a File ID.
+
+    Their names on the medium may be any bytes.
+    """
+
+    def __init__(self, medium: Medium) -> None:
+        self._medium = medium
+        self._folders: list[Place] = []
+        self._folder_of = array("L")
+        self._names: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, folder: Place, name: bytes) -> int:
+        """Add the file of this name in *folder*; return its number."""
+        if not self._folders or self._folders[-1] != folder:
+            self._folders.append(folder)
+        self._folder_of.append(len(self._folders) - 1)
+        self._names.append(name)
+        return len(self._names) - 1
+
+    def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
+        """Return where the files lie; each folder of them is asked once."""
+        result: dict[int, Located | OSError] = {}
+        together: dict[Place, list[tuple[int, Place]]] = {}
+        for number, path in enumerate(paths):
+            try:
+                place = self._place(path)
+                together.setdefault(place[:-1], []).append((number, place))
+            except OSError as error:
+                result[number] = error
+        for folder, wanted in together.items():
+            names = [place[-1] for _, place in wanted]
+            found = statuses(self._medium, folder, names)
+            for (number, place), status in zip(wanted, found, strict=True):
+                result[number] = (
+                    status if isinstance(status, OSError) else (place, status)
+                )
+        return [result[number] for number in range(len(paths))]
+
+    def _place(self, path: Place) -> Place:
+        number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(self)
+        if number >= len(self):
+            raise _missing()
+        return (*self._folders[self._folder_of[number]], self._names[number])
+
+
+def statuses(
+    medium: Medium, folder: Place, names: Sequence[bytes]
+) -> Sequence[Status | OSError]:
+    """Return the status of each of *names* in *folder*, or its or the folder's error."""
+    try:
+        return medium.statuses(folder, names)
+    except OSError as error:
+        return [error] * len(names)
+
+
+def _missing() -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _keep(kept: dict[Place, _V], path: Place, value: _V) -> None:
+    if len(kept) >= _MAX_FOLDERS:
+        kept.clear()
+    kept[path] = value
