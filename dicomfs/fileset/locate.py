@@ -10,12 +10,11 @@ import os
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from dicomfs.fileset.fileid import Names
 from dicomfs.media.medium import Medium, Place, Status
-
-_V = TypeVar("_V")
+from dicomfs.source.cache import Cache
 
 Located = tuple[Place, Status]
 
@@ -51,8 +50,8 @@ class WrittenLocator(Locator):
     def __init__(self, medium: Medium, root: Place = ()) -> None:
         self._medium = medium
         self._root = root
-        self._real: dict[Place, Place] = {}
-        self._names: dict[Place, Names] = {}
+        self._real = Cache[Place, Place](_MAX_FOLDERS)
+        self._names = Cache[Place, Names](_MAX_FOLDERS)
 
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
         """Return where the files lie; each folder of them is asked once."""
@@ -85,12 +84,14 @@ class WrittenLocator(Locator):
         self, folder: Place, names: Sequence[bytes]
     ) -> tuple[Place, list[Status | OSError]]:
         """Return the real folder, and the statuses of files of exactly these names."""
-        real = self._real.get(folder, self._root + folder)
+        real = self._real.get(folder)
+        if real is None:
+            real = self._root + folder
         try:
             return real, self._medium.statuses(real, names)
         except OSError:
             real = self._find_folder(folder)
-            _keep(self._real, folder, real)
+            self._real.put(folder, real)
             return real, self._medium.statuses(real, names)
 
     def _variant(self, folder: Place, name: bytes) -> Located | OSError:
@@ -111,7 +112,7 @@ class WrittenLocator(Locator):
         names = self._names.get(folder)
         if names is None:
             names = Names(self._medium.names(folder))
-            _keep(self._names, folder, names)
+            self._names.put(folder, names)
         name = names.match(component)
         if name is None:
             raise _missing()
@@ -179,9 +180,3 @@ def statuses(
 
 def _missing() -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-
-
-def _keep(kept: dict[Place, _V], path: Place, value: _V) -> None:
-    if len(kept) >= _MAX_FOLDERS:
-        kept.clear()
-    kept[path] = value

@@ -13,9 +13,10 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from dicomfs.findings import Finding
 from dicomfs.media.medium import Capacity, Place
+from dicomfs.source.cache import Cache
 from dicomfs.source.source import Source, Status
 
-# Entries of folders that are kept; what is kept longest goes first.
+# Entries of folders that are kept.
 _MOST_KEPT: Final = 200_000
 _SECTOR: Final = 2048
 
@@ -48,11 +49,10 @@ class Archive(ABC, Generic[_E]):
     def __init__(self, source: Source, most_kept: int = _MOST_KEPT) -> None:
         """Make one of *source*, which it owns from here on."""
         self._source = source
-        self._most_kept = most_kept
+        self._listings = Cache[Place, Mapping[bytes, _E]](most_kept, _room)
+        # Who reads a folder has its lock; this one is that of the locks.
         self._lock = threading.Lock()
-        self._listings: dict[Place, Mapping[bytes, _E]] = {}
         self._readers: dict[Place, threading.Lock] = {}
-        self._count = 0
 
     @abstractmethod
     def read_folder(self, folder: Place) -> Mapping[bytes, _E]:
@@ -77,45 +77,25 @@ class Archive(ABC, Generic[_E]):
     def entries(self, folder: Place) -> Mapping[bytes, _E]:
         """Return the entries of *folder*, read once and then kept; raises OSError.
 
-        Of those who ask at the same time one reads it, and the others wait for that.
+        If several ask at the same time, one reads it, and the others wait for that.
         """
+        if (kept := self._listings.get(folder)) is not None:
+            return kept
         with self._lock:
-            if (kept := self._kept(folder)) is not None:
-                return kept
             reader = self._readers.setdefault(folder, threading.Lock())
         try:
             # A folder may ask for the one above it: locks are taken upwards only.
             with reader:
-                with self._lock:
-                    if (kept := self._kept(folder)) is not None:
-                        return kept
+                if (kept := self._listings.get(folder)) is not None:
+                    return kept
                 listing = self.read_folder(folder)
-                with self._lock:
-                    self._keep(folder, listing)
+                self._listings.put(folder, listing)
                 return listing
         finally:
             with self._lock:
                 # Who comes after one that failed may read it anew already.
                 if self._readers.get(folder) is reader:
                     del self._readers[folder]
-
-    def _kept(self, folder: Place) -> Mapping[bytes, _E] | None:
-        """Return the entries of *folder* if they are kept, and keep them longest."""
-        kept = self._listings.pop(folder, None)
-        if kept is not None:
-            self._listings[folder] = kept
-        return kept
-
-    def _keep(self, folder: Place, listing: Mapping[bytes, _E]) -> None:
-        replaced = self._listings.get(folder)
-        self._listings[folder] = listing
-        # An empty folder takes room, too.
-        self._count += len(listing) + 1
-        if replaced is not None:
-            self._count -= len(replaced) + 1
-        while self._count > self._most_kept and len(self._listings) > 1:
-            oldest = next(iter(self._listings))
-            self._count -= len(self._listings.pop(oldest)) + 1
 
     def entry(self, path: Place) -> _E:
         """Return the entry at *path*; raises OSError."""
@@ -155,8 +135,7 @@ class Archive(ABC, Generic[_E]):
 
     def open_cached(self, path: Place) -> Source | None:
         """Open the file at *path* if that takes no reading of the source, else None."""
-        with self._lock:
-            listing = self._listings.get(path[:-1])
+        listing = self._listings.get(path[:-1])
         entry = None if listing is None else listing.get(path[-1])
         if entry is None or not entry.is_file:
             return None
@@ -169,6 +148,11 @@ class Archive(ABC, Generic[_E]):
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+def _room(listing: Mapping[bytes, Entry]) -> int:
+    """Return what a folder counts for; an empty one takes room, too."""
+    return len(listing) + 1
 
 
 def _status(entry: Entry | None) -> Status | OSError:

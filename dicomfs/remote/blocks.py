@@ -13,7 +13,6 @@ blocks of 64 KiB, and 243 with blocks of 256.
 import errno
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,6 +20,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from dicomfs.remote.wire import MOST_BYTES
+from dicomfs.source.cache import Cache
 from dicomfs.source.window import BLOCK
 
 # What is kept in memory, of all objects together.
@@ -81,22 +81,19 @@ class Blocks:
         most_kept: int = MOST_KEPT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._most_kept = most_kept
         self._clock = clock
         self._lock = threading.Lock()
-        # Those that were not used for longest come first.
-        self._kept: OrderedDict[_BlockKey, bytes] = OrderedDict()
+        self._kept = Cache[_BlockKey, bytes](most_kept, len)
         self._coming: dict[_BlockKey, _Run] = {}
         self._streams: list[_Stream] = []
         # Until when nobody asks for a block again.
         self._resting: dict[_BlockKey, float] = {}
-        self._size = 0
         self._ahead = 0
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
-        return self._size
+        return self._kept.size
 
     def read(self, remote: Remote, offset: int, size: int, seconds: float) -> bytes:
         """Return the *size* bytes at *offset*, all of which the object has.
@@ -172,12 +169,10 @@ class Blocks:
         self, remote: Remote, numbers: Sequence[int], found: dict[int, bytes]
     ) -> list[int]:
         """Put the blocks that are kept into *found*; return the numbers of the rest."""
-        with self._lock:
-            for number in numbers:
-                block = self._kept.get((remote.key, number))
-                if block is not None:
-                    self._kept.move_to_end((remote.key, number))
-                    found[number] = block
+        for number in numbers:
+            block = self._kept.get((remote.key, number))
+            if block is not None:
+                found[number] = block
         return [number for number in numbers if number not in found]
 
     def _claim(
@@ -227,18 +222,11 @@ class Blocks:
         with self._lock:
             if data.exception() is None:
                 for number in run.numbers:
-                    self._keep((key, number), _block(run, number))
+                    self._kept.put((key, number), _block(run, number))
             for number in run.numbers:
                 # Of a run that failed it may be expected of another one by now.
                 if self._coming.get((key, number)) is run:
                     del self._coming[key, number]
-
-    def _keep(self, place: _BlockKey, block: bytes) -> None:
-        self._size += len(block) - len(self._kept.pop(place, b""))
-        self._kept[place] = block
-        while self._size > self._most_kept:
-            _, oldest = self._kept.popitem(last=False)
-            self._size -= len(oldest)
 
     # -- reading ahead -----------------------------------------------------------------
 

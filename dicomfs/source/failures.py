@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from dicomfs.source.cache import Cache
 from dicomfs.source.source import PAGE, FileKey
 
 # How long the medium is not asked again for a page that it could not give.
@@ -20,10 +21,9 @@ _MOST: Final = 16_384
 class Failures:
     """The pages of files that the medium could not give a moment ago.
 
-    Each attempt at a bad sector may hold a drive up for a minute, and with it all
-    other files; and a disc that is dying dies faster. So a page that failed rests for
-    a minute: until then whoever asks for it gets the error from memory. Used by all
-    threads. Of too many pages those that failed first are forgotten.
+    A page that failed rests for a minute: until then whoever asks for it gets the error
+    from memory. Used by all threads. If there are too many pages, those that were asked
+    for longest ago are forgotten.
     """
 
     def __init__(
@@ -32,21 +32,17 @@ class Failures:
         most: int = _MOST,
     ) -> None:
         self._clock = clock
-        self._most = most
+        self._is_clean = True
+        # Until when each page rests.
+        self._until = Cache[tuple[FileKey, int], float](most)
         self._lock = threading.Lock()
-        # Until when each page rests, in the order in which they failed.
-        self._until: dict[tuple[FileKey, int], float] = {}
         # What somebody waits for already, without hope: file, first and last page.
         self._hanging: list[tuple[FileKey, int, int]] = []
 
     def add(self, file: FileKey, offset: int) -> None:
         """Remember that the page at *offset* of *file* could not be read."""
-        page = (file, offset // PAGE)
-        with self._lock:
-            self._until.pop(page, None)
-            self._until[page] = self._clock() + _REST
-            if len(self._until) > self._most:
-                del self._until[next(iter(self._until))]
+        self._is_clean = False
+        self._until.put((file, offset // PAGE), self._clock() + _REST)
 
     def hold(self, file: FileKey, offset: int, size: int) -> None:
         """Remember that reading the *size* bytes at *offset* hangs, until ``let_go``."""
@@ -60,20 +56,26 @@ class Failures:
 
     def check(self, file: FileKey, offset: int, size: int) -> None:
         """Raise OSError (EIO) if one of the *size* bytes at *offset* is not to be read."""
-        if not self._until and not self._hanging:
+        # As good as always nothing has failed, and this is asked before each read.
+        if self._is_clean and not self._hanging:
             return
         first, last = _pages(offset, size)
+        if self._rests(file, first, last) or self._hangs(file, first, last):
+            raise OSError(errno.EIO, "the medium failed there a moment ago")
+
+    def _rests(self, file: FileKey, first: int, last: int) -> bool:
         now = self._clock()
+        return any(
+            (self._until.get((file, number)) or now) > now
+            for number in range(first, last + 1)
+        )
+
+    def _hangs(self, file: FileKey, first: int, last: int) -> bool:
         with self._lock:
-            is_bad = any(
-                self._until.get((file, number), now) > now
-                for number in range(first, last + 1)
-            ) or any(
+            return any(
                 which == file and begin <= last and first <= end
                 for which, begin, end in self._hanging
             )
-        if is_bad:
-            raise OSError(errno.EIO, "the medium failed there a moment ago")
 
 
 def _pages(offset: int, size: int) -> tuple[int, int]:

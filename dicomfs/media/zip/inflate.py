@@ -17,9 +17,10 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 from dicomfs.media.zip.decrypt import Cipher
+from dicomfs.source.cache import Cache
 from dicomfs.source.source import Source, Status
 
 # Up to this many bytes a member is proved before it is given: an instance, as good as
@@ -45,8 +46,6 @@ _LEAST_DICTIONARY: Final = 4096
 # In place of a number: where the one who inflated last stopped.
 _LAST: Final = -1
 
-_V = TypeVar("_V")
-
 
 class DamagedError(OSError):
     """A member that is not what it says: nothing of it is to be believed."""
@@ -54,44 +53,6 @@ class DamagedError(OSError):
     def __init__(self, what: str) -> None:
         super().__init__(errno.EIO, f"it is damaged: {what}")
         self.what = what
-
-
-# -- what is kept ----------------------------------------------------------------------
-
-
-class Cache(Generic[_V]):
-    """The values used last, up to *most* bytes of them; for all threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._values: dict[Hashable, tuple[_V, int]] = {}
-        self._size = 0
-
-    def get(self, key: Hashable) -> _V | None:
-        """Return the value at *key*, None if it is not kept (any more)."""
-        with self._lock:
-            if (found := self._values.pop(key, None)) is None:
-                return None
-            self._values[key] = found
-            return found[0]
-
-    def take(self, key: Hashable) -> _V | None:
-        """Return the value at *key*, which is not kept any more."""
-        with self._lock:
-            value, size = self._values.pop(key, (None, 0))
-            self._size -= size
-            return value
-
-    def put(self, key: Hashable, value: _V, size: int) -> None:
-        """Keep a value of *size* bytes, and give up those that were used longest ago."""
-        with self._lock:
-            _, before = self._values.pop(key, (None, 0))
-            self._values[key] = value, size
-            self._size += size - before
-            while self._size > self._most:
-                _, size = self._values.pop(next(iter(self._values)))
-                self._size -= size
 
 
 # -- methods of compression ------------------------------------------------------------
@@ -288,9 +249,11 @@ class Verdict(NamedTuple):
     stream: int = 0
 
 
-_PIECES: Final = Cache[bytearray](_KEPT)
-# And the number of the piece that comes next.
-_STATES: Final = Cache[tuple[int, Stream]](_KEPT_STATES)
+# Of a member, by its key: a piece by its number; a state by that of the piece that comes
+# next, and that number with it.
+_Part = tuple[Hashable, int]
+_PIECES: Final = Cache[_Part, bytearray](_KEPT, len)
+_STATES: Final = Cache[_Part, tuple[int, Stream]](_KEPT_STATES // _STATE)
 
 
 class Inflated(Source):
@@ -424,20 +387,20 @@ class Inflated(Source):
         """Return piece *number*, inflated by *stream*, in which piece *at* comes next."""
         while True:
             if at and at % self._stride == 0 and (state := stream.copy()) is not None:
-                _STATES.put((self._key, at), (at, state), _STATE)
+                _STATES.put((self._key, at), (at, state))
             size = min(PIECE, self.size - at * PIECE)
             piece = stream.read(size)
             if len(piece) < size:
                 raise DamagedError("it is shorter than it says")
             if at + 1 == self._pieces:
                 stream.check_end(self._crc)
-            _PIECES.put((self._key, at), piece, size)
+            _PIECES.put((self._key, at), piece)
             at += 1
             if at > number:
                 break
         if at < self._pieces:
             # Most likely the next piece is what is asked for next.
-            _STATES.put((self._key, _LAST), (at, stream), _STATE)
+            _STATES.put((self._key, _LAST), (at, stream))
         return piece
 
     def _nearest(self, number: int) -> tuple[int, Stream]:
