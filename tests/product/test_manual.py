@@ -1,0 +1,188 @@
+"""The manual says what the command line does, and leads to what exists."""
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+from dicomfs.errors import MEANINGS
+from tests.support.mounting import ROOT, dicomfs
+
+COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
+README: Final = ROOT / "README.md"
+DOCS: Final = ROOT / "docs"
+# A person reads so much before anything else.
+MOST_BYTES: Final = 8000
+FIRST_SCREEN: Final = 45
+# Every command has these.
+_HELP: Final = {"-h", "--help"}
+
+PAGES: Final = [README, *sorted(DOCS.rglob("*.md"))]
+
+
+class Link(NamedTuple):
+    """A link of a page: to a file, which is the page itself if empty, and a heading."""
+
+    file: str
+    heading: str
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def section(page: Path, title: str) -> str:
+    """Return the section of *page* with this title, without the title."""
+    found = re.search(
+        rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)",
+        text_of(page),
+        re.MULTILINE | re.DOTALL,
+    )
+    assert found is not None, f"{named(page)} has no section {title}"
+    return found[1]
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """Return the cells of all rows of tables in *text*, the heads of tables left out."""
+    lines = re.findall(r"^\|(?!-)(.*)\|$", text, re.MULTILINE)
+    heads = re.findall(r"^\|(.*)\|\n\|-", text, re.MULTILINE)
+    return [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+        for line in lines
+        if line not in heads
+    ]
+
+
+def without_code(text: str) -> str:
+    """Return *text* without what is shown as code."""
+    return re.sub(r"`[^`\n]*`|^    .*$", "", text, flags=re.MULTILINE)
+
+
+def links_of(page: Path) -> list[Link]:
+    """Return the links of *page* that lead to something in the project."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_code(text_of(page)))
+    inside = [each for each in targets if not re.match(r"[a-z]+:", each)]
+    return [
+        Link(file, heading) for file, _, heading in (e.partition("#") for e in inside)
+    ]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return what links call the headings of *page*, as GitHub makes it of them."""
+    headings = re.findall(r"^#+ (.*)$", text_of(page), re.MULTILINE)
+    return {
+        re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings
+    }
+
+
+def target_of(page: Path, link: Link) -> Path:
+    return (page.parent / link.file).resolve() if link.file else page
+
+
+def options_of_help(command: str) -> set[str]:
+    """Return all options that the help of *command* explains, long and short."""
+    explained = re.findall(
+        r"^ +(-.*?)(?=  |$)", dicomfs(command, "--help").stdout, re.MULTILINE
+    )
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(explained))) - _HELP
+
+
+# -- the README ------------------------------------------------------------------------
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_bytes()) <= MOST_BYTES
+
+
+def test_the_first_screen_has_the_two_commands() -> None:
+    first_screen = "\n".join(text_of(README).splitlines()[:FIRST_SCREEN])
+
+    assert "scripts/dicomfs demo" in first_screen
+    assert "scripts/test" in first_screen
+
+
+def test_the_readme_says_what_dicomfs_is_not() -> None:
+    text = text_of(README).replace("*", "").replace("\n", " ")
+
+    assert "not a medical device" in text
+
+
+@pytest.mark.parametrize("command", ["mount", "umount", "tree", "check"])
+def test_the_readme_names_the_commands_that_people_need(command: str) -> None:
+    assert f"dicomfs {command}" in text_of(README)
+
+
+# -- options and exit codes ------------------------------------------------------------
+
+
+def test_the_manual_has_every_exit_code_with_its_meaning() -> None:
+    rows = rows_of(section(DOCS / "options.md", "Exit codes"))
+
+    assert rows == [[str(code.value), meaning] for code, meaning in MEANINGS.items()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_manual_has_every_option_of_a_command_and_no_other(command: str) -> None:
+    rows = rows_of(section(DOCS / "options.md", command))
+
+    told = {option for row in rows for option in re.findall(r"`(-[^`]+)`", row[0])}
+    assert told == options_of_help(command)
+
+
+def test_the_manual_names_no_option_that_does_not_exist() -> None:
+    known = {"--version"}.union(*map(options_of_help, COMMANDS))
+    shown = re.findall(r"dicomfs (?:mount|umount|tree|check)[^`\n#]*", all_text())
+
+    assert shown
+    assert {o for each in shown for o in re.findall(r"--[a-z][a-z-]+", each)} <= known
+
+
+def all_text() -> str:
+    return "\n".join(map(text_of, PAGES))
+
+
+# -- links -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_of_a_page_leads_to_a_file_that_exists(page: Path) -> None:
+    missing = [
+        link.file for link in links_of(page) if not target_of(page, link).exists()
+    ]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_to_a_heading_leads_to_one_that_exists(page: Path) -> None:
+    missing = [
+        link
+        for link in links_of(page)
+        if link.heading and link.heading not in anchors_of(target_of(page, link))
+    ]
+
+    assert missing == []
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, due = {README}, [README]
+    while due:
+        page = due.pop()
+        leads_to = {target_of(page, link) for link in links_of(page)}
+        new = {each for each in leads_to if each.suffix == ".md"} - reached
+        reached |= new
+        due += new
+
+    assert set(PAGES) - reached == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_test_and_script_that_a_page_names_exists(page: Path) -> None:
+    told = set(re.findall(r"(?<![\w/])(?:tests|scripts)/[\w/.]*\w", text_of(page)))
+
+    assert {each for each in told if not (ROOT / each).exists()} == set()
