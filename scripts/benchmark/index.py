@@ -19,7 +19,7 @@ from scripts.benchmark.processes import (
 from scripts.benchmark.result import Comparison, Result, Rule
 from scripts.benchmark.sizes import MIB
 
-IMPORTS: Final = python("import pyfuse3, trio, pydicom")
+IMPORTS: Final = python("import pyfuse3, trio")
 
 _FILE_SET: Final = """
 import sys
@@ -49,7 +49,7 @@ def mounting(bench: Bench) -> Iterator[Result]:
         yield Comparison(
             row=1,
             what=f"mount, {records:,} records",
-            against="python -c 'import pyfuse3, trio, pydicom'",
+            against="python -c 'import pyfuse3, trio'",
             a=taken,
             b=imports,
             target=1.4,
