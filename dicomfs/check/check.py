@@ -17,15 +17,14 @@ from operator import attrgetter
 from threading import Event
 from typing import Final, NamedTuple
 
-from dicomfs.check.disagreement import disagreements
 from dicomfs.check.instance import Examination, examine
-from dicomfs.check.keys import Keys, character_set_fault
+from dicomfs.check.records import Keys, character_set_fault, disagreements
 from dicomfs.check.seen import Seen
 from dicomfs.check.surface import GONE, Surface, first_difference, survey
 from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind

@@ -9,9 +9,9 @@ from dicomfs.dicom import preamble, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import UNDEFINED_LENGTH, elements
 from dicomfs.dicom.header import read_header
-from dicomfs.dicom.meta import DEFLATED, read_meta
+from dicomfs.dicom.meta import read_meta
 from dicomfs.dicom.secured import HEAD, how_secured
-from dicomfs.dicom.sopclass import DIRECTORY
+from dicomfs.dicom.uids import DEFLATED, DIRECTORY
 from dicomfs.errors import DicomfsError, ElementError, NotDicomError
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window

@@ -12,7 +12,8 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import read_values, sniff
-from dicomfs.dicom.meta import DEFLATED, read_meta
+from dicomfs.dicom.meta import read_meta
+from dicomfs.dicom.uids import DEFLATED
 from dicomfs.dicomdir.record import code_meaning
 from dicomfs.errors import ElementError
 from dicomfs.source.source import BytesSource, Source

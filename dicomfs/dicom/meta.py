@@ -7,9 +7,6 @@ from dicomfs.dicom.element import Syntax, elements, sniff
 from dicomfs.errors import NotDicomError
 from dicomfs.source.window import Window
 
-EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
-DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
-
 _PREAMBLE: Final = 128
 _PREFIX: Final = b"DICM"
 _META_GROUP: Final = 0x0002

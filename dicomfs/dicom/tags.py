@@ -99,3 +99,27 @@ TITLES: Final = (
     IMPLANT_ASSEMBLY_TEMPLATE_NAME,
     IMPLANT_TEMPLATE_GROUP_NAME,
 )
+
+# What the attributes that records should have are called to people.
+NAMES: Final = {
+    REFERENCED_SOP_CLASS_UID: "Referenced SOP Class UID in File",
+    REFERENCED_SOP_INSTANCE_UID: "Referenced SOP Instance UID in File",
+    REFERENCED_TRANSFER_SYNTAX_UID: "Referenced Transfer Syntax UID in File",
+    TRANSFER_SYNTAX_UID: "Transfer Syntax UID",
+    SOP_CLASS_UID: "SOP Class UID",
+    SOP_INSTANCE_UID: "SOP Instance UID",
+    PATIENT_NAME: "Patient's Name",
+    PATIENT_ID: "Patient ID",
+    PATIENT_BIRTH_DATE: "Patient's Birth Date",
+    PATIENT_SEX: "Patient's Sex",
+    STUDY_DATE: "Study Date",
+    STUDY_TIME: "Study Time",
+    STUDY_ID: "Study ID",
+    STUDY_DESCRIPTION: "Study Description",
+    STUDY_INSTANCE_UID: "Study Instance UID",
+    MODALITY: "Modality",
+    SERIES_DESCRIPTION: "Series Description",
+    SERIES_NUMBER: "Series Number",
+    SERIES_INSTANCE_UID: "Series Instance UID",
+    INSTANCE_NUMBER: "Instance Number",
+}

@@ -24,17 +24,17 @@ from dicomfs.dicom.element import (
     UNDEFINED_LENGTH,
     elements,
 )
-from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.record import (
+from dicomfs.dicom.types import (
     MRDR,
     PRIVATE,
     ROOT_TYPES,
-    DirectoryRecord,
     Level,
     is_known,
     level_of,
-    record_type,
+    type_as_written,
 )
+from dicomfs.dicomdir.directory import Directory
+from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.window import Window
 
@@ -350,7 +350,7 @@ class _Reader:
 @lru_cache(maxsize=256)
 def _kind(type_: bytes) -> int | None:
     """Return the kind of records of a type as written, None if it is not known."""
-    name = record_type(type_)
+    name = type_as_written(type_)
     if name == MRDR:
         return MRDR_KIND
     if not is_known(name):
@@ -370,4 +370,4 @@ def kind_of(record: DirectoryRecord) -> int:
 def _kind_of_level(level: Level, type_: str) -> int:
     if level is not Level.OTHER:
         return int(level)
-    return ROOT_KIND if type_ in ROOT_TYPES and type_ != PRIVATE else BRANCH_KIND
+    return ROOT_KIND if type_ in ROOT_TYPES else BRANCH_KIND

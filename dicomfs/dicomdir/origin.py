@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 
 
 class Origin(NamedTuple):

@@ -1,7 +1,6 @@
 """A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -16,6 +15,7 @@ from dicomfs.dicom.element import (
     read_values,
 )
 from dicomfs.dicom.layout import Layout, layout_of
+from dicomfs.dicom.types import LEVELS, Level, type_as_written
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
@@ -52,17 +52,6 @@ _WANTED: Final = dict.fromkeys(
 )
 
 
-class Level(IntEnum):
-    """Where a record stands in the Basic Directory (PS3.3 table F.4-1)."""
-
-    ROOT = 0
-    PATIENT = 1
-    STUDY = 2
-    SERIES = 3
-    INSTANCE = 4
-    OTHER = 5
-
-
 # How many records are models for others, and how many in a row may not be like one
 # before another takes its place.
 _MOST_MODELS: Final = 64
@@ -85,81 +74,6 @@ _REPEATED: Final = frozenset(
         tags.REFERENCED_TRANSFER_SYNTAX_UID,
     }
 )
-PRIVATE: Final = "PRIVATE"
-# Lends its file to other records, and is nothing by itself (retired).
-MRDR: Final = "MRDR"
-# Records of the root entity that belong to no patient.
-ROOT_TYPES: Final = frozenset(
-    {
-        "HANGING PROTOCOL",
-        "PALETTE",
-        "IMPLANT",
-        "IMPLANT ASSY",
-        "IMPLANT GROUP",
-        "INVENTORY",
-        PRIVATE,
-    }
-)
-# Retired or local branches: folders of their own wherever they stand.
-_BRANCH_TYPES: Final = frozenset(
-    {
-        "TOPIC",
-        "VISIT",
-        "RESULTS",
-        "INTERPRETATION",
-        "STUDY COMPONENT",
-        "PRINT QUEUE",
-        "FILM SESSION",
-        "FILM BOX",
-        "IMAGE BOX",
-    }
-)
-# PS3.3 table F.4-1, and what it had in former editions.
-_INSTANCE_TYPES: Final = frozenset(
-    {
-        "ANNOTATION",
-        "ASSESSMENT",
-        "CURVE",
-        "ENCAP DOC",
-        "FIDUCIAL",
-        "HL7 STRUC DOC",
-        "IMAGE",
-        "KEY OBJECT DOC",
-        "MEASUREMENT",
-        "MODALITY LUT",
-        "OVERLAY",
-        "PLAN",
-        "PRESENTATION",
-        "RADIOTHERAPY",
-        "RAW DATA",
-        "REGISTRATION",
-        "RT DOSE",
-        "RT PLAN",
-        "RT STRUCTURE SET",
-        "RT TREAT RECORD",
-        "SPECTROSCOPY",
-        "SR DOCUMENT",
-        "STEREOMETRIC",
-        "STORED PRINT",
-        "STRUCT REPORT",
-        "SURFACE",
-        "SURFACE SCAN",
-        "TRACT",
-        "VALUE MAP",
-        "VOI LUT",
-        "WAVEFORM",
-        "WF PRESENTATION",
-    }
-)
-_LEVELS: Final = (
-    {
-        "PATIENT": Level.PATIENT,
-        "STUDY": Level.STUDY,
-        "SERIES": Level.SERIES,
-    }
-    | dict.fromkeys(ROOT_TYPES | _BRANCH_TYPES, Level.OTHER)
-    | dict.fromkeys(_INSTANCE_TYPES, Level.INSTANCE)
-)
 # By what a record of a type that nobody knows is one of a level all the same.
 _SIGNS: Final = (
     (Level.SERIES, tags.SERIES_INSTANCE_UID),
@@ -167,16 +81,6 @@ _SIGNS: Final = (
     (Level.PATIENT, tags.PATIENT_NAME),
     (Level.PATIENT, tags.PATIENT_ID),
 )
-
-
-def level_of(type_: str) -> Level:
-    """Return the level of records of a type; those of unknown types are instances."""
-    return _LEVELS.get(type_, Level.INSTANCE)
-
-
-def is_known(type_: str) -> bool:
-    """Whether a Directory Record Type is in the standard, or was."""
-    return type_ in _LEVELS or type_ == MRDR
 
 
 class DirectoryRecord(NamedTuple):
@@ -194,7 +98,7 @@ class DirectoryRecord(NamedTuple):
     mrdr: int
     type: str
     attributes: Attributes
-    level: "Level"
+    level: Level
     file_id: bytes
     length: int = 0
     damage: str = ""
@@ -210,7 +114,7 @@ def _level(type_: str, attributes: Attributes) -> Level:
 
     If the type is unknown or missing and it has no file, by its keys.
     """
-    known = _LEVELS.get(type_)
+    known = LEVELS.get(type_)
     if known is not None:
         return known
     if not attributes.raw(tags.REFERENCED_FILE_ID):
@@ -273,7 +177,7 @@ def _read_any(
                 f"a record is damaged ({error}); it begins", offset
             ) from error
     in_use = values.get(tags.RECORD_IN_USE_FLAG)
-    type_ = record_type(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
+    type_ = type_as_written(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
     attributes = Attributes(_compact(values))
     return DirectoryRecord(
         offset,
@@ -367,12 +271,6 @@ def _compact(values: dict[int, bytes]) -> dict[int, bytes]:
 def _shared(value: bytes) -> bytes:
     """Return *value*, the same object each time: most records say the same."""
     return value
-
-
-@lru_cache(maxsize=256)
-def record_type(value: bytes) -> str:
-    """Return a Directory Record Type without padding, case and doubled blanks."""
-    return " ".join(value.strip(b" \0").decode("latin-1").upper().split())
 
 
 def code_meaning(sequence: bytes, syntax: Syntax) -> bytes:

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from itertools import compress, islice
 from typing import Final, NamedTuple, Protocol
 
+from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import BRANCH_KIND, INACTIVE, MRDR_KIND, ROOT_KIND, Index
 from dicomfs.dicomdir.origin import Origin
-from dicomfs.dicomdir.record import NO_RECORD, Level
+from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.findings import Finding, Kind
 
 # Of records below records; the standard's Basic Directory has four levels.

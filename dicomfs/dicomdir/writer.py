@@ -13,9 +13,8 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import ITEM
-from dicomfs.dicom.meta import EXPLICIT_VR_LITTLE_ENDIAN
-from dicomfs.dicom.sopclass import DIRECTORY, record_type
-from dicomfs.dicomdir.record import ROOT_TYPES
+from dicomfs.dicom.types import ROOT_TYPES, type_of_class
+from dicomfs.dicom.uids import DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
 
 _PATIENT: Final = (
     tags.SPECIFIC_CHARACTER_SET,
@@ -137,7 +136,7 @@ class DirectoryWriter:
     def add(self, header: Attributes, number: int) -> None:
         """Add the instance with this *header*, which is the file of this *number*."""
         class_uid = sop_class_uid(header)
-        type_ = record_type(class_uid)
+        type_ = type_of_class(class_uid)
         entity = self._root
         if type_ not in ROOT_TYPES:
             entity = self._series(header, number)

@@ -15,11 +15,12 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
-from dicomfs.dicom.sopclass import DIRECTORY
+from dicomfs.dicom.types import Level
+from dicomfs.dicom.uids import DIRECTORY
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.dicomdir.origin import Origin
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, Level
+from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery import Mended, Repair, repair
 from dicomfs.errors import (
     DicomfsError,

@@ -21,7 +21,8 @@ from dicomfs.cli.terminal import printable, status_line
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
-from dicomfs.dicom.sopclass import DIRECTORY, IMAGE, record_type
+from dicomfs.dicom.types import IMAGE, type_of_class
+from dicomfs.dicom.uids import DIRECTORY
 from dicomfs.dicomdir.writer import TITLES, DirectoryWriter, sop_class_uid
 from dicomfs.errors import (
     DicomfsError,
@@ -264,7 +265,7 @@ def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
 
 def _with_title(source: Source, header: Attributes) -> Attributes:
     """Return *header*, with what else names an instance that is no image."""
-    if record_type(sop_class_uid(header)) == IMAGE:
+    if type_of_class(sop_class_uid(header)) == IMAGE:
         return header
     try:
         return read_header(source, TITLES)

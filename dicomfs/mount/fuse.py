@@ -30,7 +30,7 @@ from pyfuse3 import (
 )
 
 from dicomfs import logs
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
 from dicomfs.mount.scheduler import Scheduler

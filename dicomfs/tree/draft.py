@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.record import DirectoryRecord, Level
+from dicomfs.dicom.types import Level
+from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import FileIdError
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Kind

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.types import DOCUMENT, IMAGE, SHORT_NAMES
 
 # Four levels of it must fit into the 260 characters that Windows allows a path.
 MAX_BYTES: Final = 120
@@ -39,33 +40,7 @@ _DEVICES: Final = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE
 )
 
-# What an instance is, if it is no image, by Directory Record Type.
-_KINDS: Final = {
-    "RT DOSE": "RTDOSE",
-    "RT STRUCTURE SET": "RTSTRUCT",
-    "RT PLAN": "RTPLAN",
-    "RT TREAT RECORD": "RTRECORD",
-    "PRESENTATION": "PR",
-    "WF PRESENTATION": "PR",
-    "WAVEFORM": "WAVEFORM",
-    "SR DOCUMENT": "SR",
-    "KEY OBJECT DOC": "KO",
-    "SPECTROSCOPY": "SPECTROSCOPY",
-    "RAW DATA": "RAW",
-    "REGISTRATION": "REG",
-    "FIDUCIAL": "FID",
-    "ENCAP DOC": "DOC",
-    "VALUE MAP": "RWV",
-    "STEREOMETRIC": "STEREO",
-    "PLAN": "PLAN",
-    "MEASUREMENT": "MEASUREMENT",
-    "SURFACE": "SURFACE",
-    "SURFACE SCAN": "SURFACE SCAN",
-    "TRACT": "TRACT",
-    "ASSESSMENT": "ASSESSMENT",
-    "RADIOTHERAPY": "RT",
-    "ANNOTATION": "ANN",
-}
+# What an encapsulated document is, by its MIME type.
 _DOCUMENT_KINDS: Final = {
     b"application/pdf": "PDF",
     b"text/xml": "CDA",
@@ -168,7 +143,7 @@ def instance_name(
         ordinal = hashlib.sha256(uid).hexdigest()[:_SUFFIX_DIGITS]
     else:
         ordinal = _padded(number, width)
-    if record_type == "IMAGE":
+    if record_type == IMAGE:
         return ordinal
     return " ".join(
         filter(None, (ordinal, kind(record_type, attributes), title(attributes)))
@@ -183,10 +158,11 @@ def other_name(record_type: str, attributes: Attributes, uid: bytes) -> str:
 
 def kind(record_type: str, attributes: Attributes) -> str:
     """Return what an instance is, in short: ``SR``, ``PDF``, ``KO`` ..."""
-    if record_type == "ENCAP DOC":
+    if record_type == DOCUMENT:
         mime = attributes.raw(tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT).lower()
-        return _DOCUMENT_KINDS.get(mime, _KINDS[record_type])
-    return _KINDS.get(record_type) or clean(record_type)
+        if mime in _DOCUMENT_KINDS:
+            return _DOCUMENT_KINDS[mime]
+    return SHORT_NAMES.get(record_type) or clean(record_type)
 
 
 def title(attributes: Attributes) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, Level
+from dicomfs.dicom.types import Level
+from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source

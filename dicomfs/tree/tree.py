@@ -18,8 +18,9 @@ from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.types import FOREIGN_TYPES, MRDR, Level, is_known
 from dicomfs.dicomdir.index import MOST_RECORDS
-from dicomfs.dicomdir.record import MRDR, NO_RECORD, DirectoryRecord, Level, is_known
+from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery import MAX_DEPTH
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import Examined, FileSet, LinksMended
@@ -33,9 +34,6 @@ __all__ = ["Instance", "Listing", "Node", "Selection", "Tree"]
 
 # Of folders in folders: of all that recovery leaves, and of what is filled in above it.
 _MAX_DEPTH: Final = MAX_DEPTH + 8
-# Their files are HL7 CDA documents in XML: no DICOM, and one such file in a folder
-# keeps DICOM clients from sending any.
-_FOREIGN_TYPES: Final = frozenset({"HL7 STRUC DOC"})
 _UNLINKED: Final = "Unlinked"
 # What a record must have of a level to stand in for the missing record of that level.
 _SIGNS: Final = {
@@ -297,7 +295,8 @@ class Tree:
         if not file_id and _should_have_file(record):
             finding = Finding(Kind.BROKEN_REFERENCE, record.offset, record.type)
             file_set.note(finding)
-        if file_id and record.type in _FOREIGN_TYPES:
+        # One such file in a folder keeps DICOM clients from sending any.
+        if file_id and record.type in FOREIGN_TYPES:
             finding = Finding(
                 Kind.FOREIGN_FILE,
                 record.offset,

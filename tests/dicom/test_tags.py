@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from pydicom.datadict import keyword_for_tag
+from pydicom.datadict import dictionary_description, keyword_for_tag
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import tags, types
 
 TAGS = {name: value for name, value in vars(tags).items() if isinstance(value, int)}
 
@@ -37,3 +37,13 @@ def test_a_tag_has_the_name_that_the_dictionary_gives_it(name: str) -> None:
 
 def test_no_tag_has_two_names() -> None:
     assert len(set(TAGS.values())) == len(TAGS)
+
+
+@pytest.mark.parametrize("tag", tags.NAMES)
+def test_people_read_the_name_that_the_dictionary_gives_it(tag: int) -> None:
+    assert tags.NAMES[tag] == dictionary_description(tag)
+
+
+@pytest.mark.parametrize("keys", types.REQUIRED.values(), ids=types.REQUIRED)
+def test_each_required_key_has_a_name_for_people(keys: tuple[int, ...]) -> None:
+    assert set(keys) <= set(tags.NAMES)

@@ -1,7 +1,7 @@
 """Where something belongs, as records and headers say."""
 
+from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.origin import Origin
-from dicomfs.dicomdir.record import Level
 
 
 def test_one_id_for_all_patients_does_not_make_them_one() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.element import EXPLICIT_LITTLE, Syntax
-from dicomfs.dicomdir.record import DirectoryRecord, Level, read_record
+from dicomfs.dicom.types import Level
+from dicomfs.dicomdir.record import DirectoryRecord, read_record
 from dicomfs.errors import DirectoryError
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window

@@ -26,7 +26,7 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet

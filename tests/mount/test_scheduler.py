@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.medium import Place
 from dicomfs.mount.scheduler import Scheduler

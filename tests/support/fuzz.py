@@ -30,9 +30,10 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom.element import sniff
 from dicomfs.dicom.meta import read_meta
+from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, read_index
-from dicomfs.dicomdir.record import Level, read_record
+from dicomfs.dicomdir.record import read_record
 from dicomfs.errors import (
     DicomfsError,
     DirectoryError,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-from dicomfs.dicomdir.record import Level
+from dicomfs.dicom.types import Level
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.tree.identity import file_inode
 from dicomfs.tree.node import Instance, Listing, Selection, merged

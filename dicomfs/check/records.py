@@ -1,0 +1,180 @@
+"""What directory records say, held against the headers of the files and the standard.
+
+A header contradicts a record only where both say something: what one of them leaves
+out, the other may know. Keys that the standard wants (PS3.3 F.5) and that are missing
+make names poorer and nothing else. A writer leaves out the same ones in all records, so
+they are counted by record type.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from dicomfs.dicom import tags, text
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.types import FOREIGN_TYPES, REQUIRED, Level
+from dicomfs.dicomdir.origin import normal
+from dicomfs.dicomdir.record import DirectoryRecord
+from dicomfs.findings import Finding, Kind
+
+_ABOVE: Final = (
+    (Level.STUDY, tags.STUDY_INSTANCE_UID),
+    (Level.SERIES, tags.SERIES_INSTANCE_UID),
+)
+# The attribute in the record, and that in the file.
+_INSTANCE: Final = (
+    (Kind.UID_DISAGREES, tags.REFERENCED_SOP_INSTANCE_UID, tags.SOP_INSTANCE_UID),
+    (Kind.UID_DISAGREES, tags.REFERENCED_SOP_CLASS_UID, tags.SOP_CLASS_UID),
+    (
+        Kind.SYNTAX_DISAGREES,
+        tags.REFERENCED_TRANSFER_SYNTAX_UID,
+        tags.TRANSFER_SYNTAX_UID,
+    ),
+)
+_PATIENT: Final = (tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX)
+
+# PS3.3 F.3.2.2, of a record that references an instance.
+_REQUIRED_WITH_FILE: Final = (
+    tags.REFERENCED_SOP_CLASS_UID,
+    tags.REFERENCED_SOP_INSTANCE_UID,
+    tags.REFERENCED_TRANSFER_SYNTAX_UID,
+)
+_DESCRIPTIONS: Final = {
+    "STUDY": tags.STUDY_DESCRIPTION,
+    "SERIES": tags.SERIES_DESCRIPTION,
+}
+_ESCAPE: Final = b"\x1b"
+_TEXTS: Final = (
+    tags.PATIENT_NAME,
+    tags.PATIENT_ID,
+    tags.ACCESSION_NUMBER,
+    tags.STUDY_ID,
+    tags.STUDY_DESCRIPTION,
+    tags.SERIES_DESCRIPTION,
+    tags.DOCUMENT_TITLE,
+    tags.CONTENT_LABEL,
+    tags.CONTENT_DESCRIPTION,
+    tags.CONCEPT_NAME_CODE_SEQUENCE,
+)
+
+
+class Disagreement(NamedTuple):
+    """One attribute, and what the record and the file say it is."""
+
+    kind: Kind
+    attribute: str
+    record: str
+    file: str
+
+
+def disagreements(
+    record: DirectoryRecord, above: Mapping[Level, Attributes], header: Attributes
+) -> Iterator[Disagreement]:
+    """Yield what *record* and the records *above* it say otherwise than *header*."""
+    for kind, in_record, in_file in _INSTANCE:
+        told, found = record.attributes.raw(in_record), header.raw(in_file)
+        yield from _different_uids(kind, in_file, told, found)
+    for level, tag in _ABOVE:
+        told = above[level].raw(tag) if level in above else b""
+        yield from _different_uids(Kind.UID_DISAGREES, tag, told, header.raw(tag))
+    if patient := above.get(Level.PATIENT):
+        yield from _of_patient(patient, header)
+
+
+def _different_uids(
+    kind: Kind, tag: int, told: bytes, found: bytes
+) -> Iterator[Disagreement]:
+    if told and found and told != found:
+        names = told.decode("latin-1"), found.decode("latin-1")
+        yield Disagreement(kind, tags.NAMES[tag], *names)
+
+
+def _of_patient(patient: Attributes, header: Attributes) -> Iterator[Disagreement]:
+    for tag in _PATIENT:
+        told, found = patient.text(tag), header.text(tag)
+        if told and found and normal(told) != normal(found):
+            name = tags.NAMES[tag]
+            yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
+    told, found = _name(patient), _name(header)
+    if any(_contradict(*groups) for groups in _groups(told, found)):
+        name = tags.NAMES[tags.PATIENT_NAME]
+        yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
+
+
+def _name(attributes: Attributes) -> str:
+    value = attributes.raw(tags.PATIENT_NAME)
+    return text.decode(value, attributes.character_sets, is_name=True)
+
+
+def _groups(told: str, found: str) -> Iterator[tuple[str, str]]:
+    """Yield the groups of two person names that both have (PS3.5 6.2.1.1)."""
+    told, found = told.replace("^", " "), found.replace("^", " ")
+    yield from zip(told.split("="), found.split("="), strict=False)
+
+
+def _contradict(told: str, found: str) -> bool:
+    told, found = normal(told), normal(found)
+    return bool(told and found) and told != found
+
+
+class Keys:
+    """Counts the keys that records lack."""
+
+    def __init__(self) -> None:
+        self._records = Counter[str]()
+        self._missing = Counter[tuple[Kind, str, str]]()
+        self._first: dict[tuple[Kind, str, str], int] = {}
+
+    def add(self, record: DirectoryRecord) -> None:
+        """Look at one more *record*."""
+        self._records[record.type] += 1
+        for kind, tag in _lacks(record):
+            key = kind, record.type, tags.NAMES[tag]
+            self._missing[key] += 1
+            self._first.setdefault(key, record.offset)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is missing, with the offset of the first record that lacks it."""
+        for key, count in self._missing.items():
+            kind, type_, name = key
+            of = self._records[type_]
+            yield Finding(kind, self._first[key], type_, (), count, of, detail=name)
+
+
+def _lacks(record: DirectoryRecord) -> Iterator[tuple[Kind, int]]:
+    """Yield the tags that *record* should have and has not, and how bad that is."""
+    raw = record.attributes.raw
+    for tag in REQUIRED.get(record.type, ()):
+        # PS3.3 F.5.2: a STUDY that references a file may have its UID there.
+        stands_in = tag == tags.STUDY_INSTANCE_UID and record.sop_instance_uid
+        if not raw(tag) and not stands_in:
+            yield Kind.MISSING_KEY, tag
+    if record.file_id and record.type not in FOREIGN_TYPES:
+        for tag in _REQUIRED_WITH_FILE:
+            if not raw(tag):
+                yield Kind.MISSING_KEY, tag
+    description = _DESCRIPTIONS.get(record.type)
+    if description is not None and not raw(description):
+        yield Kind.MISSING_DESCRIPTION, description
+
+
+def character_set_fault(attributes: Attributes) -> str:
+    """Return what is wrong with the character set of *attributes*, empty if nothing is.
+
+    Where they declare none, that of a record above will do.
+    """
+    own = attributes.raw(tags.SPECIFIC_CHARACTER_SET)
+    name = repr(own.decode("latin-1"))
+    try:
+        text.codecs_of(own)
+    except ValueError:
+        return f"there is no {name}"
+    candidates = (own,) if own else attributes.character_sets
+    for tag in _TEXTS:
+        value = attributes.raw(tag)
+        if value.isascii() and _ESCAPE not in value:
+            continue
+        is_name = tag == tags.PATIENT_NAME
+        if not any(text.fits(value, each, is_name=is_name) for each in candidates):
+            return f"text that is not in {name}" if own else "none is declared"
+    return ""

@@ -1,0 +1,11 @@
+"""UIDs that mean something to a reader of files, whoever wrote them (PS3.6 Annex A)."""
+
+from typing import Final
+
+DIRECTORY: Final = b"1.2.840.10008.1.3.10"
+"""The SOP class of a DICOMDIR."""
+EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
+DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+
+STORAGE_ROOT: Final = b"1.2.840.10008.5.1."
+"""What the UIDs of all SOP classes of instances begin with."""
