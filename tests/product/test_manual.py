@@ -1,5 +1,8 @@
 """The manual says what the command line does, and leads to what exists."""
 
+import ast
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +20,17 @@ MOST_BYTES: Final = 8000
 FIRST_SCREEN: Final = 45
 # Every command has these.
 _HELP: Final = {"-h", "--help"}
+
+# What other programs say, and what stands in a message for a value.
+_SAID_BY_OTHERS: Final = {
+    *map(os.strerror, (errno.EACCES, errno.EBUSY, errno.EIO, errno.ENOENT)),
+    os.strerror(errno.ENOTCONN),
+    "option allow_other only allowed if 'user_allow_other' is set",
+    "Package fuse3 was not found",
+    "target is busy",
+    "dcmsend",
+}
+_VALUES: Final = r"\.\.\.|/dev/fuse|SOURCE|: |\{\w+\}"
 
 PAGES: Final = [README, *sorted(DOCS.rglob("*.md"))]
 
@@ -144,6 +158,44 @@ def test_the_manual_names_no_option_that_does_not_exist() -> None:
 
 def all_text() -> str:
     return "\n".join(map(text_of, PAGES))
+
+
+# -- messages --------------------------------------------------------------------------
+
+
+def words_of_the_code() -> str:
+    """Return all text that stands in the code of dicomfs, values left out."""
+    trees = [ast.parse(text_of(path)) for path in (ROOT / "dicomfs").rglob("*.py")]
+    constants = (
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    return re.sub(r"\{\w+\}", "\n", "\n".join(constants))
+
+
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        (README, "When something goes wrong"),
+        (DOCS / "troubleshooting.md", "The medium"),
+        (DOCS / "troubleshooting.md", "Images, archives and URLs"),
+        (DOCS / "troubleshooting.md", "Several media"),
+        (DOCS / "troubleshooting.md", "Mounting and unmounting"),
+        (DOCS / "troubleshooting.md", "In a mount"),
+    ],
+)
+def test_every_message_that_is_explained_is_one_that_dicomfs_gives(
+    page: Path, title: str
+) -> None:
+    rows = rows_of(section(page, title))
+    explained = [text for row in rows for text in re.findall("`([^`]+)`", row[0])]
+
+    words = words_of_the_code()
+    parts = {part.strip(" ,") for text in explained for part in re.split(_VALUES, text)}
+    assert explained
+    assert {each for each in parts - _SAID_BY_OTHERS if each not in words} == set()
 
 
 # -- links -----------------------------------------------------------------------------
