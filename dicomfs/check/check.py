@@ -17,10 +17,10 @@ from operator import attrgetter
 from threading import Event
 from typing import Final, NamedTuple
 
-from dicomfs.check.instance import Examination, examine
+from dicomfs.check.inspection import Inspection, inspect
+from dicomfs.check.readability import GONE, Readability, first_difference, read_through
 from dicomfs.check.records import Keys, character_set_fault, disagreements
 from dicomfs.check.seen import Seen
-from dicomfs.check.surface import GONE, Surface, first_difference, survey
 from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
@@ -284,13 +284,13 @@ class _Check:
         except OSError as error:
             return [self._unopened(file, error)]
         try:
-            found = examine(source, self._go_on)
+            found = inspect(source, self._go_on)
         except OSError as error:
             source.close()
             return [self._unopened(file, error)]
         try:
             troubles = [*self._troubles(file, found, above)]
-            if found.surface.is_whole:
+            if found.readability.is_whole:
                 for copy in file.copies:
                     troubles += self._compare(file, source, copy)
             return troubles
@@ -298,11 +298,11 @@ class _Check:
             source.close()
 
     def _troubles(
-        self, file: Instance, found: Examination, above: Above
+        self, file: Instance, found: Inspection, above: Above
     ) -> Iterator[_Trouble]:
         """Yield what is wrong with *file* according to what was *found* out about it."""
-        if not found.surface.is_whole:
-            yield _unreadable(file, found.surface)
+        if not found.readability.is_whole:
+            yield _unreadable(file, found.readability)
         uid = file.record.sop_instance_uid
         if uid and uid in self._instances:
             yield _trouble(file, Kind.REPEATED_ELSEWHERE)
@@ -326,9 +326,9 @@ class _Check:
         except OSError as error:
             return [self._unopened(file, error, at)]
         try:
-            surface = survey(copy, self._go_on)
-            if not surface.is_whole:
-                return [_unreadable(file, surface, at)]
+            readability = read_through(copy, self._go_on)
+            if not readability.is_whole:
+                return [_unreadable(file, readability, at)]
             differ = first_difference(source, copy)
         except OSError as error:
             return [self._unopened(file, error, at)]
@@ -405,9 +405,11 @@ def _trouble(
     return _Trouble(kind, what, source, place, record.offset, record.type, example)
 
 
-def _unreadable(file: Instance, surface: Surface, at: Copy | None = None) -> _Trouble:
+def _unreadable(
+    file: Instance, readability: Readability, at: Copy | None = None
+) -> _Trouble:
     """Return which bytes of the file are unreadable, a finding by itself."""
-    ranges = str(surface)
+    ranges = str(readability)
     if len(ranges) > _MOST_LETTERS:
         ranges = ranges[:_MOST_LETTERS].rpartition(",")[0] + " and more"
     return _trouble(file, Kind.UNREADABLE_BYTES, ranges, at=at)

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from dicomfs.check.instance import is_instance, program_in
+from dicomfs.check.inspection import is_instance, program_in
+from dicomfs.check.readability import GONE
 from dicomfs.check.seen import Seen
-from dicomfs.check.surface import GONE
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Kind

@@ -9,7 +9,9 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, Literal, NamedTuple
 
+from dicomfs.dicom import tags
 from dicomfs.errors import ElementError
+from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
 
 UNDEFINED_LENGTH: Final = 0xFFFFFFFF
@@ -19,6 +21,7 @@ SEQUENCE_DELIMITATION: Final = 0xFFFEE0DD
 
 # Real sequences nest ten or fifteen deep (structured reports); more is an attack.
 MAX_DEPTH: Final = 64
+_LONGEST_MEANING: Final = 4096
 
 # PS3.5 table 7.1-2: only these have a length of two bytes.
 SHORT_VRS: Final = frozenset(
@@ -233,6 +236,20 @@ def items(
         else:
             yield offset, min(offset + length, end)
             offset += length
+
+
+def code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
+    """Return the Code Meaning in the first item of a code *sequence*.
+
+    Raises ElementError where it is damaged.
+    """
+    window = Window(BytesSource(sequence))
+    wanted = {tags.CODE_MEANING: _LONGEST_MEANING}
+    values: dict[int, bytes] = {}
+    for start, end in items(window, 0, len(sequence), syntax):
+        read_values(window, start, end, syntax, wanted, values)
+        break
+    return values.get(tags.CODE_MEANING, b"")
 
 
 def _is_vr(letters: bytes) -> bool:

@@ -1,21 +1,20 @@
-"""The header of an instance, read within bounds: what its records should have said.
+"""The header of a file: preamble, File Meta Information and the first of its data set.
 
-Neither the size of the file nor deflate costs more: at most ``MAX_READ`` bytes are read
-from the medium and at most ``MAX_READ`` are inflated.
+It says what the records of an instance should have said. Neither the size of the file
+nor deflate costs more: at most ``MAX_READ`` bytes are read from the medium and at most
+``MAX_READ`` are inflated.
 """
 
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import read_values, sniff
-from dicomfs.dicom.meta import read_meta
+from dicomfs.dicom.element import Syntax, code_meaning, elements, read_values, sniff
 from dicomfs.dicom.uids import DEFLATED
-from dicomfs.dicomdir.record import code_meaning
-from dicomfs.errors import ElementError
+from dicomfs.errors import ElementError, NotDicomError
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.source.window import Window
 
@@ -24,10 +23,69 @@ _MAX_DEFLATED: Final = 64 * 1024
 _BLOCK: Final = 16 * 1024
 _HEAD: Final = 8
 _MAX_VALUE: Final = 1024
+_MAX_META_VALUE: Final = 256
+
+_PREAMBLE: Final = 128
+_PREFIX: Final = b"DICM"
+_META_GROUP: Final = 0x0002
+# Data sets begin in group 0004 (directories) or 0008 (instances).
+_FIRST_GROUPS: Final = frozenset({_META_GROUP, 0x0004, 0x0008})
 
 _WANTED: Final = dict.fromkeys(
     (*tags.NAMING, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID), _MAX_VALUE
 )
+
+
+class Meta(NamedTuple):
+    """What the File Meta Information says, and where the data set begins."""
+
+    is_whole: bool
+    sop_class_uid: bytes
+    sop_instance_uid: bytes
+    transfer_syntax: bytes
+    start: int
+
+    def syntax(self, window: Window) -> Syntax:
+        """Return the encoding of the data set, from its first bytes."""
+        return sniff(window.read(self.start, _HEAD))
+
+
+def read_meta(window: Window) -> Meta:
+    """Return the File Meta Information; preamble or all of it may be missing.
+
+    Raises NotDicomError where no DICOM file begins.
+    """
+    begin = start = _first_element(window)
+    head = window.read(start, _HEAD)
+    syntax = sniff(head)
+    group = syntax.integer(head[:2])
+    if len(head) < _HEAD or group not in _FIRST_GROUPS:
+        raise NotDicomError("the file is not in DICOM format")
+    values: dict[int, bytes] = {}
+    if group == _META_GROUP:
+        # Guided by the elements, not by their group length: it is wrong on many media.
+        for element in elements(window, start, window.size, syntax):
+            if element.tag >> 16 != _META_GROUP:
+                break
+            if element.length <= _MAX_META_VALUE:
+                value = window.read(element.start, element.length)
+                values[element.tag] = value.strip(b" \0")
+            start = element.start + element.length
+    return Meta(
+        bool(values) and begin == _PREAMBLE + len(_PREFIX),
+        values.get(tags.MEDIA_STORAGE_SOP_CLASS_UID, b""),
+        values.get(tags.MEDIA_STORAGE_SOP_INSTANCE_UID, b""),
+        values.get(tags.TRANSFER_SYNTAX_UID, b""),
+        start,
+    )
+
+
+def _first_element(window: Window) -> int:
+    if window.read(_PREAMBLE, len(_PREFIX)) == _PREFIX:
+        return _PREAMBLE + len(_PREFIX)
+    if window.read(0, len(_PREFIX)) == _PREFIX:
+        return len(_PREFIX)
+    return 0
 
 
 def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.element import EXPLICIT_LITTLE, UNDEFINED_LENGTH, Syntax, elements
-from dicomfs.dicom.meta import Meta, read_meta
+from dicomfs.dicom.header import Meta, read_meta
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, read_record
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError

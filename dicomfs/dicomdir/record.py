@@ -11,13 +11,12 @@ from dicomfs.dicom.element import (
     ITEM,
     UNDEFINED_LENGTH,
     Syntax,
-    items,
+    code_meaning,
     read_values,
 )
 from dicomfs.dicom.layout import Layout, layout_of
 from dicomfs.dicom.types import LEVELS, Level, type_as_written
 from dicomfs.errors import DirectoryError, ElementError
-from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
 
 NO_RECORD: Final = 0
@@ -271,17 +270,3 @@ def _compact(values: dict[int, bytes]) -> dict[int, bytes]:
 def _shared(value: bytes) -> bytes:
     """Return *value*, the same object each time: most records say the same."""
     return value
-
-
-def code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
-    """Return the Code Meaning in the first item of a code *sequence*.
-
-    Raises ElementError where it is damaged.
-    """
-    window = Window(BytesSource(sequence))
-    wanted = {tags.CODE_MEANING: _MAX_VALUE}
-    values: dict[int, bytes] = {}
-    for start, end in items(window, 0, len(sequence), syntax):
-        read_values(window, start, end, syntax, wanted, values)
-        break
-    return values.get(tags.CODE_MEANING, b"")

@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-from dicomfs.dicom import secured
+from dicomfs.dicom import disguise
 from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.fileset import FileSet
@@ -129,16 +129,16 @@ def _failure(source: Source, error: BaseException) -> Failure | None:
 
 def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
     """Return what a file is that is no DICOMDIR, and what to do about it."""
-    head = source.read_at(0, secured.HEAD)
+    head = source.read_at(0, disguise.ENVELOPE_HEAD)
     if not head:
         return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
-    how = secured.how_secured(head)
-    if how == secured.ENCRYPTED:
+    how = disguise.how_secured(head)
+    if how == disguise.ENCRYPTED:
         return (
             "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
             "decrypt it with the key of its recipient (PS3.15), then mount the result",
         )
-    if how == secured.SIGNED:
+    if how == disguise.SIGNED:
         return (
             "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
             "unwrap it first (openssl cms -verify), then mount the result",

@@ -17,8 +17,8 @@ import pytest
 from pydicom import uid
 
 from dicomfs.check.check import check
+from dicomfs.check.readability import BLOCK
 from dicomfs.check.seen import Seen
-from dicomfs.check.surface import BLOCK
 from dicomfs.errors import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind

@@ -27,8 +27,7 @@ from dicomfs.dicom.element import (
     items,
     read_values,
 )
-from dicomfs.dicom.header import MAX_READ, read_header
-from dicomfs.dicom.meta import read_meta
+from dicomfs.dicom.header import MAX_READ, read_header, read_meta
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import read_index
 from dicomfs.dicomdir.record import read_record

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from dicomfs.check.check import check
-from dicomfs.dicom.secured import ENCRYPTED, HEAD, SIGNED, how_secured
+from dicomfs.dicom.disguise import ENCRYPTED, ENVELOPE_HEAD, SIGNED, how_secured
 from dicomfs.errors import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.scan import scanned
@@ -148,7 +148,7 @@ def sealed(form: str) -> bytes:
 
 @pytest.mark.parametrize("form", SEALED)
 def test_a_cryptographic_envelope_is_told_by_how_it_begins(form: str) -> None:
-    assert how_secured(sealed(form)[:HEAD]) == SEALED[form][1]
+    assert how_secured(sealed(form)[:ENVELOPE_HEAD]) == SEALED[form][1]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_cryptographic_envelope_is_told_by_how_it_begins(form: str) -> None:
         b"text that has " + bytes.fromhex("06092a864886f70d010703"),
         b"\x30 text that has " + bytes.fromhex("06092a864886f70d010703"),
         bytes.fromhex("308006092a864886f70d010701a080"),  # data, and nothing else
-        instance_bytes()[:HEAD],
+        instance_bytes()[:ENVELOPE_HEAD],
     ],
     ids=range(7),
 )

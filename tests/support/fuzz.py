@@ -29,7 +29,7 @@ from types import FrameType
 from typing import Final, NamedTuple
 
 from dicomfs.dicom.element import sniff
-from dicomfs.dicom.meta import read_meta
+from dicomfs.dicom.header import read_meta
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, read_index

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfs.dicom import preamble
+from dicomfs.dicom.disguise import PREAMBLE, program
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from dicomfs.dicom import preamble
     ],
 )
 def test_a_program_is_known_by_how_it_begins(head: bytes, kind: str) -> None:
-    assert preamble.program(head.ljust(preamble.SIZE, b"\0")) == kind
+    assert program(head.ljust(PREAMBLE, b"\0")) == kind
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ def test_a_program_is_known_by_how_it_begins(head: bytes, kind: str) -> None:
     ],
 )
 def test_what_nobody_executes_is_none(head: bytes) -> None:
-    assert preamble.program(head.ljust(preamble.SIZE, b"\0")) == ""
+    assert program(head.ljust(PREAMBLE, b"\0")) == ""
 
 
 def test_what_comes_behind_the_preamble_does_not_count() -> None:
-    assert preamble.program(bytes(preamble.SIZE) + b"DICM%PDF-1.7") == ""
+    assert program(bytes(PREAMBLE) + b"DICM%PDF-1.7") == ""
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_have_an_answer(head: bytes) -> None:
-    assert isinstance(preamble.program(head), str)
+    assert isinstance(program(head), str)

@@ -1,16 +1,14 @@
-"""Looking at one file as a whole: every byte, the preamble, the header, the end."""
+"""Inspecting one file as a whole: every byte, the preamble, the header, the end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dicomfs.check.surface import Surface, Surveyed, survey
-from dicomfs.dicom import preamble, tags
+from dicomfs.check.readability import Readability, ReadableSource, read_through
+from dicomfs.dicom import disguise, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import UNDEFINED_LENGTH, elements
-from dicomfs.dicom.header import read_header
-from dicomfs.dicom.meta import read_meta
-from dicomfs.dicom.secured import HEAD, how_secured
+from dicomfs.dicom.header import read_header, read_meta
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY
 from dicomfs.errors import DicomfsError, ElementError, NotDicomError
 from dicomfs.source.source import Source
@@ -23,15 +21,15 @@ _MOST_ELEMENTS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class Inspection:
     """What was found out about a file.
 
-    *surface* says which bytes are unreadable, *program* what hides in the preamble. A
-    file without *header* is no DICOM, or its header lies where it is unreadable; what is
-    no DICOM may be *secured*: encrypted or signed.
+    *readability* says which bytes are unreadable, *program* what hides in the preamble.
+    A file without *header* is not in DICOM format, or its header lies where it is
+    unreadable. What is not in DICOM format may be *secured*: encrypted or signed.
     """
 
-    surface: Surface
+    readability: Readability
     program: str = ""
     header: Attributes | None = None
     is_dicom: bool = True
@@ -39,37 +37,37 @@ class Examination:
     secured: str = ""
 
 
-def examine(source: Source, go_on: Callable[[], bool] = lambda: True) -> Examination:
+def inspect(source: Source, go_on: Callable[[], bool] = lambda: True) -> Inspection:
     """Read all of *source* and return what is to be known about it.
 
     Raises OSError if the medium is gone, InterruptedError once *go_on* says no.
     """
-    surface = survey(source, go_on)
-    readable = Surveyed(source, surface)
+    readability = read_through(source, go_on)
+    readable = ReadableSource(source, readability)
     try:
         header = read_header(readable)
     except NotDicomError:
-        secured = how_secured(readable.read_at(0, HEAD))
-        return Examination(surface, is_dicom=False, secured=secured)
+        secured = disguise.how_secured(readable.read_at(0, disguise.ENVELOPE_HEAD))
+        return Inspection(readability, is_dicom=False, secured=secured)
     except (OSError, ElementError):
         header = None
-    is_cut_off = surface.is_whole and ends_early(readable)
-    return Examination(surface, program_in(readable), header, is_cut_off=is_cut_off)
+    is_cut_off = readability.is_whole and ends_early(readable)
+    return Inspection(readability, program_in(readable), header, is_cut_off=is_cut_off)
 
 
 def program_in(source: Source) -> str:
     """Return what program begins in the preamble of *source*, empty if none does."""
     try:
-        head = source.read_at(0, preamble.SIZE + len(_PREFIX))
+        head = source.read_at(0, disguise.PREAMBLE + len(_PREFIX))
     except OSError:
         return ""
-    return preamble.program(head) if head.endswith(_PREFIX) else ""
+    return disguise.program(head) if head.endswith(_PREFIX) else ""
 
 
 def ends_early(source: Source) -> bool:
     """Whether the data set in *source* goes on where the file has ended.
 
-    Of a deflated one that is not known.
+    That is not known of a deflated one.
     """
     window = Window(source, _BLOCK)
     try:
@@ -92,7 +90,7 @@ def ends_early(source: Source) -> bool:
 
 
 def is_instance(source: Source) -> bool:
-    """Whether *source* is a DICOM file, and no DICOMDIR; raises OSError."""
+    """Whether *source* is a DICOM file, and not a DICOMDIR; raises OSError."""
     window = Window(source, _BLOCK)
     try:
         meta = read_meta(window)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfs.check.surface import BLOCK, Surface, Surveyed, first_difference, survey
+from dicomfs.check.readability import (
+    BLOCK,
+    Readability,
+    ReadableSource,
+    first_difference,
+    read_through,
+)
 from dicomfs.source.source import PAGE, BytesSource, Source, Status
 
 
@@ -32,46 +38,48 @@ class BadPages(Source):
 
 @given(st.integers(0, 5 * BLOCK), st.sets(st.integers(0, 79), max_size=20))
 def test_exactly_the_bad_pages_are_found(size: int, bad: set[int]) -> None:
-    surface = survey(BadPages(size, bad))
+    readability = read_through(BadPages(size, bad))
 
     told = {
         page
-        for start, end in surface.unreadable
+        for start, end in readability.unreadable
         for page in range(start // PAGE, -(-end // PAGE))
     }
     assert told == {page for page in bad if page * PAGE < size}
-    assert surface.is_whole == (not told)
-    assert not surface.untried
+    assert readability.is_whole == (not told)
+    assert not readability.untried
 
 
 def test_what_was_not_tried_counts_as_unreadable() -> None:
-    surface = survey(BadPages(10 * BLOCK, set(range(1000))))
+    readability = read_through(BadPages(10 * BLOCK, set(range(1000))))
 
-    assert surface.untried == 2 * BLOCK
-    assert surface.overlaps(9 * BLOCK, 9 * BLOCK + 1)
-    assert str(surface) == "bytes 0 to 131071, bytes 131072 to 655359 were not tried"
+    assert readability.untried == 2 * BLOCK
+    assert readability.overlaps(9 * BLOCK, 9 * BLOCK + 1)
+    assert (
+        str(readability) == "bytes 0 to 131071, bytes 131072 to 655359 were not tried"
+    )
 
 
 def test_a_good_block_in_between_gives_new_hope() -> None:
     bad = set(range(16)) | set(range(32, 48)) | set(range(64, 80))
 
-    assert not survey(BadPages(6 * BLOCK, bad)).untried
+    assert not read_through(BadPages(6 * BLOCK, bad)).untried
 
 
 @pytest.mark.parametrize("number", [errno.ENODEV, errno.ENOMEDIUM, errno.ENOTCONN])
 def test_a_medium_that_is_gone_is_not_tried_on(number: int) -> None:
     with pytest.raises(OSError, match="a bad sector"):
-        survey(BadPages(BLOCK, {0}, number))
+        read_through(BadPages(BLOCK, {0}, number))
 
 
-def test_a_survey_can_be_ended() -> None:
+def test_reading_through_can_be_ended() -> None:
     with pytest.raises(InterruptedError):
-        survey(BytesSource(bytes(BLOCK)), lambda: False)
+        read_through(BytesSource(bytes(BLOCK)), lambda: False)
 
 
-def test_a_surveyed_source_asks_for_nothing_bad() -> None:
-    surface = Surface(4 * PAGE, [(PAGE, 2 * PAGE)])
-    source = Surveyed(BadPages(4 * PAGE, {1}), surface)
+def test_a_readable_source_asks_for_nothing_bad() -> None:
+    readability = Readability(4 * PAGE, [(PAGE, 2 * PAGE)])
+    source = ReadableSource(BadPages(4 * PAGE, {1}), readability)
 
     assert source.read_at(0, PAGE) == bytes(PAGE)
     assert source.read_at(2 * PAGE, 9 * PAGE) == bytes(2 * PAGE)

@@ -1,14 +1,35 @@
-"""Programs in the preamble of a DICOM file (CVE-2019-11687, PS3.10 section 7.5).
+"""Files that are not, or not only, the DICOM file that they seem to be.
 
-The first 128 bytes belong to nobody: with a program's header in them, one file is an
-image to a viewer and a program to the system. Files are served as they are; this only
-says what is in them.
+A secure DICOM file (PS3.10 7.4) is a cryptographic envelope with a DICOM file in it. On
+the medium lies a CMS object (RFC 5652).
+
+The first 128 bytes of a DICOM file belong to nobody (CVE-2019-11687, PS3.10 7.5): with
+the header of a program in them, one file is an image to a viewer and a program to the
+system. Files are served as they are; this only says what is in them.
 """
 
 import re
 from typing import Final
 
-SIZE: Final = 128
+ENCRYPTED: Final = "encrypted"
+SIGNED: Final = "signed"
+
+# So many bytes tell: the object identifier of the content type comes first of all.
+ENVELOPE_HEAD: Final = 64
+PREAMBLE: Final = 128
+
+_ASN1_SEQUENCE: Final = b"\x30"
+# Its tag and length: up to eight bytes of the length follow a first one (X.690 8.1.3).
+_LONGEST_HEADER: Final = 10
+_PKCS7: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
+_SMIME: Final = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01"
+_TYPES: Final = (
+    (_PKCS7 + b"\x03", ENCRYPTED),  # enveloped-data
+    (_SMIME + b"\x17", ENCRYPTED),  # authenticated-enveloped-data
+    (_PKCS7 + b"\x02", SIGNED),  # signed-data
+    (_PKCS7 + b"\x05", SIGNED),  # digested-data
+    (_SMIME + b"\x02", SIGNED),  # authenticated-data
+)
 
 # What a file is to a system that goes by how it begins.
 _SIGNATURES: Final = (
@@ -44,13 +65,25 @@ _KINDS: Final = {
 }
 
 
+def how_secured(head: bytes) -> str:
+    """Return how the file that begins with *head* is secured: ENCRYPTED or SIGNED.
+
+    Empty if it is not a CMS object.
+    """
+    if head.startswith(_ASN1_SEQUENCE):
+        for content_type, how in _TYPES:
+            if 0 < head.find(content_type) <= _LONGEST_HEADER:
+                return how
+    return ""
+
+
 def program(preamble: bytes) -> str:
     """Return what program or active document begins in *preamble*, empty if none does.
 
     Zeros, TIFF (which whole-slide images are at the same time) and anything else that
-    nobody executes is none.
+    nobody executes are not programs.
     """
-    preamble = preamble[:SIZE]
+    preamble = preamble[:PREAMBLE]
     for signature, kind in _SIGNATURES:
         if preamble.startswith(signature):
             return kind

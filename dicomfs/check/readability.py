@@ -28,8 +28,8 @@ Range = tuple[int, int]
 
 
 @dataclass(slots=True)
-class Surface:
-    """Where a file of so many bytes is unreadable; *untried* is where we gave up."""
+class Readability:
+    """Where a file of *size* bytes is unreadable; *untried* is where we gave up."""
 
     size: int
     unreadable: list[Range] = field(default_factory=list)
@@ -59,24 +59,26 @@ class Surface:
         return ", ".join(told)
 
 
-def survey(source: Source, go_on: Callable[[], bool] = lambda: True) -> Surface:
-    """Read all of *source* and return what of it is unreadable.
+def read_through(
+    source: Source, go_on: Callable[[], bool] = lambda: True
+) -> Readability:
+    """Read *source* to its end and return where it is unreadable.
 
     Raises OSError if the medium is gone, InterruptedError once *go_on* says no.
     """
-    return _Survey(source, go_on).surface
+    return _Pass(source, go_on).readability
 
 
-class _Survey:
+class _Pass:
     def __init__(self, source: Source, go_on: Callable[[], bool]) -> None:
         self._source = source
         self._failures = 0
-        self.surface = Surface(source.size)
+        self.readability = Readability(source.size)
         for start in range(0, source.size, BLOCK):
             if not go_on():
                 raise InterruptedError(errno.EINTR, "the check was ended")
             if self._failures >= _MOST_FAILURES:
-                self.surface.untried = start
+                self.readability.untried = start
                 return
             self._block(start, min(start + BLOCK, source.size))
 
@@ -87,7 +89,7 @@ class _Survey:
         for page in range(start, end, PAGE):
             after = min(page + PAGE, end)
             if not self._is_readable(page, after):
-                self.surface.add(page, after)
+                self.readability.add(page, after)
 
     def _is_readable(self, start: int, end: int) -> bool:
         try:
@@ -101,18 +103,18 @@ class _Survey:
         return len(data) == end - start
 
 
-class Surveyed(Source):
-    """A source of which only what is known to be readable is asked of the medium."""
+class ReadableSource(Source):
+    """A source that asks the medium only for what is known to be readable."""
 
-    def __init__(self, source: Source, surface: Surface) -> None:
+    def __init__(self, source: Source, readability: Readability) -> None:
         self._source = source
-        self._surface = surface
+        self._readability = readability
         self.size = source.size
         self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*; raises OSError where some are bad."""
-        if self._surface.overlaps(offset, min(offset + size, self.size)):
+        if self._readability.overlaps(offset, min(offset + size, self.size)):
             raise OSError(errno.EIO, "an unreadable range")
         return self._source.read_at(offset, size)
 
