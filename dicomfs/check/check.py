@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from operator import attrgetter
 from threading import Event
 from typing import Final, NamedTuple
 
@@ -155,14 +154,14 @@ class _Check:
 
     def _look_at_records(self, file_set: FileSet, listed: Seen) -> list[FileSet]:
         """Look at the records of *file_set*; return the File-sets nested in it."""
-        file_set.examine()
+        file_set.check_links()
         found: list[FileSet] = []
         keys = Keys()
-        records = file_set.all_records()
-        while batch := list(islice(records, _BATCH)):
-            for record in filter(attrgetter("in_use"), batch):
-                keys.add(record)
-                if (nested := file_set.nested(record)) is not None:
+        items = file_set.everything()
+        while batch := list(islice(items, _BATCH)):
+            for item in (each for each in batch if each.record.in_use):
+                keys.add(item.record)
+                if (nested := item.nested) is not None:
                     found.append(nested)
             add_listed(listed, file_set, batch)
             self._count(Stage.INDEX, len(batch))

@@ -7,8 +7,7 @@ from typing import Final, NamedTuple
 from dicomfs.check.inspection import is_instance, program_in
 from dicomfs.check.readability import GONE
 from dicomfs.check.seen import Seen
-from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium, Place
 
@@ -18,11 +17,9 @@ MOST_NAMED: Final = 3
 _MAX_DEPTH: Final = 64
 
 
-def add_listed(
-    listed: Seen, file_set: FileSet, records: Sequence[DirectoryRecord]
-) -> None:
-    """Add to *listed* where the files lie that *records* of *file_set* reference."""
-    file_ids = [file_id for each in records if (file_id := file_set.file_id(each))]
+def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
+    """Add to *listed* where the files lie that *items* of *file_set* reference."""
+    file_ids = [file_id for each in items if (file_id := each.file_id)]
     for found in file_set.locate_all(file_ids):
         if not isinstance(found, Exception):
             listed.add(found[0])

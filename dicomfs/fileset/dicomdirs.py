@@ -71,7 +71,7 @@ def open_file_sets(
         try:
             file_set = _open_file_set(medium, place, about)
             if any(file_set.identity == other.identity for other in file_sets):
-                file_set.tell_apart()
+                file_set.tell_apart(b"/".join(place))
             file_sets.append(file_set)
         except Failure as failure:
             failures.append((place, failure))

@@ -4,7 +4,6 @@ Several sources are joined to one tree, and an archive may hold images that have
 File-sets. A source that is of no use costs only itself, unless there is no other.
 """
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -184,10 +183,9 @@ def _tell_apart(file_sets: Sequence[FileSet]) -> None:
     by_source = sorted(
         file_sets, key=lambda each: (each.identity, each.findings.source)
     )
-    for identity, alike in groupby(by_source, attrgetter("identity")):
+    for _, alike in groupby(by_source, attrgetter("identity")):
         for number, file_set in enumerate(islice(list(alike), 1, None)):
-            copy = b"%b copy %d" % (identity, number)
-            file_set.identity = hashlib.sha256(copy).digest()
+            file_set.tell_apart(b" copy %d" % number)
 
 
 @dataclass(frozen=True, slots=True)

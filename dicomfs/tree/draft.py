@@ -14,13 +14,12 @@ from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import FileIdError
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
 from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, patient_keys
 from dicomfs.tree.naming import Name
-from dicomfs.tree.node import Part
 
 # What the medium has under the name is a link, a device, or elsewhere.
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
@@ -64,7 +63,7 @@ class Branch:
     @property
     def position(self) -> Position:
         """Where the record lies."""
-        return self.file_set.position(self.record)
+        return Position(self.file_set.identity, self.record.offset)
 
     @property
     def uid(self) -> bytes:
@@ -100,6 +99,11 @@ class Leaf:
     def __post_init__(self) -> None:
         self.uid = self.record.sop_instance_uid
         self.number = self.attributes.number(tags.INSTANCE_NUMBER)
+
+    @property
+    def position(self) -> Position:
+        """Where the record lies."""
+        return Position(self.file_set.identity, self.record.offset)
 
 
 def number(leaves: Sequence[Leaf]) -> None:
@@ -223,7 +227,7 @@ def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
     result: dict[Hashable, Leaf] = {}
     for leaf in leaves:
         if not leaf.uid:
-            result[leaf.file_set.position(leaf.record)] = leaf
+            result[leaf.position] = leaf
         elif not leaf.error:
             # One file is one instance, even if it is listed once for each frame.
             first = by_file.setdefault((id(leaf.file_set), leaf.place, leaf.uid), leaf)
@@ -284,8 +288,7 @@ def _branch_name(branch: Branch, digits: _Digits) -> Name:
 def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
     stem = _stem(record.level, record, leaf.attributes, digits)
-    position = leaf.file_set.position(record)
-    keys = (leaf.file_id, position.key())
+    keys = (leaf.file_id, leaf.position.key())
     return Name(stem, naming.EXTENSION, (leaf.uid, *keys) if leaf.uid else keys)
 
 

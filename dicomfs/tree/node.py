@@ -4,28 +4,13 @@ import errno
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from dicomfs.dicom.types import Level
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.dicomdir.record import DirectoryRecord
+from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
 from dicomfs.tree.identity import file_inode
-
-
-class Part(NamedTuple):
-    """Where records of a folder lie: one alone, or a directory entity from its first.
-
-    *owner* is the offset of the record that the entity is below, 0 if there is none;
-    *character_sets* are those of the records above, for records without their own.
-    """
-
-    file_set: FileSet
-    offset: int
-    whole_entity: bool
-    owner: int = NO_RECORD
-    character_sets: tuple[bytes, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from dicomfs.cli.terminal import is_harmless, printable
-from dicomfs.fileset.fileset import Examined
+from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.tree.tree import Tree
 
@@ -94,13 +94,13 @@ def make(findings: Findings, progress: Sequence[Progress], failure: str = "") ->
 
 def of(tree: Tree) -> Report:
     """Return the report on what a mount knows so far of *tree*."""
-    examined = [file_set.examined for file_set in tree.file_sets]
-    is_whole = all(each is Examined.WHOLE for each in examined)
+    checks = [file_set.link_check for file_set in tree.file_sets]
+    is_whole = all(each is LinkCheck.WHOLE for each in checks)
     index = Progress(
         Stage.INDEX,
         tree.records,
         is_whole,
-        "" if is_whole else "; ".join(sorted({each.value for each in examined})),
+        "" if is_whole else "; ".join(sorted({each.value for each in checks})),
     )
     folders = Progress(Stage.FOLDERS, tree.listed, note="those that were looked into")
     return make(tree.findings, [index, folders])

@@ -12,7 +12,7 @@ records turn out to be wrong meanwhile (``Tree.revision``).
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -23,12 +23,13 @@ from dicomfs.dicomdir.index import MOST_RECORDS
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery import MAX_DEPTH
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset.fileset import Examined, FileSet, LinksMended
+from dicomfs.fileset.fileset import FileSet, Item, Part
+from dicomfs.fileset.links import LinkCheck, LinksMended
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import draft
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
-from dicomfs.tree.node import Instance, Listing, Node, Part, Selection
+from dicomfs.tree.node import Instance, Listing, Node, Selection
 
 __all__ = ["Instance", "Listing", "Node", "Selection", "Tree"]
 
@@ -94,7 +95,7 @@ class Tree:
     @property
     def is_behind(self) -> bool:
         """Whether there is a DICOMDIR that ``examine_some`` would look through."""
-        return any(each.examined is Examined.NOT_YET for each in self._due)
+        return any(each.link_check is LinkCheck.NOT_YET for each in self._due)
 
     @property
     def _due(self) -> list[FileSet]:
@@ -123,11 +124,11 @@ class Tree:
         for file_set in file_sets:
             room = min(max(most, 0), MOST_RECORDS)
             try:
-                file_set.examine(room)
+                file_set.check_links(room)
             except (OSError, DirectoryError) as error:
                 failures.append(error)
                 self._note_failed(file_set, error)
-            is_whole = file_set.examined is Examined.WHOLE
+            is_whole = file_set.link_check is LinkCheck.WHOLE
             most -= file_set.records if is_whole else room
         if failures and len(failures) == len(file_sets):
             raise failures[0]
@@ -147,11 +148,7 @@ class Tree:
 
     def _listing(self, folder: Selection) -> Listing:
         if folder.level is Level.ROOT:
-            folder.parts = [
-                Part(file_set, root, whole_entity=True)
-                for file_set in self._tops
-                for root in file_set.roots
-            ]
+            folder.parts = [root for file_set in self._tops for root in file_set.roots]
             branches, leaves = self._drafts_of_all(folder)
         else:
             self._entered |= {part.file_set for part in folder.parts}
@@ -228,15 +225,9 @@ class Tree:
 
     def _add_unlinked(self, listing: Listing) -> None:
         """Add the folder of what belongs nowhere to the root's, if there is anything."""
-        parts = [
-            Part(file_set, first, whole_entity=True)
-            for file_set in self.file_sets
-            for first in file_set.unlinked
-        ] + [
-            Part(file_set, stray, whole_entity=False)
-            for file_set in self.file_sets
-            for stray in file_set.strays
-        ]
+        parts = [part for each in self.file_sets for part in each.unlinked]
+        # Of all File-sets first the entities: the first part gives the folder its number.
+        parts.sort(key=lambda part: not part.whole_entity)
         if not parts:
             return
         name = _UNLINKED
@@ -262,66 +253,65 @@ class Tree:
         branches: list[Branch] = []
         leaves: list[Leaf] = []
         above = _above(folder)
-        for part, record in _records(parts):
-            file_set = part.file_set
-            if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
-                file_set.doubt()
-            attributes = record.attributes.under(part.character_sets)
-            if (role := _role(folder, record)) is not Role.OWN:
-                branches.append(self._folder_above(role, attributes, file_set, record))
-                continue
-            file_id = self._file_id(folder, file_set, record)
-            if file_id and (folder.unlinked or file_set.is_home(record)):
-                leaves.append(Leaf(attributes, file_set, record, file_id))
-            below = file_set.entities(record.lower, record.offset)
-            if below or (_is_folder(record) and not file_id):
-                place = (file_set, record.lower)
-                if len(above) > _MAX_DEPTH or any(place in each for each in above):
-                    file_set.doubt()
-                    below = []
-                branches.append(_own_folder(attributes, file_set, record, below))
+        for part in parts:
+            for item in part.file_set.children(part):
+                self._add_draft(folder, item, above, branches, leaves)
         return branches, leaves
 
-    def _file_id(
-        self, folder: Selection, file_set: FileSet, record: DirectoryRecord
-    ) -> bytes:
-        """Return the File ID of an instance, empty if *record* is none."""
+    def _add_draft(
+        self,
+        folder: Selection,
+        item: Item,
+        above: Sequence[frozenset[tuple[FileSet, int]]],
+        branches: list[Branch],
+        leaves: list[Leaf],
+    ) -> None:
+        """Add what *item* becomes in *folder* to its *branches* and *leaves*."""
+        record, file_set = item.record, item.file_set
+        if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
+            file_set.doubt()
+        if (role := _role(folder, record)) is not Role.OWN:
+            branches.append(self._folder_above(role, item))
+            return
+        file_id = self._file_id(folder, item)
+        if file_id and (folder.unlinked or item.is_home):
+            leaves.append(Leaf(item.attributes, file_set, record, file_id))
+        below = item.below
+        if below or (_is_folder(record) and not file_id):
+            place = (file_set, record.lower)
+            if len(above) > _MAX_DEPTH or any(place in each for each in above):
+                file_set.doubt()
+                below = [part for part in below if part.file_set is not file_set]
+            branches.append(_own_folder(item, below))
+
+    def _file_id(self, folder: Selection, item: Item) -> bytes:
+        """Return the File ID of an instance, empty if *item* is not one."""
+        record, note = item.record, item.file_set.note
         if record.damage:
-            finding = Finding(Kind.DAMAGED_RECORD, record.offset, record.type)
-            file_set.note(finding)
-        file_id = file_set.file_id(record)
-        if record.type == MRDR or file_set.nested(record) is not None:
+            note(Finding(Kind.DAMAGED_RECORD, record.offset, record.type))
+        file_id = item.file_id
+        if record.type == MRDR or item.nested is not None:
             return b""
         if not file_id and _should_have_file(record):
-            finding = Finding(Kind.BROKEN_REFERENCE, record.offset, record.type)
-            file_set.note(finding)
+            note(Finding(Kind.BROKEN_REFERENCE, record.offset, record.type))
         # One such file in a folder keeps DICOM clients from sending any.
         if file_id and record.type in FOREIGN_TYPES:
-            finding = Finding(
-                Kind.FOREIGN_FILE,
-                record.offset,
-                record.type,
-                folder.path,
-                done="not listed",
+            offset, done = record.offset, "not listed"
+            note(
+                Finding(Kind.FOREIGN_FILE, offset, record.type, folder.path, done=done)
             )
-            file_set.note(finding)
             return b""
         return file_id
 
-    def _folder_above(
-        self,
-        role: Role,
-        attributes: Attributes,
-        file_set: FileSet,
-        record: DirectoryRecord,
-    ) -> Branch:
-        """Return a folder that is filled in above *record*."""
+    def _folder_above(self, role: Role, item: Item) -> Branch:
+        """Return a folder that is filled in above *item*."""
         level = _LEVELS_ABOVE.get(role, Level.OTHER)
         signs = _SIGNS.get(level, ())
+        attributes = item.attributes
         if signs and not any(attributes.raw(sign) for sign in signs):
-            attributes = self._header(file_set, record) or attributes
-        parts = [_alone(file_set, record, attributes)]
-        return Branch(level, role, attributes, file_set, record, parts)
+            attributes = self._header(item.file_set, item.record) or attributes
+        parts = [_alone(item.file_set, item.record, attributes)]
+        return Branch(level, role, attributes, item.file_set, item.record, parts)
 
     def _description(self, folder: Selection, branch: Branch) -> str:
         """Return a series' description; from an instance if its record has none."""
@@ -342,7 +332,7 @@ class Tree:
         if not self._read_headers:
             return None
         # Links that were wrong may have led to another patient's instance.
-        key = file_set.position(record), file_set.is_mended
+        key = Position(file_set.identity, record.offset), file_set.is_mended
         if key not in self._headers:
             self._headers.setdefault(key, file_set.header(record))
         return self._headers[key]
@@ -372,29 +362,10 @@ class Tree:
         return parent.mtime_ns if own is None else own
 
 
-def _records(parts: Sequence[Part]) -> Iterator[tuple[Part, DirectoryRecord]]:
-    for part in parts:
-        file_set = part.file_set
-        if part.whole_entity:
-            for first in file_set.entities(part.offset, part.owner):
-                for record in file_set.entity(first):
-                    yield part, record
-        else:
-            yield part, file_set.record(part.offset)
-
-
 def _alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
     """Return the part of a folder that is one *record*, which has these *attributes*."""
     sets = attributes.character_sets
     return Part(file_set, record.offset, whole_entity=False, character_sets=sets)
-
-
-def _entity(
-    file_set: FileSet, first: int, above: Attributes, owner: int = NO_RECORD
-) -> Part:
-    """Return the part that is the entity from *first* on, below what is *above*."""
-    sets = above.character_sets
-    return Part(file_set, first, whole_entity=True, owner=owner, character_sets=sets)
 
 
 def _above(folder: Selection) -> list[frozenset[tuple[FileSet, int]]]:
@@ -429,19 +400,9 @@ def _is_folder(record: DirectoryRecord) -> bool:
     return Level.PATIENT <= record.level <= Level.SERIES
 
 
-def _own_folder(
-    attributes: Attributes,
-    file_set: FileSet,
-    record: DirectoryRecord,
-    below: Sequence[int],
-) -> Branch:
-    level = record.level if _is_folder(record) else Level.OTHER
-    parts = []
-    if below:
-        parts.append(_entity(file_set, below[0], attributes, record.offset))
-    if (nested := file_set.nested(record)) is not None:
-        parts += [_entity(nested, root, attributes) for root in nested.roots]
-    return Branch(level, Role.OWN, attributes, file_set, record, parts)
+def _own_folder(item: Item, below: list[Part]) -> Branch:
+    level = item.record.level if _is_folder(item.record) else Level.OTHER
+    return Branch(level, Role.OWN, item.attributes, item.file_set, item.record, below)
 
 
 def _file(parent: Selection, leaf: Leaf) -> Instance:

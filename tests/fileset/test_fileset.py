@@ -1,13 +1,12 @@
-"""File-sets: where their DICOMDIRs lie, and the files they reference."""
+"""File-sets: their records, and the files that they reference."""
 
 import pytest
 from pydicom import uid
 
 from dicomfs.dicom import tags
-from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.errors import DirectoryError, Exit, Failure, FileIdError
-from dicomfs.fileset.dicomdirs import find_dicomdirs, open_file_sets
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.errors import DirectoryError, FileIdError
+from dicomfs.fileset.dicomdirs import open_file_sets
+from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.findings import Kind
 from tests.build.medium import (
     Record,
@@ -25,111 +24,6 @@ from tests.conftest import ExpectLog
 from tests.support.trees import FakeMedium
 
 INDEX = build_dicomdir([patient("Doe^Jane", "1")])
-
-
-def found(*paths: str) -> list[str]:
-    medium = FakeMedium(dict.fromkeys(paths, INDEX))
-    return [b"/".join(place).decode() for place in find_dicomdirs(medium)]
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("DICOMDIR", "dicomdir", "DicomDir", "DICOMDIR.", "DICOMDIR;1"),
-        *("DICOMDIR.;1", "dicomdir.;1"),
-    ],
-)
-def test_a_dicomdir_is_found_whatever_its_spelling(name: str) -> None:
-    assert found(name, "README.TXT", "DICOM/I1") == [name]
-
-
-def test_the_exact_name_is_preferred() -> None:
-    assert found("dicomdir", "DICOMDIR") == ["DICOMDIR"]
-
-
-@pytest.mark.parametrize("depth", [0, 1, 2, 3])
-def test_a_dicomdir_is_found_below_the_root(depth: int) -> None:
-    path = "/".join([*"abc"[:depth], "DICOMDIR"])
-
-    assert found(path, "x/README.TXT") == [path]
-
-
-def test_a_dicomdir_deeper_than_that_is_not_sought() -> None:
-    assert found("a/b/c/d/DICOMDIR") == []
-
-
-def test_the_root_comes_first_and_then_nothing_else_is_sought() -> None:
-    assert found("DICOMDIR", "a/DICOMDIR") == ["DICOMDIR"]
-
-
-def test_all_of_the_first_level_that_has_any_are_found() -> None:
-    paths = ["CD2/dicomdir", "CD1/DICOMDIR", "CD3/x/DICOMDIR", "CD4/README"]
-
-    assert found(*paths) == ["CD1/DICOMDIR", "CD2/dicomdir"]
-
-
-def test_a_medium_without_a_dicomdir_has_none() -> None:
-    assert found("README.TXT", "DICOM/I1") == []
-
-
-def test_a_folder_of_that_name_is_no_dicomdir() -> None:
-    assert found("DICOMDIR/DICOMDIR", "DICOMDIR/I1") == ["DICOMDIR/DICOMDIR"]
-
-
-def test_a_folder_that_may_not_be_read_is_passed_over() -> None:
-    medium = FakeMedium(
-        {"lost+found/x": b"", "CD/DICOMDIR": INDEX},
-        {"lost+found": PermissionError(13, "Permission denied")},
-    )
-
-    assert find_dicomdirs(medium) == [(b"CD", b"DICOMDIR")]
-
-
-CUT_OFF = build_layout([patient("Doe", "1")])
-BROKEN = CUT_OFF.data[: min(CUT_OFF.offsets.values())]
-
-
-@pytest.mark.parametrize(
-    ("files", "code"),
-    [
-        ({"README.TXT": b""}, Exit.NO_DICOMDIR),
-        ({}, Exit.NO_DICOMDIR),
-        ({"DICOMDIR": b""}, Exit.NOT_DICOM),
-        ({"DICOMDIR": b"text" * 100}, Exit.NOT_DICOM),
-        ({"DICOMDIR": instance_bytes()}, Exit.NOT_DICOM),
-        ({"DICOMDIR": BROKEN}, Exit.DICOMDIR_BROKEN),
-    ],
-    ids=["none", "empty-medium", "empty", "text", "instance", "cut-off"],
-)
-def test_a_medium_without_a_good_dicomdir_fails_with_its_own_code(
-    files: dict[str, bytes], code: Exit
-) -> None:
-    with pytest.raises(Failure) as caught:
-        open_file_sets(FakeMedium(files))
-
-    assert caught.value.exit_code is code
-    assert caught.value.what
-    assert caught.value.mend
-
-
-@pytest.mark.parametrize("place", ["", "DICOMDIR"], ids=["folder", "dicomdir"])
-def test_a_medium_that_cannot_be_read_fails_with_its_own_code(place: str) -> None:
-    medium = FakeMedium({"DICOMDIR": INDEX}, {place: OSError(5, "Input/output error")})
-
-    with pytest.raises(Failure, match="cannot be read") as caught:
-        open_file_sets(medium)
-
-    assert caught.value.exit_code is Exit.SOURCE_UNREADABLE
-
-
-def test_the_dicomdir_that_was_named_is_opened_and_no_other() -> None:
-    medium = FakeMedium(
-        {"DICOMDIR": INDEX, "OTHER": build_dicomdir([]), "OTHER.BAK": b""}
-    )
-
-    [file_set] = open_file_sets(medium, b"OTHER")
-
-    assert file_set.roots == []
 
 
 def test_an_empty_directory_is_a_file_set() -> None:
@@ -153,8 +47,10 @@ def test_files_are_sought_beside_their_dicomdir() -> None:
     medium = FakeMedium({"CD/DICOMDIR": INDEX, "CD/dicom/i1": b"123", "DICOM/I1": b""})
     [file_set] = open_file_sets(medium)
 
-    place, status = file_set.locate(b"DICOM\\I1")
+    [found] = file_set.locate_all([b"DICOM\\I1"])
 
+    assert not isinstance(found, Exception)
+    place, status = found
     assert place == (b"CD", b"dicom", b"i1")
     assert status.size == 3
 
@@ -162,8 +58,9 @@ def test_files_are_sought_beside_their_dicomdir() -> None:
 def test_a_file_id_that_leads_out_is_refused() -> None:
     [file_set] = open_file_sets(FakeMedium({"CD/DICOMDIR": INDEX, "secret": b""}))
 
-    with pytest.raises(FileIdError):
-        file_set.locate(b"..\\secret")
+    [found] = file_set.locate_all([b"..\\secret"])
+
+    assert isinstance(found, FileIdError)
 
 
 def test_a_broken_entity_is_logged_without_names(expect_log: ExpectLog) -> None:
@@ -171,31 +68,31 @@ def test_a_broken_entity_is_logged_without_names(expect_log: ExpectLog) -> None:
     medium = [patient("Secret^Name", "4711", next=77)]
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": build_dicomdir(medium)}))
 
-    records = list(file_set.entity(file_set.roots[0]))
+    [root] = file_set.roots
 
-    assert len(records) == 1
+    assert len([*file_set.children(root)]) == 1
 
 
-def with_mrdr(offset: int | None = None) -> tuple[FileSet, DirectoryRecord]:
-    """Return a record whose file is named by another one."""
+def with_mrdr(offset: int | None = None) -> tuple[FileSet, Item]:
+    """Return a File-set with a record whose file is named by another one."""
     shared = record("MRDR", file="SHARED/I1", NumberOfReferences=2)
     user = leaf("IMAGE", "1.2.3", file=None)
     user["MRDRDirectoryRecordOffset"] = shared if offset is None else offset
     layout = build_layout([user], unlinked=[shared])
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": layout.data}))
-    return file_set, file_set.record(layout.offsets[user])
+    return file_set, Item(file_set, file_set.record(layout.offsets[user]))
 
 
 def test_a_multi_referenced_record_lends_its_file() -> None:
-    file_set, user = with_mrdr()
+    _, user = with_mrdr()
 
-    assert file_set.file_id(user) == b"SHARED\\I1"
+    assert user.file_id == b"SHARED\\I1"
 
 
 def test_a_multi_referenced_record_that_is_missing_lends_none() -> None:
     file_set, user = with_mrdr(13)
 
-    assert file_set.file_id(user) == b""
+    assert user.file_id == b""
     [finding] = file_set.findings.all()
     assert finding.kind is Kind.BROKEN_REFERENCE
 
@@ -206,14 +103,16 @@ def test_an_own_file_comes_before_that_of_a_multi_referenced_record() -> None:
     layout = build_layout([user])
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": layout.data}))
 
-    assert file_set.file_id(file_set.record(layout.offsets[user])) == b"OWN\\I1"
+    [item] = file_set.children(file_set.roots[0])
+    assert item.file_id == b"OWN\\I1"
 
 
 def header_of(roots: list[Record], files: dict[str, bytes]) -> str | None:
     """Return the description that is found below the first of *roots*."""
     medium = FakeMedium({"DICOMDIR": build_dicomdir(roots), **files})
     [file_set] = open_file_sets(medium)
-    header = file_set.header(next(file_set.entity(file_set.roots[0])))
+    first = next(file_set.children(file_set.roots[0]))
+    header = file_set.header(first.record)
     return None if header is None else header.text(tags.SERIES_DESCRIPTION)
 
 
@@ -281,22 +180,3 @@ def test_the_time_of_a_file_set_is_that_of_its_dicomdir() -> None:
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": INDEX}))
 
     assert file_set.mtime_ns == 0
-
-
-def test_one_broken_file_set_of_several_costs_only_itself(
-    expect_log: ExpectLog,
-) -> None:
-    expect_log("one of several DICOMDIRs is unusable")
-    medium = FakeMedium({"A/DICOMDIR": INDEX, "B/DICOMDIR": b"text" * 50})
-
-    [file_set] = open_file_sets(medium)
-
-    assert file_set.place == (b"A", b"DICOMDIR")
-
-
-def test_two_copies_of_one_dicomdir_are_told_apart() -> None:
-    medium = FakeMedium({"A/DICOMDIR": INDEX, "B/DICOMDIR": INDEX})
-
-    one, other = open_file_sets(medium)
-
-    assert one.identity != other.identity

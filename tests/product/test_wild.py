@@ -202,5 +202,5 @@ def test_a_scan_passes_over_sealed_files() -> None:
 
     [file_set] = scanned(fake, findings)
 
-    assert len([*file_set.all_records()]) == 4
+    assert len([*file_set.everything()]) == 4
     assert findings.all() == []

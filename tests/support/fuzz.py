@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count, islice, takewhile
 from pathlib import Path
@@ -38,7 +38,6 @@ from dicomfs.errors import (
     DicomfsError,
     DirectoryError,
     Failure,
-    FileIdError,
     NotDicomError,
 )
 from dicomfs.fileset.dicomdirs import open_file_sets
@@ -221,10 +220,11 @@ def _see_that_nothing_is_missing(tree: Tree, medium: Medium, found: Outline) -> 
     for offset, kind in zip(index.offsets, index.kinds, strict=True):
         record = directory.written(offset)
         if kind == Level.INSTANCE and record.type != _FOREIGN:
-            with suppress(OSError, FileIdError):
-                place, _ = file_set.locate(record.file_id)
-                if place not in shown | {file_set.place}:
-                    raise Broken(f"an instance is missing: record at {offset}")
+            [where] = file_set.locate_all([record.file_id])
+            if isinstance(where, Exception):
+                continue
+            if where[0] not in shown | {file_set.place}:
+                raise Broken(f"an instance is missing: record at {offset}")
 
 
 # -- many inputs -----------------------------------------------------------------------
