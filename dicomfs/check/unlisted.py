@@ -10,6 +10,7 @@ from dicomfs.check.seen import Seen
 from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium, Place
+from dicomfs.media.walk import Listed, Walk
 
 # Files that are named of many alike.
 MOST_NAMED: Final = 3
@@ -39,37 +40,34 @@ def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
     DICOM files are findings, *others* are not DICOM. Links, devices and the like are
     passed over. Raises OSError if the medium is gone.
     """
-    waiting: list[Place] = [()]
-    while waiting:
-        folder = waiting.pop()
+    for folder in Walk(medium, depth=_MAX_DEPTH):
+        place = folder.place
         try:
-            files, folders = _names(medium, folder)
+            files = _files(medium, folder)
         except OSError as error:
-            if error.errno in GONE or not folder:
+            if error.errno in GONE or not place:
                 raise
             detail = error.strerror or ""
-            yield Looked(folder, [_unreadable([folder], detail)], [])
+            yield Looked(place, [_unreadable([place], detail)], [])
             continue
-        files = [place for place in files if place not in listed]
-        yield _look(medium, folder, files)
-        if len(folder) < _MAX_DEPTH:
-            waiting += sorted(folders, reverse=True)
-        elif folders:
+        files = [file for file in files if file not in listed]
+        yield _look(medium, place, files)
+        if len(place) == _MAX_DEPTH and folder.folders:
             detail = f"deeper than {_MAX_DEPTH} folders"
-            yield Looked(folder, [_unreadable(folders, detail)], [])
+            yield Looked(place, [_unreadable(folder.folders, detail)], [])
 
 
-def _names(medium: Medium, folder: Place) -> tuple[list[Place], list[Place]]:
-    """Return the regular files and the folders in *folder*, in order."""
-    folders = set(medium.folders(folder))
-    names = sorted(set(medium.names(folder)) - folders)
-    statuses = medium.statuses(folder, names)
-    files = [
-        (*folder, name)
+def _files(medium: Medium, folder: Listed) -> list[Place]:
+    """Return where the regular files in *folder* lie; raises OSError."""
+    if folder.error is not None:
+        raise folder.error
+    names = folder.files
+    statuses = medium.statuses(folder.place, names)
+    return [
+        (*folder.place, name)
         for name, status in zip(names, statuses, strict=True)
         if not isinstance(status, OSError)
     ]
-    return files, [(*folder, name) for name in folders]
 
 
 class _Sorted(NamedTuple):

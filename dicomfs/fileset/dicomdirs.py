@@ -8,8 +8,9 @@ from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import EntryType, Medium, Place
 from dicomfs.media.opening import unreadable
+from dicomfs.media.walk import Walk
 from dicomfs.source.source import Source
 
 DICOMDIR: Final = b"DICOMDIR"
@@ -24,30 +25,16 @@ def find_dicomdirs(medium: Medium) -> list[Place]:
     searched, to depth 3; then all of the first level that has any are returned. Raises
     OSError if the root cannot be read.
     """
-    level: list[Place] = [()]
-    for _ in range(_SEARCH_DEPTH + 1):
-        if found := [p for up in level if (p := _dicomdir_in(medium, up))]:
-            return found
-        level = [(*up, name) for up in level for name in _folders_in(medium, up)]
-    return []
-
-
-def _dicomdir_in(medium: Medium, folder: Place) -> Place | None:
-    try:
-        name = Names(medium.names(folder)).match(DICOMDIR)
-        is_file = name is not None and name not in medium.folders(folder)
-    except OSError:
-        if not folder:
-            raise
-        return None
-    return (*folder, name) if name is not None and is_file else None
-
-
-def _folders_in(medium: Medium, folder: Place) -> list[bytes]:
-    try:
-        return sorted(medium.folders(folder))
-    except OSError:
-        return []
+    found: list[Place] = []
+    walk = Walk(medium, depth=_SEARCH_DEPTH, by_level=True)
+    for folder in walk:
+        if folder.error is not None and not folder.place:
+            raise folder.error
+        name = Names(folder.entries).match(DICOMDIR)
+        if name is not None and folder.entries[name] is not EntryType.FOLDER:
+            found.append((*folder.place, name))
+            walk.depth = len(folder.place)
+    return found
 
 
 def open_file_sets(

@@ -8,9 +8,7 @@ when files are missing: by some of its instances, whose own headers have to conf
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
@@ -19,6 +17,7 @@ from dicomfs.errors import DicomfsError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.locate import Located, Locator, WrittenLocator
 from dicomfs.media.medium import Medium, Place
+from dicomfs.media.walk import Walk
 
 # The bounds of a search, which on a disc may take a seek for each of them.
 MOST_FOLDERS: Final = 1000
@@ -180,20 +179,15 @@ class _Search:
         seen: set[Place] = set()
         left = _MOST_NAMES
         for start in (self._root, ()):
-            waiting = deque([start])
-            while waiting and len(seen) < MOST_FOLDERS and left > 0:
-                folder = waiting.popleft()
-                if folder in seen:
-                    continue
-                seen.add(folder)
+            walk = Walk(self._medium, start, depth=MAX_DEPTH, by_level=True, known=seen)
+            for folder in walk:
+                seen.add(folder.place)
+                left -= len(folder.entries)
                 # A folder that cannot be read costs only itself.
-                with suppress(OSError):
-                    names = self._medium.names(folder)
-                    if len(folder) < MAX_DEPTH:
-                        below = sorted(self._medium.folders(folder))
-                        waiting += [(*folder, name) for name in below]
-                    left -= len(names)
-                    yield folder, Names(names)
+                if folder.error is None:
+                    yield folder.place, Names(folder.entries)
+                if len(seen) >= MOST_FOLDERS or left <= 0:
+                    return
 
     def _fit(self, move: Move, samples: Sequence[Sample]) -> Iterator[_Fit]:
         """Yield *move* if most of the missing files are where it says, and no others."""

@@ -22,7 +22,7 @@ from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Capacity, Medium, Place
+from dicomfs.media.medium import Capacity, EntryType, Medium, Place
 from dicomfs.media.opening import (
     Bytes,
     Files,
@@ -31,6 +31,7 @@ from dicomfs.media.opening import (
     unreadable,
     unsupported,
 )
+from dicomfs.media.walk import Walk
 from dicomfs.mount.options import DEFAULT_DEADLINE
 from dicomfs.source.source import Source
 
@@ -383,17 +384,9 @@ def _damaged(error: MediumError) -> Failure:
 
 def _images(medium: Medium, depth: int) -> list[Place]:
     """Return the places of what is called an image or an archive, so deep, in order."""
-    found: list[Place] = []
-    level: list[Place] = [()]
-    for _ in range(depth + 1):
-        below: list[Place] = []
-        for folder in level:
-            with suppress(OSError):
-                folders = set(medium.folders(folder))
-                for name in sorted(medium.names(folder)):
-                    if name in folders:
-                        below.append((*folder, name))
-                    elif is_image(fsdecode(name)):
-                        found.append((*folder, name))
-        level = below
-    return found
+    return [
+        (*folder.place, name)
+        for folder in Walk(medium, depth=depth, by_level=True)
+        for name, what in folder.entries.items()
+        if what is not EntryType.FOLDER and is_image(fsdecode(name))
+    ]

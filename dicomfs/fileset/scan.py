@@ -36,6 +36,7 @@ from dicomfs.fileset.locate import ScannedLocator, statuses
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
+from dicomfs.media.walk import Walk
 from dicomfs.source.source import BytesSource, Source
 
 log = logging.getLogger(__name__)
@@ -173,34 +174,23 @@ _Batch = tuple[Place, list[bytes]]
 
 
 def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
-    """Yield folder and names of what is no folder, a few at a time.
+    """Yield folders and the names of their files, a few at a time.
 
     Each folder comes before those in it, all in the order of their names.
     """
-    waiting: list[Place] = [()]
-    left = MAX_ENTRIES
-    while waiting:
-        folder = waiting.pop()
-        try:
-            names = sorted(medium.names(folder))
-            folders = set(medium.folders(folder))
-        except (OSError, FileIdError):
-            if not folder:
-                raise
-            troubles.add(Kind.UNREADABLE_FILE, folder, "folders")
-            continue
-        if len(names) > left:
-            troubles.add(Kind.TOO_MANY_RECORDS, folder, "more files than are looked at")
-        names = names[:left]
-        left -= len(names)
-        files = [name for name in names if name not in folders]
+    for folder in Walk(medium, depth=MAX_DEPTH, most=MAX_ENTRIES):
+        place = folder.place
+        if folder.error is not None:
+            if not place:
+                raise folder.error
+            troubles.add(Kind.UNREADABLE_FILE, place, "folders")
+        if folder.is_cut:
+            troubles.add(Kind.TOO_MANY_RECORDS, place, "more files than are looked at")
+        files = folder.files
         for start in range(0, len(files), _BATCH):
-            yield folder, files[start : start + _BATCH]
-        below = [(*folder, name) for name in reversed(names) if name in folders]
-        if len(folder) < MAX_DEPTH:
-            waiting += below
-        elif below:
-            troubles.add(Kind.TOO_DEEP, folder, "folders that are not looked into")
+            yield place, files[start : start + _BATCH]
+        if len(place) == MAX_DEPTH and folder.folders:
+            troubles.add(Kind.TOO_DEEP, place, "folders that are not looked into")
 
 
 def _look(medium: Medium, batch: _Batch) -> tuple[Place, list[_Seen]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from dicomfs.findings import Finding
-from dicomfs.media.medium import Capacity, Place
+from dicomfs.media.medium import Capacity, EntryType, Place
 from dicomfs.source.cache import Cache
 from dicomfs.source.source import Source, Status
 
@@ -74,7 +74,7 @@ class Archive(ABC, Generic[_E]):
         """Return what is wrong with the image or archive as a whole, but is no obstacle."""
         return ()
 
-    def entries(self, folder: Place) -> Mapping[bytes, _E]:
+    def listing(self, folder: Place) -> Mapping[bytes, _E]:
         """Return the entries of *folder*, read once and then kept; raises OSError.
 
         If several ask at the same time, one reads it, and the others wait for that.
@@ -88,9 +88,9 @@ class Archive(ABC, Generic[_E]):
             with reader:
                 if (kept := self._listings.get(folder)) is not None:
                     return kept
-                listing = self.read_folder(folder)
-                self._listings.put(folder, listing)
-                return listing
+                read = self.read_folder(folder)
+                self._listings.put(folder, read)
+                return read
         finally:
             with self._lock:
                 # Who comes after one that failed may read it anew already.
@@ -101,18 +101,18 @@ class Archive(ABC, Generic[_E]):
         """Return the entry at *path*; raises OSError."""
         if not path:
             raise _is_no_file()
-        found = self.entries(path[:-1]).get(path[-1])
+        found = self.listing(path[:-1]).get(path[-1])
         if found is None:
             raise _is_not_there()
         return found
 
     def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*."""
-        return list(self.entries(folder))
+        return list(self.listing(folder))
 
-    def folders(self, folder: Place) -> list[bytes]:
-        """Return the names of the folders in *folder*."""
-        return [name for name, entry in self.entries(folder).items() if entry.is_folder]
+    def entries(self, folder: Place) -> dict[bytes, EntryType]:
+        """Return the names in *folder* and what they are."""
+        return {name: _type(entry) for name, entry in self.listing(folder).items()}
 
     def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*."""
@@ -123,7 +123,7 @@ class Archive(ABC, Generic[_E]):
 
     def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
-        entries = self.entries(folder)
+        entries = self.listing(folder)
         return [_status(entries.get(name)) for name in names]
 
     def open(self, path: Place) -> Source:
@@ -153,6 +153,12 @@ class Archive(ABC, Generic[_E]):
 def _room(listing: Mapping[bytes, Entry]) -> int:
     """Return what a folder counts for; an empty one takes room, too."""
     return len(listing) + 1
+
+
+def _type(entry: Entry) -> EntryType:
+    if entry.is_folder:
+        return EntryType.FOLDER
+    return EntryType.FILE if entry.is_file else EntryType.OTHER
 
 
 def _status(entry: Entry | None) -> Status | OSError:

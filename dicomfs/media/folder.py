@@ -8,7 +8,7 @@ from pathlib import Path as Path
 from typing import Final
 
 from dicomfs.media import beneath
-from dicomfs.media.medium import Capacity, Place, Status
+from dicomfs.media.medium import Capacity, EntryType, Place, Status
 from dicomfs.source.file import FileSource
 
 # File systems on which opening a file asks nobody once its inode is in memory; network
@@ -52,16 +52,12 @@ class FolderMedium:
         finally:
             os.close(fd)
 
-    def folders(self, folder: Place) -> list[bytes]:
-        """Return the names of the folders in *folder*, symbolic links left out."""
+    def entries(self, folder: Place) -> dict[bytes, EntryType]:
+        """Return the names in *folder* and what they are."""
         fd = beneath.open_folder(self._fd, folder)
         try:
             with os.scandir(fd) as entries:
-                return [
-                    os.fsencode(entry.name)
-                    for entry in entries
-                    if entry.is_dir(follow_symlinks=False)
-                ]
+                return {os.fsencode(entry.name): _type(entry) for entry in entries}
         finally:
             os.close(fd)
 
@@ -95,6 +91,17 @@ class FolderMedium:
     def close(self) -> None:
         """Close the descriptor."""
         os.close(self._fd)
+
+
+def _type(entry: os.DirEntry[str]) -> EntryType:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return EntryType.FOLDER
+        if not entry.is_file(follow_symlinks=False):
+            return EntryType.OTHER
+    except OSError:
+        pass  # its status says so
+    return EntryType.FILE
 
 
 def _status(found: os.stat_result | OSError) -> Status | OSError:

@@ -1,16 +1,25 @@
-"""The seam between dicomfs and media: list a folder, status, open, room."""
+"""The seam between dicomfs and media: list a folder, status, open, capacity."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from dicomfs.media.beneath import Place
 from dicomfs.source.source import Source, Status
 
-__all__ = ["Capacity", "Medium", "Place", "Status"]
+__all__ = ["Capacity", "EntryType", "Medium", "Place", "Status"]
+
+
+class EntryType(Enum):
+    """What lies under a name, as far as a listing says; a link is OTHER."""
+
+    FOLDER = "folder"
+    FILE = "regular file"
+    OTHER = "neither"
 
 
 class Capacity(NamedTuple):
-    """Of a medium: its block size in bytes, and its length in such blocks."""
+    """How large a medium is: its block size in bytes, and its length in such blocks."""
 
     block: int
     blocks: int
@@ -25,11 +34,18 @@ class Medium(Protocol):
     """
 
     def names(self, folder: Place) -> list[bytes]:
-        """Return the names in *folder*, in any order, without ``.`` and ``..``."""
+        """Return the names in *folder*, in any order, without ``.`` and ``..``.
+
+        Cheaper than ``entries`` where a listing says nothing more: for each name the
+        kernel's drivers for discs have to be asked what it is.
+        """
         ...
 
-    def folders(self, folder: Place) -> list[bytes]:
-        """Return the names of those entries of *folder* that are folders."""
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """Return the names in *folder* and what they are, from one read of it.
+
+        A name is a FILE, too, if there is an error to find out: its status says which.
+        """
         ...
 
     def status(self, path: Place) -> Status:

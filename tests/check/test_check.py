@@ -9,7 +9,7 @@ import subprocess
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -22,7 +22,7 @@ from dicomfs.check.seen import Seen
 from dicomfs.errors import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import EntryType, Medium, Place
 from dicomfs.source.source import Source
 from dicomfs.tree.report import Report, Stage
 from tests.build.medium import (
@@ -548,11 +548,11 @@ def test_a_file_is_listed_whatever_its_case(tmp_path: Path) -> None:
 class ClosedFolders(CountingMedium):
     """A medium whose folder CLOSED cannot be read."""
 
-    def names(self, folder: Place) -> list[bytes]:
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
         """List a folder."""
         if folder == (b"CLOSED",):
             raise OSError(errno.EIO, "a bad sector")
-        return super().names(folder)
+        return super().entries(folder)
 
 
 def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Place
+from dicomfs.media.medium import EntryType, Place
 from dicomfs.source.source import BytesSource, Source, Status
 
 
@@ -68,7 +68,10 @@ def test_files_and_folders_are_told_apart() -> None:
     shelf = Shelf(ROOT)
 
     assert shelf.names(()) == [b"DICOM", b"DICOMDIR"]
-    assert shelf.folders(()) == [b"DICOM"]
+    assert shelf.entries(()) == {
+        b"DICOM": EntryType.FOLDER,
+        b"DICOMDIR": EntryType.FILE,
+    }
     assert shelf.status((b"DICOM", b"I2")) == Status(4, 5)
     assert shelf.open((b"DICOM", b"I1")).read_at(0, 9) == b"one"
     assert shelf.capacity() == (2048, 3)

@@ -1,13 +1,15 @@
 """A folder as a medium."""
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from dicomfs.media.folder import FolderMedium, fstype
-from dicomfs.media.medium import Status
+from dicomfs.media.medium import EntryType, Status
 
 
 @pytest.fixture
@@ -46,8 +48,28 @@ def test_a_name_that_is_no_text_is_listed_and_opened(
     assert data == b"data"
 
 
-def test_links_are_no_folders(folder: FolderMedium) -> None:
-    assert folder.folders(()) == [b"DICOM"]
+def test_links_and_pipes_are_neither_folders_nor_files(folder: FolderMedium) -> None:
+    assert folder.entries(()) == {
+        b"DICOM": EntryType.FOLDER,
+        b"DICOMDIR": EntryType.FILE,
+        b"fifo": EntryType.OTHER,
+        b"link": EntryType.OTHER,
+    }
+
+
+def test_a_name_that_cannot_be_looked_at_is_listed_as_a_file(
+    folder: FolderMedium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Worn:
+        name = "I1"
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            assert not follow_symlinks
+            raise OSError(errno.EIO, "a bad sector")
+
+    monkeypatch.setattr(os, "scandir", lambda _: nullcontext([Worn()]))
+
+    assert folder.entries(()) == {b"I1": EntryType.FILE}
 
 
 def test_the_status_of_a_file_is_its_size_and_times(

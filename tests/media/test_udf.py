@@ -47,7 +47,7 @@ from tests.build.udf import (
 )
 from tests.support import trees
 from tests.support.mounting import ROOT, need, run
-from tests.support.trees import CountingSource
+from tests.support.trees import CountingSource, folders_in
 
 _MUTANTS: Final = 1_500
 _SEED: Final = 167
@@ -91,7 +91,7 @@ def listed(medium: Udf) -> Iterator[tuple[Place, list[bytes]]]:
         if error := errno_of(medium.names, folder):
             assert error == errno.EIO
             continue
-        names, folders = medium.names(folder), medium.folders(folder)
+        names, folders = medium.names(folder), folders_in(medium, folder)
         assert len(names) < _MOST_NODES
         assert not any(b"/" in name or b"\0" in name for name in names)
         waiting += [(*folder, name) for name in folders]
@@ -108,7 +108,7 @@ def contents(medium: Udf) -> dict[str, bytes]:
     """Return the bytes of all files by path; raises OSError."""
     found = {}
     for folder, names in listed(medium):
-        folders = medium.folders(folder)
+        folders = folders_in(medium, folder)
         for name in names:
             if name not in folders:
                 path = (*folder, name)
@@ -467,7 +467,7 @@ def test_a_deleted_file_is_not_there_and_a_hidden_one_is() -> None:
 def test_links_are_neither_files_nor_folders() -> None:
     disc = opened(Image({"LINK": File(b"x", file_type=udf.SYMLINK), "A": b"a"}).data)
 
-    assert disc.folders(()) == []
+    assert folders_in(disc, ()) == []
     assert errno_of(disc.status, (b"LINK",)) == errno.EINVAL
     assert errno_of(disc.open, (b"LINK",)) == errno.EINVAL
     [link, a] = disc.statuses((), [b"LINK", b"A"])
@@ -489,7 +489,7 @@ def test_a_file_that_looks_like_a_folder_is_none() -> None:
     identifiers = udf.file_identifier(b"\x08X", Address(0, 0))
     disc = opened(Image({"A": File(identifiers, kind=udf.IS_FOLDER)}).data)
 
-    assert disc.folders(()) == [b"A"]
+    assert folders_in(disc, ()) == [b"A"]
     assert errno_of(disc.names, (b"A",)) == errno.EIO
 
 

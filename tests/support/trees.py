@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Unpack
@@ -12,7 +12,7 @@ import pydicom
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.folder import FolderMedium
-from dicomfs.media.medium import Capacity, Medium, Place, Status
+from dicomfs.media.medium import Capacity, EntryType, Medium, Place, Status
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.node import Instance, Node, Selection
 from dicomfs.tree.tree import Tree
@@ -65,9 +65,10 @@ class CountingMedium:
         self.listed.append(_text(folder))
         return self._folder.names(folder)
 
-    def folders(self, folder: Place) -> list[bytes]:
-        """List the folders."""
-        return self._folder.folders(folder)
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """List with what they are, and count it."""
+        self.listed.append(_text(folder))
+        return self._folder.entries(folder)
 
     def status(self, path: Place) -> Status:
         """Return the status, and count it."""
@@ -108,6 +109,12 @@ class CountingMedium:
         return sum(source.bytes_read for source in self.sources)
 
 
+def folders_in(medium: Medium, folder: Place) -> list[bytes]:
+    """Return the names of the folders in *folder*, in the order of the medium."""
+    entries = medium.entries(folder)
+    return [name for name, what in entries.items() if what is EntryType.FOLDER]
+
+
 class FakeMedium:
     """A medium in memory: files by path; errors to raise by folder or path."""
 
@@ -126,9 +133,12 @@ class FakeMedium:
             raise FileNotFoundError(2, "no such folder")
         return list(below)
 
-    def folders(self, folder: Place) -> list[bytes]:
-        """Return the folders in *folder*."""
-        return [n for n in self.names(folder) if (*folder, n) not in self._files]
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """Return the names in *folder* and what they are."""
+        return {
+            name: EntryType.FILE if (*folder, name) in self._files else EntryType.FOLDER
+            for name in self.names(folder)
+        }
 
     def status(self, path: Place) -> Status:
         """Return the status of a file."""

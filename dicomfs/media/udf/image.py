@@ -202,7 +202,7 @@ class Udf(Archive[UdfEntry]):
         ICBs are read in the order in which they lie on the disc, where those of a folder
         are mostly neighbours.
         """
-        entries = self.entries(folder)
+        entries = self.listing(folder)
         window = self._volume.window(BLOCK if len(names) > 1 else None)
         found: dict[bytes, OSError] = {}
         there = [name for name in set(names) if name in entries]

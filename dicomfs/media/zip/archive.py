@@ -209,7 +209,7 @@ class Zip(Archive[Member]):
         found = self._root
         for depth, name in enumerate(folder):
             if name not in found.folders:
-                is_there = name in self.entries(folder[:depth])
+                is_there = name in self.listing(folder[:depth])
                 number = errno.ENOTDIR if is_there else errno.ENOENT
                 raise OSError(number, os.strerror(number))
             found = found.folders[name]
@@ -270,7 +270,7 @@ class Zip(Archive[Member]):
 
     def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
-        entries = self.entries(folder)
+        entries = self.listing(folder)
         return [
             (name in entries and entries[name].error()) or status
             for name, status in zip(names, super().statuses(folder, names), strict=True)
