@@ -22,6 +22,8 @@ After each test, without being asked:
 * a test that takes longer than a minute is stopped by a watchdog, which ends all that
   serves a mount: a client of a hung mount cannot be interrupted otherwise;
 * whatever is still mounted or running is ended, and that fails the test too.
+
+How much a test tries depends on the profile of Hypothesis: see ``amounts.py``.
 """
 
 import logging
@@ -34,12 +36,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import mounting
+from tests.support import amounts, mounting
 from tests.support.mounting import SAMPLES, BarePython, Mount, Mounter, User
 
 ExpectLog = Callable[[str], None]
 
 _LONGEST_TEST = 60.0
+
+amounts.register_profiles()
 
 
 @pytest.fixture(autouse=True)

@@ -206,6 +206,7 @@ def test_an_empty_medium_has_no_first_record() -> None:
     assert list(follow(build_dicomdir([]))) == []
 
 
+@pytest.mark.slow
 def test_a_deep_chain_of_records_is_built() -> None:
     root = deepest = record("PRIVATE")
     for _ in range(1500):

@@ -564,6 +564,7 @@ def test_a_folder_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     assert (closed.kind, closed.files) == (Kind.UNREADABLE_FOLDER, ("CLOSED",))
 
 
+@pytest.mark.slow
 def test_folders_that_are_nested_too_deeply_are_said_to_be(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(1)))
     tmp_path.joinpath(*["d"] * 66).mkdir(parents=True)
@@ -574,6 +575,7 @@ def test_folders_that_are_nested_too_deeply_are_said_to_be(tmp_path: Path) -> No
     assert deep.detail == "deeper than 64 folders"
 
 
+@pytest.mark.slow
 def test_a_million_places_take_little_memory() -> None:
     tracemalloc.start()
     try:
@@ -589,6 +591,7 @@ def test_a_million_places_take_little_memory() -> None:
     assert (b"DICOM", b"x") not in places
 
 
+@pytest.mark.slow
 def test_what_is_seen_again_takes_no_memory() -> None:
     tracemalloc.start()
     try:
@@ -606,6 +609,7 @@ def test_what_is_seen_again_takes_no_memory() -> None:
 # -- the command -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sound_medium_ends_with_zero(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(2)))
 
@@ -615,6 +619,7 @@ def test_a_sound_medium_ends_with_zero(tmp_path: Path) -> None:
     assert done.stdout.endswith("no faults, no remarks; the medium is sound\n")
 
 
+@pytest.mark.slow
 def test_remarks_alone_are_no_faults(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(2)))
     (tmp_path / "README.TXT").touch()
@@ -625,6 +630,7 @@ def test_remarks_alone_are_no_faults(tmp_path: Path) -> None:
     assert "remark: no record lists a file [unlisted-file]" in done.stdout
 
 
+@pytest.mark.slow
 def test_faults_are_told_on_stdout(tmp_path: Path) -> None:
     images = slices(3)
     images[0].path = None
@@ -636,6 +642,7 @@ def test_faults_are_told_on_stdout(tmp_path: Path) -> None:
     assert f"1 of 3 missing in {'/'.join(WHERE)}" in done.stdout
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     images = slices(3)
     images[0].path = None
@@ -649,6 +656,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
     assert whole["findings"][0]["where"] == list(WHERE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"", b"no directory"])
 def test_what_cannot_be_read_ends_with_eight(
     tmp_path: Path, content: bytes | None
@@ -663,6 +671,7 @@ def test_what_cannot_be_read_ends_with_eight(
     assert dicomfs("check", tmp_path / "nowhere").returncode == Exit.UNCHECKED
 
 
+@pytest.mark.slow
 def test_index_only_opens_no_file_and_says_so(tmp_path: Path) -> None:
     written = write_medium(tmp_path, ct(slices(3)))
     spoil(written)
@@ -682,6 +691,7 @@ def spoil(written: Written) -> None:
         path.write_bytes(b"no DICOM")
 
 
+@pytest.mark.slow
 def test_a_medium_without_dicomdir_can_be_checked_by_its_files(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(3)))
     (tmp_path / "DICOMDIR").unlink()
@@ -693,6 +703,7 @@ def test_a_medium_without_dicomdir_can_be_checked_by_its_files(tmp_path: Path) -
     assert [each["count"] for each in whole["looked_at"]] == [6, 4, 3, 2]
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_and_goes_away(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(3)))
     ours, theirs = pty.openpty()
@@ -714,6 +725,7 @@ def test_progress_is_shown_on_a_terminal_and_goes_away(tmp_path: Path) -> None:
     assert said.endswith(b"\r\x1b[K")
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text_do_not_harm(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(1)))
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\x1b[31m\xff")).touch()
@@ -726,6 +738,7 @@ def test_names_that_are_no_text_do_not_harm(tmp_path: Path) -> None:
     assert json.loads(data.stdout)["findings"][0]["files"] == ["\x1b[31m\udcff"]
 
 
+@pytest.mark.slow
 def test_what_the_report_says_is_not_logged_beside_it(
     tmp_path: Path, expect_log: Callable[[str], None]
 ) -> None:

@@ -90,6 +90,7 @@ def test_other_commands_explain_their_options(command: str, option: str) -> None
 # -- versions --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_version_names_everything_that_matters() -> None:
     done = dicomfs("--version")
 
@@ -102,6 +103,7 @@ def test_version_names_everything_that_matters() -> None:
     assert re.match(r"3\.\d+", told["libfuse"])
 
 
+@pytest.mark.slow
 def test_version_works_where_little_is_installed(bare_python: BarePython) -> None:
     done = bare_python.dicomfs("--version")
 
@@ -140,6 +142,7 @@ MISTAKES: Final = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_told_in_two_lines(tmp_path: Path, mistake: str) -> None:
     done = dicomfs(*MISTAKES[mistake], cwd=tmp_path)
@@ -174,6 +177,7 @@ def test_options_that_every_mount_knows_are_accepted(
     assert done.returncode == Exit.SOURCE_MISSING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["tree", "a", "--json", "--", "-x"]])
 def test_what_follows_two_dashes_is_a_path(
     tmp_path: Path, arguments: list[str]
@@ -186,6 +190,7 @@ def test_what_follows_two_dashes_is_a_path(
     assert done.stderr.startswith(f"dicomfs: there is no {tmp_path}/-x\n")
 
 
+@pytest.mark.slow
 def test_a_mountpoint_may_begin_with_a_dash(tmp_path: Path) -> None:
     done = dicomfs("mount", ".", "--index-only", "--", "-mnt", cwd=tmp_path)
 
@@ -198,6 +203,7 @@ def test_an_option_that_does_not_exist_is_one_before_two_dashes(tmp_path: Path) 
     assert done.returncode == Exit.USAGE
 
 
+@pytest.mark.slow
 def test_a_password_file_that_cannot_be_read_is_a_mistake_for_check_too(
     tmp_path: Path,
 ) -> None:
@@ -206,6 +212,7 @@ def test_a_password_file_that_cannot_be_read_is_a_mistake_for_check_too(
     assert done.returncode == Exit.USAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[2Jb", "a\u202eb"])
 def test_a_path_is_told_on_one_line_and_does_nothing_to_the_terminal(
     tmp_path: Path, name: str
@@ -262,6 +269,7 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(
     assert set(json.loads(told)) & HEAVY <= allowed
 
 
+@pytest.mark.slow
 def test_tree_loads_no_fuse(samples: Path) -> None:
     told = python(
         "import sys\n"
@@ -324,6 +332,7 @@ def test_tree_in_json_has_what_a_mount_has(sample_mount: Mount, samples: Path) -
             assert entry["size"] == status.st_size
 
 
+@pytest.mark.slow
 def test_tree_works_where_pyfuse3_and_trio_are_missing(
     bare_python: BarePython, samples: Path
 ) -> None:
@@ -352,6 +361,7 @@ def medium(tmp_path: Path) -> Path:
     return tmp_path / "medium"
 
 
+@pytest.mark.slow
 def test_tree_says_which_files_are_missing(medium: Path) -> None:
     lines = dicomfs("tree", medium).stdout.splitlines()
     told = json.loads(dicomfs("tree", "--json", medium).stdout)
@@ -362,11 +372,13 @@ def test_tree_says_which_files_are_missing(medium: Path) -> None:
     assert (entry["size"], entry["error"]) == (0, "No such file or directory")
 
 
+@pytest.mark.slow
 def test_tree_opens_no_instance_if_it_is_not_to(medium: Path) -> None:
     assert "001 CT Lung" in dicomfs("tree", medium).stdout
     assert "Lung" not in dicomfs("tree", "--index-only", medium).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["medium/DICOMDIR", "medium/", "./medium", "medium"])
 def test_tree_takes_the_source_in_any_form(medium: Path, source: str) -> None:
     done = dicomfs("tree", source, cwd=medium.parent)
@@ -374,6 +386,7 @@ def test_tree_takes_the_source_in_any_form(medium: Path, source: str) -> None:
     assert done.stdout == dicomfs("tree", medium).stdout != ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     [
@@ -395,6 +408,7 @@ def test_tree_shows_what_it_can_where_letters_are_missing(
     assert "0001.dcm" in done.stdout
 
 
+@pytest.mark.slow
 def test_json_is_utf_8_whatever_the_locale(medium: Path) -> None:
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -403,6 +417,7 @@ def test_json_is_utf_8_whatever_the_locale(medium: Path) -> None:
     assert told["entries"][0]["name"] == "Müller, Jürgen 山田 太郎 (7)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "JSON"])
 def test_a_reader_who_has_seen_enough_is_no_error(
     tmp_path: Path, options: list[str]
@@ -427,6 +442,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_in_two_lines(medium: Path) -> None:
     need("/dev/full")
     with Path("/dev/full").open("w") as full:
@@ -450,6 +466,7 @@ def test_a_full_disk_is_told_in_two_lines(medium: Path) -> None:
 # -- streams ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stream", ["0<&-", "1>&-", "2>&-"], ids=["stdin", "stdout", "stderr"]
 )
@@ -460,6 +477,7 @@ def test_a_closed_stream_is_no_reason_to_crash(medium: Path, stream: str) -> Non
     assert done.returncode in {Exit.OK, Exit.UNEXPECTED}
 
 
+@pytest.mark.slow
 def test_a_path_that_is_no_utf_8_is_named_all_the_same(tmp_path: Path) -> None:
     missing = tmp_path / os.fsdecode(b"\xff\xfe")
 

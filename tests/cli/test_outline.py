@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from dicomfs.cli import outline
 from dicomfs.tree.node import Selection
 from tests.build.medium import image, patient, record, series, study, write_medium
@@ -90,6 +92,7 @@ def test_drawing_keeps_no_listing_in_memory(tmp_path: Path) -> None:
         assert tree.root.listing is None
 
 
+@pytest.mark.slow
 def test_a_tree_that_is_too_deep_is_drawn_in_pieces(
     tmp_path: Path, expect_log: Callable[[str], None]
 ) -> None:

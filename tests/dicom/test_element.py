@@ -272,6 +272,7 @@ def test_sequences_may_nest_as_deeply_as_real_ones_do() -> None:
     assert tags(nested_sequence(MAX_DEPTH)) == [CONTENT]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 10_000])
 def test_deeper_nesting_is_refused(depth: int) -> None:
     with pytest.raises(ElementError, match="nest deeper"):

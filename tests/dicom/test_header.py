@@ -175,6 +175,7 @@ def test_a_file_without_preamble_and_meta_information_is_read() -> None:
     assert description(data) == "Lung"
 
 
+@pytest.mark.slow
 def test_a_large_file_costs_no_more_than_a_small_one() -> None:
     costs = []
     for size in (1_000, 20_000_000):
@@ -233,6 +234,7 @@ def test_nothing_costs_more_than_the_bound() -> None:
     assert source.bytes_read <= MAX_READ
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -259,6 +261,7 @@ def test_a_deflate_bomb_costs_no_more_than_the_bound(bomb: Value) -> None:
     assert peak < 8 * MAX_READ
 
 
+@pytest.mark.slow
 def test_the_description_in_front_of_a_deflate_bomb_is_read() -> None:
     data = deflated(
         element_bytes("SeriesDescription", "Lung")

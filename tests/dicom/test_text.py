@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydicom import config
 from pydicom.charset import (
@@ -20,6 +20,7 @@ from pydicom.valuerep import PersonName
 from dicomfs.dicom.text import CODECS, codecs_of, decode, person_name
 from tests.build import charsets
 from tests.support import mounting
+from tests.support.amounts import examples
 
 FILES = Path(pydicom.__file__).parent / "data/charset_files"
 
@@ -50,6 +51,7 @@ def test_every_term_that_pydicom_knows_has_the_same_codec(term: str) -> None:
     assert set(found) <= CODECS
 
 
+@pytest.mark.slow
 def test_pydicom_is_not_loaded_to_show_a_medium() -> None:
     code = "import sys, dicomfs.mount.worker; print('pydicom' in sys.modules)"
 
@@ -129,7 +131,7 @@ PART = st.sampled_from(sorted(ESCAPES)).flatmap(
 )
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.lists(PART, max_size=5))
 def test_code_extensions_switch_from_set_to_set(parts: list[tuple[str, str]]) -> None:
     terms = ["", *{term for term, _ in parts}]
@@ -158,7 +160,7 @@ FRAGMENTS = st.one_of(
 )
 
 
-@settings(max_examples=2000)
+@examples(2_000)
 @given(
     st.lists(st.sampled_from(SINGLE), min_size=1, max_size=3),
     st.lists(FRAGMENTS, max_size=8).map(b"".join),
@@ -176,7 +178,7 @@ def test_bytes_that_pydicom_reads_strictly_are_read_the_same(
     assert expected is None or found == expected.strip(PADDING)
 
 
-@settings(max_examples=1000)
+@examples(1_000)
 @given(
     st.one_of(st.binary(max_size=60), st.lists(FRAGMENTS, max_size=8).map(b"".join)),
     st.lists(

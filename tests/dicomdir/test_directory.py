@@ -210,6 +210,7 @@ def test_a_header_without_an_end_is_refused() -> None:
         Directory(BytesSource(data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", [1_000, 100_000])
 def test_opening_reads_the_header_and_the_root_whatever_the_size(
     tmp_path: Path, records: int
@@ -222,6 +223,7 @@ def test_opening_reads_the_header_and_the_root_whatever_the_size(
     assert source.bytes_read <= 3 * BLOCK
 
 
+@pytest.mark.slow
 def test_opening_costs_the_same_whatever_the_size(tmp_path: Path) -> None:
     costs = []
     for records in (1_000, 100_000):

@@ -448,6 +448,7 @@ def test_a_record_like_one_before_says_what_its_own_bytes_say(
             assert found == outcome(layout.data, offset, WITHOUT_MODELS)
 
 
+@pytest.mark.slow
 def test_a_changed_record_is_never_taken_for_one_before() -> None:
     layout = build_layout(long_series())
     offsets = list(layout.offsets.values())

@@ -384,6 +384,7 @@ def test_files_that_are_nowhere_are_looked_for_once() -> None:
     assert fake.listings == looked
 
 
+@pytest.mark.slow
 def test_a_medium_of_many_folders_is_not_looked_through_to_its_end() -> None:
     # All of them look as if they were the one; none has anything else.
     data = instance_bytes(SOPInstanceUID="1.9")

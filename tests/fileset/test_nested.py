@@ -342,6 +342,7 @@ def of(report: Report, kind: Kind) -> list[Finding]:
     return [each for each in report.findings if each.kind is kind]
 
 
+@pytest.mark.slow
 def test_check_goes_through_nested_directories_too(tmp_path: Path) -> None:
     CASES["studies-and-series-are-directories-of-their-own"].write(tmp_path)
     medium = CountingMedium(tmp_path)
@@ -432,6 +433,7 @@ def test_directories_that_lead_to_each_other_for_ever_come_to_an_end(
     assert finding.detail == "directories lead to each other too deeply"
 
 
+@pytest.mark.slow
 def test_of_many_directories_no_more_is_read_than_some(expect_log: ExpectLog) -> None:
     expect_log("one of several DICOMDIRs is unusable")
     large = build_dicomdir(

@@ -539,6 +539,7 @@ def test_images_show_beside_a_dicomdir_that_is_broken_and_it_is_told(
         assert [each.kind for each in tree.findings.all()] == [Kind.INDEX_LEFT_OUT]
 
 
+@pytest.mark.slow
 def test_more_images_in_an_archive_than_are_opened_are_counted(
     tmp_path: Path, expect_log: ExpectLog, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -719,6 +720,7 @@ def test_the_room_of_a_medium_that_is_gone_does_not_count(tmp_path: Path) -> Non
     assert capacity_of([gone]) == Capacity(1, 0)
 
 
+@pytest.mark.slow
 def test_more_sources_than_may_be_open_are_refused_and_said_to_be(
     tmp_path: Path,
 ) -> None:

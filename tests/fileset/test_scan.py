@@ -438,6 +438,7 @@ def test_of_a_header_without_identity_the_meta_information_counts() -> None:
     assert leaf_.ReferencedSOPInstanceUIDInFile == "1.9"
 
 
+@pytest.mark.slow
 def test_a_large_file_costs_no_more_than_a_small_one(
     tmp_path: Path, open_medium: OpenMedium
 ) -> None:
@@ -484,6 +485,7 @@ def test_a_scan_finds_all_instances_of_the_sample(
     assert len(seen) == found.instances == 31
 
 
+@pytest.mark.slow
 def test_the_tree_of_the_sample_is_the_same_with_and_without_its_dicomdir(
     samples: Path, tmp_path: Path
 ) -> None:
@@ -785,6 +787,7 @@ def test_an_index_does_not_outgrow_its_bound(monkeypatch: pytest.MonkeyPatch) ->
     assert len(chains(found.index)) == found.instances
 
 
+@pytest.mark.slow
 def test_ten_thousand_instances_take_little_memory(tmp_path: Path) -> None:
     count = 10_000
     long_uid = "1.2.826.0.1.3680043.8.498." + "7" * 30
@@ -955,6 +958,7 @@ def _names(node: object) -> Iterator[str]:
             yield from _names(below)
 
 
+@pytest.mark.slow
 def test_a_tree_is_printed_without_a_usable_dicomdir(tmp_path: Path) -> None:
     found = names(medium_of(tmp_path))
 
@@ -1000,6 +1004,7 @@ def said_on_the_terminal(*media: Path) -> bytes:
     return said
 
 
+@pytest.mark.slow
 def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
     said = said_on_the_terminal(medium_of(tmp_path))
 
@@ -1007,6 +1012,7 @@ def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
     assert said.endswith(b"\r\x1b[K")
 
 
+@pytest.mark.slow
 def test_a_scan_of_several_media_shows_which_it_is_at_one_after_the_other(
     tmp_path: Path,
 ) -> None:

@@ -140,6 +140,7 @@ class Faulty(Shelf):
         return below
 
 
+@pytest.mark.slow
 def test_of_a_folder_that_was_read_twice_at_once_one_listing_counts() -> None:
     def ask(shelf: Shelf) -> None:
         together.wait()

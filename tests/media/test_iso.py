@@ -28,10 +28,11 @@ from tests.build import images
 from tests.build.images import ISO_FLAVOURS, SECTOR, make_iso, make_plain_iso
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.support import trees
+from tests.support.amounts import part_of
 from tests.support.mounting import SAMPLES, need, need_root, run
 from tests.support.trees import CountingSource, folders_in
 
-_MUTANTS: Final = 2_000
+_MUTANTS: Final = part_of(2_000)
 _SEED: Final = 9660
 # More is a walk in circles: images of these tests are small.
 _MOST_NODES: Final = 400
@@ -370,6 +371,7 @@ def test_folders_that_were_moved_because_they_are_deep_are_in_their_place(
     assert in_moved == []
 
 
+@pytest.mark.slow
 def test_names_and_times_are_found_in_continuation_areas(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -706,6 +708,7 @@ def test_whole_sectors_that_are_cut_off_are_no_more_than_they_are(
 # -- as little as possible is read -----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for number in range(1_500):
@@ -1059,6 +1062,7 @@ def sectors_of(medium: Iso, path: Place) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 @FLAVOURS
 def test_of_a_truncated_image_all_that_is_there_is_found_and_the_rest_is_an_error(
     samples: Images, flavour: str
@@ -1088,6 +1092,7 @@ def _can_list(medium: Iso) -> bool:
     return errno_of(medium.names, ()) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flavour", ["plain", "Rock Ridge", "Rock Ridge and Joliet"])
 def test_a_bad_sector_costs_what_lies_on_it(samples: Images, flavour: str) -> None:
     data = samples.data(flavour)
@@ -1187,6 +1192,7 @@ def _records_of(patch: Patch) -> list[int]:
     return [place(patch.data, name) for name in (*names, b"E.;1")]
 
 
+@pytest.mark.slow
 def test_a_sector_of_a_folder_that_was_not_copied_is_not_passed_over(
     tmp_path: Path,
 ) -> None:
@@ -1332,6 +1338,7 @@ def _flat(patch: Patch, count: int, length: int = 42, flags: int = 0) -> bytes:
     return _with_folder(patch, place(patch.data, b"SUB"), body)
 
 
+@pytest.mark.slow
 def test_a_folder_of_too_many_records_is_an_error(plain: Patch) -> None:
     at_most = Iso(BytesSource(_flat(plain, 200_000, flags=_ASSOCIATED)))
     too_many = Iso(BytesSource(_flat(plain, 200_001, flags=_ASSOCIATED)))
@@ -1341,6 +1348,7 @@ def test_a_folder_of_too_many_records_is_an_error(plain: Patch) -> None:
     assert content(too_many, (b"A.;1",)) == A
 
 
+@pytest.mark.slow
 def test_a_file_of_too_many_extents_is_an_error(plain: Patch) -> None:
     plain.byte(b"A.;1", _FLAGS, _MORE)
     body = _record(plain, b"\0") + _record(plain, b"\1")
@@ -1351,6 +1359,7 @@ def test_a_file_of_too_many_extents_is_an_error(plain: Patch) -> None:
     assert errno_of(medium.names, ()) == errno.EIO
 
 
+@pytest.mark.slow
 def test_large_folders_are_read_by_many_threads_one_after_the_other(
     plain: Patch,
 ) -> None:
@@ -1363,6 +1372,7 @@ def test_large_folders_are_read_by_many_threads_one_after_the_other(
     assert counts == [17_000] * 4
 
 
+@pytest.mark.slow
 def test_an_entry_takes_little_memory(plain: Patch) -> None:
     data = _flat(plain, 5_000)
     tracemalloc.start()
@@ -1376,6 +1386,8 @@ def test_an_entry_takes_little_memory(plain: Patch) -> None:
     assert peak < 5_000 * 500
 
 
+@pytest.mark.slow
+@pytest.mark.counted
 def test_of_any_mutated_image_only_foreseen_errors_come(samples: Images) -> None:
     sound = [samples.data(name) for name in ISO_FLAVOURS]
     chance = random.Random(_SEED)

@@ -46,10 +46,11 @@ from tests.build.udf import (
     Tree,
 )
 from tests.support import trees
+from tests.support.amounts import part_of
 from tests.support.mounting import ROOT, need, run
 from tests.support.trees import CountingSource, folders_in
 
-_MUTANTS: Final = 1_500
+_MUTANTS: Final = part_of(1_500)
 _SEED: Final = 167
 # More is a walk in circles, or a read without end: images of these tests are small.
 _MOST_NODES: Final = 500
@@ -177,6 +178,7 @@ class Worn(BytesSource):
 # -- sound images ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @KINDS
 def test_an_image_of_any_make_has_its_files(kind: str) -> None:
     count = 0
@@ -659,6 +661,7 @@ def test_a_file_of_many_gibibytes_is_read_where_it_lies() -> None:
 # -- what is read, and when ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_read() -> None:
     tree: Tree = {
         name: {f"I{number}": b"x" * 100 for number in range(200)} for name in "ABCDEFGH"
@@ -754,6 +757,7 @@ print(len(disc.names(())))
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_while_an_image_is_read(tmp_path: Path) -> None:
     """In the sandbox nothing can be."""
     tree = {"A": b"a", "ÄÖ": b"b", "日本": b"c"}
@@ -773,6 +777,7 @@ def test_many_threads_read_an_image_at_once() -> None:
     assert found == [flat(FILES)] * 16
 
 
+@pytest.mark.slow
 def test_an_entry_takes_little_memory() -> None:
     data = Image({f"I{number}": b"" for number in range(5_000)}).data
     tracemalloc.start()
@@ -1187,6 +1192,7 @@ def test_a_path_that_is_too_deep_is_an_error() -> None:
     assert errno_of(disc.names, (b"D",) * 5_000) == errno.EIO
 
 
+@pytest.mark.slow
 def test_a_folder_of_too_many_entries_is_an_error() -> None:
     deleted = udf.file_identifier(b"\x08X", Address(0, 0), udf.DELETED)
     made = Image({"A": b"a"}, Form(more=(deleted * 200_001,)))
@@ -1232,6 +1238,7 @@ def _newest(made: Image) -> Address:
     return Address(0, made.entries["A"] // _BLOCK - udf.START)
 
 
+@pytest.mark.slow
 def test_a_file_in_too_many_pieces_of_one_extent_is_an_error() -> None:
     """As with packets of one block, some of which were moved."""
     made = Image({"A": b"x" * _BLOCK}, Form(SPARED))
@@ -1259,6 +1266,7 @@ def test_a_file_in_too_many_pieces_of_one_extent_is_an_error() -> None:
         disc.status((b"A",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "is_sane"), [(64, True), (66, False)])
 def test_a_file_in_too_many_extents_is_an_error(count: int, is_sane: bool) -> None:
     made = Image({"A": b"x"})
@@ -1294,6 +1302,7 @@ def test_an_extent_of_too_many_virtual_blocks_is_an_error() -> None:
         disc.open((b"A",))
 
 
+@pytest.mark.slow
 @KINDS
 def test_of_a_truncated_image_all_that_is_there_is_found_and_the_rest_is_an_error(
     kind: str,
@@ -1341,6 +1350,7 @@ def _compare(disc: Udf, expected: Mapping[str, bytes]) -> int:
     return errors
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_bad_sector_costs_what_lies_on_it(kind: str) -> None:
     data = Image(FILES, Form(kind)).data
@@ -1366,6 +1376,7 @@ def test_a_bad_sector_costs_what_lies_on_it(kind: str) -> None:
 # -- forged images ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @KINDS
 def test_no_fault_in_what_describes_an_image_makes_anything_silently_wrong(
     kind: str,
@@ -1397,6 +1408,8 @@ def _is_descriptor(block: bytes | bytearray) -> bool:
     return tag in {*range(1, 10), *range(256, 267)} and version == 3
 
 
+@pytest.mark.slow
+@pytest.mark.counted
 def test_of_any_forged_image_only_foreseen_errors_come() -> None:
     kinds = (PLAIN, VIRTUAL, SPARED, METADATA)
     made = [
@@ -1478,6 +1491,7 @@ def _forge(image: bytearray, at: int, block: int, chance: random.Random) -> None
         image[at : at + block] = udf.resealed(old, place, change)
 
 
+@pytest.mark.slow
 def test_forged_file_identifiers_lead_nowhere_else() -> None:
     chance = random.Random(_SEED)
     for _ in range(200):

@@ -166,6 +166,7 @@ def test_any_range_of_a_member_is_read(method: int) -> None:
         assert buffer[:count] == data[offset : offset + size]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "reads"), [*zip(METHODS, (60, 60, 2, 9), strict=True)]
 )
@@ -190,6 +191,7 @@ def test_a_stored_member_is_read_in_place() -> None:
     assert [size for _, size in below.reads] == [100]
 
 
+@pytest.mark.slow
 def test_going_back_in_a_large_member_does_not_inflate_all_of_it_again() -> None:
     packed = zipped({"A": _LARGE})
     below = CountingSource(packed)
@@ -206,6 +208,7 @@ def test_going_back_in_a_large_member_does_not_inflate_all_of_it_again() -> None
     assert below.bytes_read < len(packed) / 8
 
 
+@pytest.mark.slow
 def test_one_who_opens_or_stats_does_not_inflate() -> None:
     data = some_bytes(8, 5 << 20)
     below = CountingSource(zipped({"A": data}))
@@ -217,6 +220,7 @@ def test_one_who_opens_or_stats_does_not_inflate() -> None:
     assert below.bytes_read < 1000
 
 
+@pytest.mark.slow
 def test_eight_who_read_one_member_inflate_it_once() -> None:
     data = some_bytes(9, 10_000_000)
     packed = zipped({"A": data})
@@ -238,6 +242,7 @@ def test_eight_who_read_one_member_inflate_it_once() -> None:
     assert below.bytes_read < len(packed) + 8 * 1000
 
 
+@pytest.mark.slow
 def test_what_memory_could_not_hold_is_inflated_again() -> None:
     """Eight read twelve members of 8 MB, which are more than are kept."""
     files = {f"{number}": striped(number, 8_000_000) for number in range(12)}
@@ -562,6 +567,7 @@ class Sparse(Source):
         return bytes(data)
 
 
+@pytest.mark.slow
 def test_more_members_than_an_old_writer_could_count_are_all_there() -> None:
     part = Part(b"00000")
     record = part.record(0)
@@ -642,6 +648,7 @@ def test_bytes_that_were_changed_are_not_given() -> None:
         assert refusal(archive, "A").errno == errno.EIO
 
 
+@pytest.mark.slow
 def test_of_members_that_overlap_each_byte_is_given_once() -> None:
     size = 1 << 20
     wanted = [b"%04d" % number for number in range(500)]
@@ -706,6 +713,7 @@ def test_what_inflates_to_more_than_it_says_is_refused() -> None:
     assert "larger" in (refusal(opened(archives.archive([part])), "A").strerror or "")
 
 
+@pytest.mark.slow
 def test_what_grows_two_hundred_fold_is_a_bomb_once_it_is_large() -> None:
     limit = 256 << 20
     parts = [
@@ -720,6 +728,7 @@ def test_what_grows_two_hundred_fold_is_a_bomb_once_it_is_large() -> None:
     assert archive.open((b"MASK",)).read_at(limit - 9, 100) == bytes(9)
 
 
+@pytest.mark.slow
 def test_the_wrong_crc_of_a_large_member_shows_at_its_end() -> None:
     wrong = {"crc": 1}
     data = striped(1, len(_LARGE))
@@ -734,6 +743,7 @@ def test_the_wrong_crc_of_a_large_member_shows_at_its_end() -> None:
     assert source.read_cached(0, memoryview(bytearray(PIECE))) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [200_000, 200_001])
 def test_an_archive_may_have_so_many_members_and_no_more(members: int) -> None:
     part = Part(b"A")
@@ -746,6 +756,7 @@ def test_an_archive_may_have_so_many_members_and_no_more(members: int) -> None:
         opened(data)
 
 
+@pytest.mark.slow
 def test_an_archive_may_have_so_many_folders_and_no_more() -> None:
     parts = [Part(b"%d/" % number + b"D/" * 31) for number in range(3_300)]
 
@@ -762,6 +773,7 @@ def test_a_method_that_is_not_known_is_named(method: int, name: str) -> None:
     assert name in (refusal(archive, "A").strerror or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_mutated_archive_gives_the_true_bytes_or_an_error(seed: int) -> None:
     """And in all more of the true ones than the standard library."""
@@ -956,6 +968,7 @@ def test_any_range_of_a_member_under_aes_is_read(
         assert source.read_at(offset, 5000) == data[offset : offset + 5000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [STORED, DEFLATED], ids=["stored", "deflated"])
 @pytest.mark.usefixtures("aes")
 def test_any_range_of_a_large_member_under_aes_is_read(method: int) -> None:
@@ -985,6 +998,7 @@ def test_bytes_under_aes_that_were_changed_are_not_given(method: int, at: int) -
     assert refusal(archive, "A").errno == errno.EIO
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("aes")
 def test_members_with_passwords_of_their_own_are_all_read() -> None:
     """A wrong password seems right for one in 256; then the CRC decides."""
@@ -1047,6 +1061,7 @@ class Faulty(CountingSource):
         return super().read_at(offset, size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3 << 20, len(_LARGE)], ids=["small", "large"])
 def test_a_bad_sector_costs_its_member_as_long_as_it_is_bad(size: int) -> None:
     data = _LARGE[:size]
@@ -1064,6 +1079,7 @@ def test_a_bad_sector_costs_its_member_as_long_as_it_is_bad(size: int) -> None:
     assert read(archive, "A") == data
 
 
+@pytest.mark.slow
 def test_a_member_that_hangs_fails_at_once_for_all_others() -> None:
     data = some_bytes(15, 3 << 20)
     packed = zipped({"A": data, "B": b"other" * 99})
@@ -1087,6 +1103,7 @@ def test_a_member_that_hangs_fails_at_once_for_all_others() -> None:
     assert sources[1].read_at(5, 10) == data[5:15]
 
 
+@pytest.mark.slow
 def test_what_is_not_proved_yet_is_not_given_from_memory() -> None:
     data = some_bytes(16, 5 << 20)
     packed = zipped({"A": data})
@@ -1146,6 +1163,7 @@ print(json.dumps([told, int(peak[0]), seen]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("aes")
 def test_hostile_archives_cost_bounded_memory_and_open_nothing(tmp_path: Path) -> None:
     """16 bombs of 16 MiB for eight threads, two of 200 MiB, 99,000 folders, AES."""

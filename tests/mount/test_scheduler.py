@@ -554,6 +554,7 @@ async def test_there_are_only_so_many_threads_however_many_hang(
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
 
 
+@pytest.mark.slow
 async def test_threads_that_hung_are_of_use_again_when_they_are_done(
     scheduler: Scheduler, slow: Gate
 ) -> None:

@@ -170,6 +170,7 @@ def name(case: Case) -> str:
     return case.name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("may_warn")
 @pytest.mark.parametrize("case", SHOWN, ids=name)
 def test_each_instance_of_a_broken_medium_is_where_it_belongs(
@@ -193,6 +194,7 @@ def test_each_instance_of_a_broken_medium_is_where_it_belongs(
     assert unexpected(found.kinds, kinds) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("may_warn")
 @pytest.mark.parametrize("case", SHOWN, ids=name)
 def test_check_says_what_is_broken_and_nothing_else(case: Case, tmp_path: Path) -> None:

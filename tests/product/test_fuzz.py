@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfs.dicom.element import (
@@ -48,17 +48,20 @@ from tests.build.medium import (
 )
 from tests.build.mutations import Medium, media, mutated
 from tests.support import fuzz, mounting
+from tests.support.amounts import examples, part_of
 from tests.support.mounting import Mount, Mounter, run
 from tests.support.trees import CountingSource
 
-# Each test may take a minute.
-_PARTS: Final = 10
-_EACH: Final = fuzz.COUNT // _PARTS
+# All of them take minutes, and each test may take one.
+_COUNT: Final = part_of(fuzz.COUNT)
+_EACH: Final = min(_COUNT, 500)
 # Measuring what is covered would double the time, and all of it is covered elsewhere.
 _UNMEASURED: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
 
 
-@pytest.mark.parametrize("first", range(0, fuzz.COUNT, _EACH))
+@pytest.mark.slow
+@pytest.mark.counted
+@pytest.mark.parametrize("first", range(0, _COUNT, _EACH))
 def test_no_broken_dicomdir_breaks_a_promise(first: int) -> None:
     command = [sys.executable, "-P", "-m", "tests.support.fuzz", "--json"]
     numbers = [f"--first={first}", f"--count={_EACH}", f"--seed={fuzz.SEED}"]
@@ -73,12 +76,14 @@ def test_no_broken_dicomdir_breaks_a_promise(first: int) -> None:
     assert report["memory"] < fuzz.MAX_MEMORY
 
 
+@pytest.mark.slow
 def test_an_input_is_the_same_each_time() -> None:
     assert [mutated(7, number) for number in range(50)] == [
         mutated(7, number) for number in range(50)
     ]
 
 
+@pytest.mark.slow
 def test_nearly_all_inputs_are_broken() -> None:
     sound = {each.dicomdir for each in media()}
     made = [mutated(fuzz.SEED, number) for number in range(500)]
@@ -87,6 +92,7 @@ def test_nearly_all_inputs_are_broken() -> None:
     assert len({each.dicomdir for each in made}) > 400
 
 
+@pytest.mark.slow
 def test_a_sound_medium_breaks_no_promise() -> None:
     with fuzz.listening() as listener:  # pydicom has some without links, too
         for medium in media():
@@ -149,6 +155,7 @@ WORST: Final[dict[str, Callable[[], bytes]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORST)
 def test_the_worst_takes_no_longer_than_anything_else(name: str) -> None:
     medium = Medium(WORST[name](), {"I": instance_bytes()})
@@ -263,7 +270,7 @@ pieces: Final = st.lists(
 
 
 @SYNTAXES
-@settings(max_examples=500)
+@examples(500)
 @given(data=pieces)
 def test_any_pieces_of_elements_are_read_or_refused(
     syntax: Syntax, data: bytes
@@ -291,7 +298,7 @@ def _items(data: bytes, syntax: Syntax) -> None:
     assert all(start <= end <= len(data) for start, end in found)
 
 
-@settings(max_examples=2000)
+@examples(2_000)
 @given(
     head=st.sampled_from([b"", PREFIX, b"DICM", PREFIX + b"\x02\0\0\0UL\x04\0"]),
     data=pieces,
@@ -312,7 +319,7 @@ def test_any_pieces_behind_a_prefix_are_a_directory_or_refused(
         assert directory.written(offset).offset == offset
 
 
-@settings(max_examples=2000)
+@examples(2_000)
 @given(head=st.sampled_from([b"", PREFIX]), data=pieces)
 def test_any_pieces_of_a_header_are_read_or_refused_within_bounds(
     head: bytes, data: bytes
@@ -325,7 +332,7 @@ def test_any_pieces_of_a_header_are_read_or_refused_within_bounds(
 
 
 @SYNTAXES
-@settings(max_examples=300)
+@examples(300)
 @given(data=pieces, offset=st.integers(-1, 200))
 def test_a_record_is_read_or_refused_wherever_one_is_sought(
     syntax: Syntax, data: bytes, offset: int

@@ -313,6 +313,7 @@ def test_there_are_more_than_two_hundred_evil_file_ids() -> None:
     assert len({each.file_id for each in EVIL if each.error}) >= 200
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unheard")
 def test_each_evil_file_id_is_listed_with_its_error(medium: Path, way: str) -> None:
     with in_time():
@@ -332,6 +333,7 @@ def test_each_evil_file_id_is_listed_with_its_error(medium: Path, way: str) -> N
     assert set(found) == {*range(len(EVIL) + 1)}  # the DICOMDIR is no instance
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("way", "unheard")
 def test_nothing_of_the_secret_gets_into_the_tree(medium: Path) -> None:
     good = (medium / "DICOM/I1").read_bytes()
@@ -371,6 +373,7 @@ def archive(medium: Path, to: Path) -> Path:
     return to / "disc.zip"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unheard")
 @pytest.mark.parametrize("made", [rock_ridge, level_4, udf, archive])
 def test_each_evil_file_id_is_refused_on_an_image_or_archive(
@@ -537,6 +540,7 @@ def looked_at(root: int, path: beneath.Place) -> bytes:
     return GOOD if found.st_size == len(GOOD) else SECRET
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", [opened, walked, looked_at])
 @pytest.mark.parametrize(
     "path", [(b"FILE",), (b"FOLDER", b"FILE")], ids=["file", "folder"]

@@ -79,6 +79,7 @@ def test_nothing_but_the_instances_is_shown(disc: Path) -> None:
     assert files(look(disc)) == SHOWN
 
 
+@pytest.mark.slow
 def test_what_else_lies_on_a_disc_is_a_remark(disc: Path) -> None:
     [finding] = checked(disc).findings
 
@@ -87,6 +88,7 @@ def test_what_else_lies_on_a_disc_is_a_remark(disc: Path) -> None:
     assert not finding.kind.is_fault
 
 
+@pytest.mark.slow
 def test_check_calls_such_a_disc_sound(disc: Path) -> None:
     done = dicomfs("check", disc)
 
@@ -109,6 +111,7 @@ def test_a_scan_passes_over_it_without_a_word(disc: Path) -> None:
     assert next(each.count for each in report.findings) == len(BESIDE)
 
 
+@pytest.mark.slow
 def test_a_scan_shows_nothing_but_the_instances(disc: Path) -> None:
     done = dicomfs("tree", "--scan", "--json", disc)
 
@@ -168,6 +171,7 @@ def test_what_is_no_envelope_is_not_taken_for_one(head: bytes) -> None:
     assert how_secured(head) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", SEALED)
 def test_a_sealed_instance_is_called_what_it_is(disc: Path, form: str) -> None:
     (disc / "DICOM/I2").write_bytes(sealed(form))

@@ -322,6 +322,7 @@ def test_the_tree_is_the_same_whoever_wrote_the_index(
     assert files_of(index(images)) == must_be
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", WRITERS.values(), ids=WRITERS)
 def test_series_are_described_by_their_instances_where_the_index_does_not(
     index: Index, images: Path
@@ -336,6 +337,7 @@ def test_series_are_described_by_their_instances_where_the_index_does_not(
     assert files_of(medium, read_headers=False) == must_be
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", DCMTK.values(), ids=DCMTK)
 def test_dcmtk_indexes_documents_that_say_what_they_are(
     index: Index, documented: Path
@@ -344,11 +346,13 @@ def test_dcmtk_indexes_documents_that_say_what_they_are(
     assert files_of(index(documented)) == must_be
 
 
+@pytest.mark.slow
 def test_pydicom_indexes_documents_that_say_what_they_are(documented: Path) -> None:
     must_be = expected(documented, IMAGES, DOCUMENTS)
     assert files_of(pydicom_fileset(documented)) == must_be
 
 
+@pytest.mark.slow
 def test_documents_that_gdcm_indexes_as_images_are_where_they_belong(
     documented: Path,
 ) -> None:
@@ -415,6 +419,7 @@ _ROOT_LEVEL: Final[dict[str, dict[str, Value]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "instance"), _ROOT_LEVEL.items(), ids=["protocol", "palette", "implant"]
 )
@@ -447,6 +452,7 @@ def test_a_mount_has_all_files_byte_by_byte(
     } == must_be
 
 
+@pytest.mark.slow
 def test_the_tree_is_printed_with_the_same_names(documented: Path) -> None:
     dcmmkdir(documented, "+X")
     printed = dicomfs("tree", documented).stdout

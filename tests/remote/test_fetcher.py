@@ -50,7 +50,10 @@ from tests.support.servers import (
 )
 
 # Of the child only the thread that forked goes on, and that is all it needs.
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,  # each starts the process that fetches
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 
 DATA: Final = random.Random(8).randbytes(2 * 1024 * 1024)
 SECRET: Final = "Sesame77"

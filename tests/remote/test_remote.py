@@ -27,7 +27,10 @@ from tests.support.servers import (
 from tests.support.trees import Seen, files, folders_in, look, opened
 
 # Of the child only the thread that forked goes on, and that is all it needs.
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,  # each starts the process that fetches
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 
 MEBIBYTE: Final = 1024 * 1024
 # No multiple of a block, and of no block a copy of another.

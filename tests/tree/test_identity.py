@@ -166,6 +166,7 @@ def test_inode_numbers_are_the_same_in_every_process() -> None:
     assert inode(Position(b"medium", 396), "file", 1) == 8585686466393649402
 
 
+@pytest.mark.slow
 def test_inode_numbers_differ() -> None:
     numbers = {
         inode(Position(file_set, offset), role, parent)

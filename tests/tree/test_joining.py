@@ -186,6 +186,7 @@ def test_check_goes_on_without_a_source_and_says_that_it_was_not_all(
         each.medium.close()
 
 
+@pytest.mark.slow
 def test_check_of_sources_of_which_one_is_left_out_ends_as_not_all_was_read(
     tmp_path: Path,
 ) -> None:

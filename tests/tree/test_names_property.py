@@ -1,4 +1,4 @@
-"""Names and text in every character set of the standard, by the ten thousand.
+"""Names and text in every character set of the standard, by the thousand.
 
 Text that is valid in the character sets that its record declares reads as it was
 written, and as pydicom reads it, which is the oracle. What a name must never be holds
@@ -14,6 +14,7 @@ from itertools import islice
 from random import Random
 from typing import Final
 
+import pytest
 from pydicom import config
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 
@@ -23,8 +24,13 @@ from dicomfs.tree import naming
 from dicomfs.tree.naming import EXTENSION, MAX_BYTES, Name
 from tests.build.charsets import ESCAPES
 from tests.build.filenames import faults, faults_of
+from tests.support.amounts import part_of
 
-COUNT: Final = 10_000
+pytestmark = pytest.mark.counted
+
+# The valid ones, among which each character set has to be.
+ALL: Final = 10_000
+COUNT: Final = part_of(ALL)
 SEED: Final = 3
 
 # pydicom leaves the escape sequences of GB 2312 in, and does not know Latin-9 yet.
@@ -150,7 +156,7 @@ def read(value: Value) -> str:
     return text.decode(value.data, [value.character_set], is_name=value.is_name)
 
 
-def test_ten_thousand_valid_values_read_as_they_were_written() -> None:
+def test_valid_values_read_as_they_were_written() -> None:
     wrong = [
         (value, found)
         for value in islice(valid_values(), COUNT)
@@ -160,7 +166,7 @@ def test_ten_thousand_valid_values_read_as_they_were_written() -> None:
     assert wrong[:5] == []
 
 
-def test_ten_thousand_valid_values_read_as_pydicom_reads_them() -> None:
+def test_valid_values_read_as_pydicom_reads_them() -> None:
     known = (
         value for value in valid_values() if UNKNOWN_TO_PYDICOM.isdisjoint(value.terms)
     )
@@ -175,9 +181,10 @@ def test_ten_thousand_valid_values_read_as_pydicom_reads_them() -> None:
     assert sum(expected is not None for _, expected in pairs) > 0.99 * COUNT
 
 
+@pytest.mark.slow
 def test_every_character_set_is_among_them() -> None:
     used = Counter(
-        term for value in islice(valid_values(), COUNT) for term in value.terms
+        term for value in islice(valid_values(), ALL) for term in value.terms
     )
 
     assert set(used) == set(CODECS)
@@ -239,6 +246,7 @@ def names_of(value: Value) -> list[str]:
     )
 
 
+@pytest.mark.slow
 def test_no_value_in_any_character_set_makes_an_unsafe_name() -> None:
     wrong = [
         (value, found)
@@ -249,6 +257,7 @@ def test_no_value_in_any_character_set_makes_an_unsafe_name() -> None:
     assert wrong[:5] == []
 
 
+@pytest.mark.slow
 def test_names_are_the_same_each_time() -> None:
     first = [names_of(value) for value in islice(any_values(), COUNT // 10)]
     text.codecs_of.cache_clear()
@@ -256,6 +265,7 @@ def test_names_are_the_same_each_time() -> None:
     assert [names_of(value) for value in islice(any_values(), COUNT // 10)] == first
 
 
+@pytest.mark.slow
 def test_a_name_that_is_cut_is_cut_between_characters() -> None:
     long = [
         (name, value.written)
@@ -270,6 +280,7 @@ def test_a_name_that_is_cut_is_cut_between_characters() -> None:
     assert len(long) > COUNT // 10
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_equal_names_take_one_look_each() -> None:
     class Counting(Name):
         """A name that counts how often it is made."""

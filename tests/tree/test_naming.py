@@ -7,15 +7,14 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.tree import naming
 from dicomfs.tree.naming import MAX_BYTES, Name, clean, distinct
-
-MANY = settings(max_examples=10_000)
+from tests.support.amounts import examples
 
 REFUSED = set('/\\:*?"<>|')
 BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -73,7 +72,7 @@ values = st.builds(
 digits = st.one_of(st.integers(-(10**11), 10**12 - 1).map(str), values)
 
 
-@MANY
+@examples(10_000)
 @given(values)
 @example("\ud800")
 @example("")
@@ -121,7 +120,7 @@ def other_of(one: str, two: str, _: str) -> str:
 @pytest.mark.parametrize(
     "name_of", [patient_of, study_of, series_of, instance_of, other_of]
 )
-@settings(max_examples=2_000)
+@examples(2_000)
 @given(one=values, two=values, number=digits)
 def test_all_names_fit_everywhere(
     name_of: Callable[[str, str, str], str], one: str, two: str, number: str
@@ -147,7 +146,7 @@ def name_of(number: int) -> Name:
     return Name(STEMS[stem], ".dcm" if place % 2 else "", keys)
 
 
-@MANY
+@examples(10_000)
 @given(
     st.lists(st.integers(0, 500), max_size=6, unique=True),
     st.randoms(use_true_random=False),
@@ -224,6 +223,7 @@ def test_the_same_uid_twice_is_told_apart() -> None:
     assert len(set(distinct(names))) == 2
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_equal_names_are_told_apart_quickly() -> None:
     names = [
         Name("0001", ".dcm", (b"1.2.%d" % n, b"FILE%d" % n)) for n in range(100_000)

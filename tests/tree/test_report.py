@@ -260,6 +260,7 @@ def test_what_is_met_twice_counts_once(expect_log: Callable[[str], None]) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_so_many_findings_that_they_would_fill_the_memory_are_not_kept(
     expect_log: Callable[[str], None],
 ) -> None:

@@ -248,6 +248,7 @@ def test_nothing_but_the_dicomdir_is_read_to_show_the_root(tmp_path: Path) -> No
         assert set(medium.stated) == {"DICOMDIR"}
 
 
+@pytest.mark.slow
 def test_the_root_costs_the_same_whatever_the_size_of_the_medium(
     tmp_path: Path,
 ) -> None:
@@ -1163,6 +1164,7 @@ def test_a_series_without_images_is_an_empty_folder(tmp_path: Path) -> None:
     assert folders(look_at(tmp_path, in_series()))[-1] == SERIES
 
 
+@pytest.mark.slow
 def test_a_series_of_many_equal_images_is_listed_quickly(tmp_path: Path) -> None:
     images = [image(f"1.{n}", number=1, file="I1") for n in range(5_000)]
     write_medium(tmp_path, in_series(*images))
