@@ -13,7 +13,8 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.element import EXPLICIT_LITTLE, UNDEFINED_LENGTH, Syntax, elements
 from dicomfs.dicom.header import Meta, read_meta
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord, read_record
+from dicomfs.dicomdir.models import Models
+from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.findings import Kind
 from dicomfs.source.source import Source
@@ -75,6 +76,7 @@ class Directory:
             self.header = _read_header(window)
         except ElementError as error:
             raise DirectoryError(f"the header is damaged: {error}") from error
+        self._models = Models(self.header.syntax, source.size)
 
     def is_unchanged(self) -> bool:
         """Whether the DICOMDIR still begins as it did; raises OSError."""
@@ -82,12 +84,7 @@ class Directory:
 
     def written(self, offset: int, window: Window | None = None) -> DirectoryRecord:
         """Return the record at *offset* as it is written; DirectoryError if none is."""
-        return read_record(
-            window or Window(self.source),
-            offset,
-            self.header.syntax,
-            self.source.size,
-        )
+        return self._models.read(window or Window(self.source), offset)
 
     def record(self, offset: int, window: Window | None = None) -> DirectoryRecord:
         """Return the record at *offset*, with the links that it should have."""

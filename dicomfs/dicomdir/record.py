@@ -1,20 +1,17 @@
 """A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import (
-    EXPLICIT_LITTLE,
     ITEM,
     UNDEFINED_LENGTH,
     Syntax,
     code_meaning,
     read_values,
 )
-from dicomfs.dicom.layout import Layout, layout_of
 from dicomfs.dicom.types import LEVELS, Level, type_as_written
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.window import Window
@@ -25,10 +22,11 @@ _NOT_IN_USE: Final = 0x0000
 # Longer values are no names; icons and private data are passed over unread.
 _MAX_VALUE: Final = 4096
 _MAX_LINK: Final = 4
-_ITEM_HEADER: Final = 8
+ITEM_HEADER: Final = 8
 _BEFORE_ITEMS: Final = ITEM - 1
 
-_WANTED: Final = dict.fromkeys(
+# The longest value to be read of each attribute.
+WANTED: Final = dict.fromkeys(
     (
         tags.OFFSET_OF_NEXT_RECORD,
         tags.OFFSET_OF_LOWER_ENTITY,
@@ -50,22 +48,10 @@ _WANTED: Final = dict.fromkeys(
     _MAX_VALUE,
 )
 
-
-# How many records are models for others, and how many in a row may not be like one
-# before another takes its place.
-_MOST_MODELS: Final = 64
-_MOST_MISSES: Final = 2
-_LONGEST_MODEL: Final = 2048
-
-_LINKS: Final = (
-    tags.OFFSET_OF_NEXT_RECORD,
-    tags.OFFSET_OF_LOWER_ENTITY,
-    tags.MRDR_OFFSET,
-)
-
 # The one object that is each tag, of all that are of use once a record is read.
-_TAGS: Final = {tag: tag for tag in _WANTED if _WANTED[tag] > _MAX_LINK}
-_REPEATED: Final = frozenset(
+_TAGS: Final = {tag: tag for tag in WANTED if WANTED[tag] > _MAX_LINK}
+# What is the same in most records.
+REPEATED: Final = frozenset(
     {
         tags.SPECIFIC_CHARACTER_SET,
         tags.DIRECTORY_RECORD_TYPE,
@@ -73,7 +59,7 @@ _REPEATED: Final = frozenset(
         tags.REFERENCED_TRANSFER_SYNTAX_UID,
     }
 )
-# By what a record of a type that nobody knows is one of a level all the same.
+# Attributes by which a record of a type that nobody knows belongs to a level.
 _SIGNS: Final = (
     (Level.SERIES, tags.SERIES_INSTANCE_UID),
     (Level.STUDY, tags.STUDY_INSTANCE_UID),
@@ -108,10 +94,10 @@ class DirectoryRecord(NamedTuple):
         return self.attributes.raw(tags.REFERENCED_SOP_INSTANCE_UID)
 
 
-def _level(type_: str, attributes: Attributes) -> Level:
+def level_of_record(type_: str, attributes: Attributes) -> Level:
     """Return the level that a record of a type and with these attributes belongs to.
 
-    If the type is unknown or missing and it has no file, by its keys.
+    Where the type is unknown or missing, and there is no file, the keys tell.
     """
     known = LEVELS.get(type_)
     if known is not None:
@@ -132,39 +118,24 @@ def read_record(
     One that is damaged further inside is returned with what could be read of it. Raises
     DirectoryError if no item begins at *offset* or nothing of it is of use.
     """
-    header = window.read(offset, _ITEM_HEADER) if NO_RECORD < offset < end else b""
-    if len(header) < _ITEM_HEADER:
+    header = window.read(offset, ITEM_HEADER) if NO_RECORD < offset < end else b""
+    if len(header) < ITEM_HEADER:
         raise DirectoryError("no directory record begins", offset)
-    if syntax is not EXPLICIT_LITTLE:
-        return _read_any(window, offset, header, syntax, end)
-    model = _MODELS.get(header)
-    if model is not None and (alike := model.read(window, offset, end)) is not None:
-        return alike
-    record = _read_any(window, offset, header, syntax, end)
-    if model is None or model.misses > _MOST_MISSES:
-        _learn(window, header, record)
-    return record
-
-
-def _read_any(
-    window: Window, offset: int, header: bytes, syntax: Syntax, end: int
-) -> DirectoryRecord:
-    """Return the record at *offset*, read element by element behind its *header*."""
     tag, _, length, _ = syntax.plain_header(header, 0)
     if tag != ITEM:
         raise DirectoryError("no directory record begins", offset)
-    start = offset + _ITEM_HEADER
+    start = offset + ITEM_HEADER
     last = end if length == UNDEFINED_LENGTH else min(start + length, end)
     values: dict[int, bytes] = {}
     damage = ""
     stop = last
     try:
-        stop = read_values(window, start, last, syntax, _WANTED, values)
+        stop = read_values(window, start, last, syntax, WANTED, values)
         if stop != last and length != UNDEFINED_LENGTH:
             damage = "its elements do not fill it"
         if tags.DIRECTORY_RECORD_TYPE not in values and last < end:
             # Too short for any record: it goes on to where the next item begins.
-            read_values(window, start, end, syntax, _WANTED, values, _BEFORE_ITEMS)
+            read_values(window, start, end, syntax, WANTED, values, _BEFORE_ITEMS)
         if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
             title = code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
             values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
@@ -187,80 +158,17 @@ def _read_any(
         syntax.integer(values.get(tags.MRDR_OFFSET, b"")),
         type_,
         attributes,
-        _level(type_, attributes),
+        level_of_record(type_, attributes),
         attributes.raw(tags.REFERENCED_FILE_ID),
         stop - offset,
         damage,
     )
 
 
-@dataclass(slots=True)
-class _Model:
-    """How a record was laid out that was read, and of which type those like it are."""
-
-    layout: Layout
-    type: str
-    # How many in a row were not like it.
-    misses: int = 0
-
-    def read(self, window: Window, offset: int, end: int) -> DirectoryRecord | None:
-        """Return the record at *offset*; None if it is not like this, or not in sight."""
-        data, at, size = window.data, offset - window.start, self.layout.size
-        if at < 0 or at + size > len(data) or offset + size > end:
-            return None
-        values = self.layout.read(data, at)
-        if values is None:
-            self.misses += 1
-            return None
-        self.misses = 0
-        next_, lower, mrdr = [
-            int.from_bytes(values.pop(tag, b""), "little") for tag in _LINKS
-        ]
-        in_use = values.pop(tags.RECORD_IN_USE_FLAG, b"")
-        attributes = Attributes(values)
-        return DirectoryRecord(
-            offset,
-            next_,
-            lower,
-            not in_use or any(in_use),
-            mrdr,
-            self.type,
-            attributes,
-            _level(self.type, attributes),
-            attributes.raw(tags.REFERENCED_FILE_ID),
-            size,
-        )
-
-
-_MODELS: Final[dict[bytes, _Model]] = {}
-
-
-def _learn(window: Window, header: bytes, record: DirectoryRecord) -> None:
-    """Make *record* the model of those with the same *header*, if it is a plain one.
-
-    Nothing more is read for it: what was passed over may lie on a bad sector.
-    """
-    at, length = record.offset - window.start, record.length
-    # Only a length that is written says that nothing but these elements belongs to it.
-    if int.from_bytes(header[4:], "little") != length - _ITEM_HEADER:
-        return
-    if length > _LONGEST_MODEL or at < 0 or at + length > len(window.data):
-        return
-    layout = layout_of(window.data[at : at + length], _WANTED, _REPEATED)
-    # Where the type is missing the bytes behind the Item count, too.
-    if layout is None or tags.DIRECTORY_RECORD_TYPE not in layout.repeated:
-        return
-    model = _Model(layout, record.type)
-    if model.read(window, record.offset, record.offset + length) == record:
-        if len(_MODELS) >= _MOST_MODELS:
-            _MODELS.clear()
-        _MODELS[header] = model
-
-
 def _compact(values: dict[int, bytes]) -> dict[int, bytes]:
     """Return *values* without links, in half the memory: lists of records are long."""
     return {
-        _TAGS[tag]: _shared(value) if tag in _REPEATED else value
+        _TAGS[tag]: _shared(value) if tag in REPEATED else value
         for tag, value in values.items()
         if tag in _TAGS
     }

@@ -1,6 +1,5 @@
 """Directory records: every encoding says the same, and odd ones cost nothing."""
 
-from random import Random
 from typing import Unpack
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from dicomfs.dicom import tags
 from dicomfs.dicom.element import EXPLICIT_LITTLE, Syntax
 from dicomfs.dicom.types import Level
+from dicomfs.dicomdir.models import Models
 from dicomfs.dicomdir.record import DirectoryRecord, read_record
 from dicomfs.errors import DirectoryError
 from dicomfs.source.source import BytesSource
@@ -25,7 +25,6 @@ from tests.build.medium import (
     build_layout,
     code,
     depth_first,
-    element_bytes,
     icon,
     image,
     leaf,
@@ -82,10 +81,8 @@ def read_all(medium: list[Record], **options: Unpack[Options]) -> list[Directory
     order = depth_first(medium)
     places = {layout.offsets[each]: place for place, each in enumerate(order, 1)}
     places[0] = 0
-    found = [
-        read_record(window, layout.offsets[each], syntax, len(layout.data))
-        for each in order
-    ]
+    models = Models(syntax, len(layout.data))
+    found = [models.read(window, layout.offsets[each]) for each in order]
     return [
         each._replace(
             offset=places[each.offset],
@@ -396,101 +393,10 @@ def test_a_record_with_bytes_changed_is_a_record_or_a_directory_error(
         place = data.draw(st.integers(300, len(changed) - 1))
         changed[place] = data.draw(st.sampled_from([0, 1, 8, 0xFE, 0xFF, 0xE0, 0x53]))
     window = Window(BytesSource(bytes(changed)))
+    models = Models(EXPLICIT_LITTLE, len(changed))
 
     for offset in layout.offsets.values():
         try:
-            read_record(window, offset, EXPLICIT_LITTLE, len(changed))
+            models.read(window, offset)
         except DirectoryError:
             continue
-
-
-# -- records like those that were read before ------------------------------------------
-
-# The same encoding, and yet no record that was read in it is a model for another.
-WITHOUT_MODELS = Syntax(explicit=True, little=True)
-
-
-def outcome(
-    data: bytes, offset: int, syntax: Syntax
-) -> DirectoryRecord | type[DirectoryError]:
-    """Return the record at *offset*, or the error that says that there is none."""
-    try:
-        return read_record(Window(BytesSource(data), 4096), offset, syntax, len(data))
-    except DirectoryError as error:
-        return type(error)
-
-
-def long_series(count: int = 40) -> list[Record]:
-    """Return a series of images, and what is laid out a little differently among them."""
-    images = [
-        image(
-            f"1.2.{10 ** (n % 3)}.{n}",
-            number=n if n % 7 else OMIT,
-            SpecificCharacterSet="ISO_IR 100" if n % 10 else "ISO_IR 101",
-            attributes={0x00280010: 512} if n % 11 else {},
-        )
-        for n in range(count)
-    ]
-    return [patient("Doe", "1", [study("1.2", [series("1.2.3", images)])])]
-
-
-@pytest.mark.parametrize("undefined", [False, True], ids=["defined", "undefined"])
-def test_a_record_like_one_before_says_what_its_own_bytes_say(
-    undefined: bool,
-) -> None:
-    layout = build_layout(long_series(), undefined_items=undefined)
-    offsets = list(layout.offsets.values())
-
-    for seed in range(20):
-        Random(seed).shuffle(offsets)
-        for offset in offsets:
-            found = outcome(layout.data, offset, EXPLICIT_LITTLE)
-            assert found == outcome(layout.data, offset, WITHOUT_MODELS)
-
-
-@pytest.mark.slow
-def test_a_changed_record_is_never_taken_for_one_before() -> None:
-    layout = build_layout(long_series())
-    offsets = list(layout.offsets.values())
-    random = Random(4)
-    other = 0
-    for _ in range(3000):
-        offset = random.choice(offsets)
-        outcome(layout.data, offset, EXPLICIT_LITTLE)
-        changed = bytearray(layout.data)
-        for place in random.sample(range(offset, offset + 150), random.randint(1, 3)):
-            if place < len(changed):
-                changed[place] = random.choice([0, 1, 8, 0x20, 0x31, 0x53, 0xFF])
-
-        found = outcome(bytes(changed), offset, EXPLICIT_LITTLE)
-
-        assert found == outcome(bytes(changed), offset, WITHOUT_MODELS)
-        other += found != outcome(layout.data, offset, WITHOUT_MODELS)
-    assert other > 2000
-
-
-def test_a_record_without_a_type_is_no_model() -> None:
-    inside = element_bytes(0x00041511, "1.2") + element_bytes(0x00200013, "1 ")
-    short = b"\xfe\xff\x00\xe0" + len(inside).to_bytes(4, "little") + inside
-    # The length of the second is wrong: its type comes behind it.
-    data = bytes(8) + short + short + element_bytes(0x00041430, "IMAGE ")
-
-    first, second = 8, 8 + len(short)
-    found = [outcome(data, at, EXPLICIT_LITTLE) for at in (first, first, second)]
-
-    assert found == [outcome(data, at, WITHOUT_MODELS) for at in (first, first, second)]
-    assert found[0] != found[2]
-
-
-def test_nothing_more_is_read_to_make_a_record_a_model() -> None:
-    long = {0x00091001: Raw("LT", b"x" * 900)}
-    layout = build_layout([patient(f"Doe{n}", "1", attributes=long) for n in range(9)])
-
-    def reads(syntax: Syntax) -> list[tuple[int, int]]:
-        source = CountingSource(layout.data)
-        window = Window(source, 512)
-        for offset in layout.offsets.values():
-            read_record(window, offset, syntax, source.size)
-        return source.reads
-
-    assert reads(EXPLICIT_LITTLE) == reads(WITHOUT_MODELS)

@@ -30,7 +30,7 @@ from dicomfs.dicom.element import (
 from dicomfs.dicom.header import MAX_READ, read_header, read_meta
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import read_index
-from dicomfs.dicomdir.record import read_record
+from dicomfs.dicomdir.models import Models
 from dicomfs.errors import DicomfsError, DirectoryError, ElementError, NotDicomError
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
@@ -338,11 +338,13 @@ def test_a_record_is_read_or_refused_wherever_one_is_sought(
     syntax: Syntax, data: bytes, offset: int
 ) -> None:
     window = Window(BytesSource(data), 64)
+    models = Models(syntax, len(data))
     try:
-        found = read_record(window, offset, syntax, len(data))
+        found = models.read(window, offset)
     except DirectoryError:
         return
 
+    assert models.read(window, offset) == found
     assert found.offset == offset
     assert min(found.next, found.lower, found.mrdr) >= 0
 

@@ -33,7 +33,7 @@ from dicomfs.dicom.header import read_meta
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, read_index
-from dicomfs.dicomdir.record import read_record
+from dicomfs.dicomdir.models import Models
 from dicomfs.errors import (
     DicomfsError,
     DirectoryError,
@@ -142,9 +142,10 @@ def _read_records(data: bytes) -> None:
         syntax = read_meta(window).syntax(window)
     except DicomfsError:
         syntax = sniff(data[:8])
+    models = Models(syntax, len(data))
     for offset in item_starts(data)[:_MAX_RECORDS]:
         try:
-            record = read_record(window, offset, syntax, len(data))
+            record = models.read(window, offset)
         except DirectoryError:
             continue
         if record.offset != offset:
