@@ -22,7 +22,6 @@ from dicomfs.check.records import Keys, character_set_fault, disagreements
 from dicomfs.check.seen import Seen
 from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
 from dicomfs.dicom import tags
-from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet
@@ -30,12 +29,12 @@ from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
 from dicomfs.source.source import Source
 from dicomfs.tree import report
-from dicomfs.tree.node import Instance, Listing, Selection
+from dicomfs.tree.node import Said
 from dicomfs.tree.report import Progress, Report, Stage
+from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 
 Where = tuple[str, ...]
-Above = Mapping[Level, Attributes]
 Tell = Callable[[Stage, int], None]
 # Where a file lies that repeats another one.
 Copy = tuple[FileSet, Place]
@@ -45,7 +44,6 @@ _THREADS: Final = 4
 _BATCH: Final = 500
 # A source without which nothing that was looked at is all there is.
 _LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
-_LEVELS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
 # Further unreadable ranges of a file are not named one by one.
 _MOST_LETTERS: Final = 1000
 
@@ -136,7 +134,7 @@ class _Check:
 
     def _look_at_index(self) -> dict[Medium, Seen]:
         """Look at all records; return the places of the files that they list."""
-        self._tree.examine()
+        self._tree.check_links()
         places: dict[Medium, Seen] = {}
         # Those nested in them join while their records are gone through.
         file_sets = self._tree.file_sets
@@ -189,20 +187,20 @@ class _Check:
     # -- the tree and its files --------------------------------------------------------
 
     def _look_at_tree(self) -> None:
-        waiting: list[tuple[Selection, Where, Above]] = [(self._tree.root, (), {})]
+        waiting: list[tuple[Selection, Where]] = [(self._tree.root, ())]
         while waiting:
-            folder, where, above = waiting.pop()
+            folder, where = waiting.pop()
             nodes = self._expand(folder, where)
             if self._opens_files:
-                self._look_at_files(where, above, nodes)
+                self._look_at_files(where, folder.attributes, nodes)
             below = [
-                (node, (*where, name), _and_above(above, node))
+                (node, (*where, name))
                 for name, node in nodes.items()
                 if isinstance(node, Selection)
             ]
             for each in below:
                 self._look_at_study(*each)
-            self._look_at_text(where, nodes, below)
+            self._look_at_text(where, nodes)
             waiting += reversed(below)
         self._complete.add(Stage.FOLDERS)
         if self._opens_files:
@@ -211,7 +209,7 @@ class _Check:
     def _expand(self, folder: Selection, where: Where) -> Listing:
         """Return what is in *folder*; nothing, and a finding, where it is unreadable."""
         try:
-            nodes = self._tree.expand(folder)
+            nodes = folder.children()
         except OSError as error:
             self._end_if_gone(error)
             detail = error.strerror or ""
@@ -219,14 +217,16 @@ class _Check:
                 Finding(Kind.UNREADABLE_FOLDER, where=where, detail=detail)
             )
             return {}
+        # Nobody will ask again, and memory must not grow with the medium.
+        folder.forget()
         self._count(Stage.FOLDERS)
         return nodes
 
-    def _look_at_study(self, folder: Selection, where: Where, above: Above) -> None:
+    def _look_at_study(self, folder: Selection, where: Where) -> None:
         """See whether another patient has the same study."""
-        if folder.level is not Level.STUDY or Level.STUDY not in above:
+        if folder.level is not Level.STUDY or (said := folder.own_attributes) is None:
             return
-        uid = above[Level.STUDY].raw(tags.STUDY_INSTANCE_UID)
+        uid = said.raw(tags.STUDY_INSTANCE_UID)
         if not uid:
             return
         here = uid, where[:-1]
@@ -235,21 +235,13 @@ class _Check:
         self._studies.add(uid)
         self._studies.add(here)
 
-    def _look_at_text(
-        self,
-        where: Where,
-        nodes: Listing,
-        below: Sequence[tuple[Selection, Where, Above]],
-    ) -> None:
+    def _look_at_text(self, where: Where, nodes: Listing) -> None:
         """See whether the text of the records in a folder can be read for sure."""
         told = Counter[str]()
-        for folder, _, above in below:
-            if folder.level in above:
-                told[character_set_fault(above[folder.level])] += 1
-        for node in nodes.values():
-            if isinstance(node, Instance):
-                inherited = node.parent.character_sets_of(node.file_set)
-                told[character_set_fault(node.record.attributes.under(inherited))] += 1
+        # Folders first: what is wrong with them is told first.
+        for node in sorted(nodes.values(), key=lambda each: not each.is_folder):
+            if (said := node.own_attributes) is not None:
+                told[character_set_fault(said)] += 1
         for fault, count in told.items():
             if fault:
                 self._findings.add(
@@ -262,7 +254,7 @@ class _Check:
                     )
                 )
 
-    def _look_at_files(self, where: Where, above: Above, nodes: Listing) -> None:
+    def _look_at_files(self, where: Where, above: Said, nodes: Listing) -> None:
         """Look at those files of a folder that can be opened, in physical order."""
         files = [node for node in nodes.values() if isinstance(node, Instance)]
         there = sorted((each for each in files if not each.error), key=_place)
@@ -277,7 +269,7 @@ class _Check:
             if uid := file.record.sop_instance_uid:
                 self._instances.add(uid)
 
-    def _look_at(self, file: Instance, above: Above) -> list[_Trouble]:
+    def _look_at(self, file: Instance, above: Said) -> list[_Trouble]:
         try:
             source = file.open()
         except OSError as error:
@@ -297,7 +289,7 @@ class _Check:
             source.close()
 
     def _troubles(
-        self, file: Instance, found: Inspection, above: Above
+        self, file: Instance, found: Inspection, above: Said
     ) -> Iterator[_Trouble]:
         """Yield what is wrong with *file* according to what was *found* out about it."""
         if not found.readability.is_whole:
@@ -376,18 +368,6 @@ class _Check:
 
 def _place(file: Instance) -> Place:
     return file.place
-
-
-def _and_above(above: Above, folder: Selection) -> Above:
-    """Return the attributes of the records *above* and of that of *folder*."""
-    if folder.origin is None or folder.level not in _LEVELS:
-        return above
-    try:
-        record = folder.origin.file_set.record(folder.origin.offset)
-    except (DirectoryError, OSError):
-        return above
-    sets = folder.origin.character_sets
-    return {**above, folder.level: record.attributes.under(sets)}
 
 
 def _trouble(

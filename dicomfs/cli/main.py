@@ -506,11 +506,11 @@ def _outlined(tree: "Tree", *, as_json: bool) -> Iterator[str]:
 
     try:
         # What is printed cannot be taken back: first see that the links are sound.
-        tree.examine()
+        tree.check_links()
         if as_json:
-            yield outline.as_json(tree)
+            yield outline.as_json(tree.root)
         else:
-            yield from outline.lines(tree, tree.root)
+            yield from outline.lines(tree.root)
     except OSError as error:
         raise unreadable(error) from error
 

@@ -9,8 +9,7 @@ import functools
 import logging
 import os
 import stat
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 import pyfuse3
@@ -30,14 +29,12 @@ from pyfuse3 import (
 )
 
 from dicomfs import logs
-from dicomfs.dicom.types import Level
 from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
+from dicomfs.mount.lookups import Lookups
 from dicomfs.mount.scheduler import Scheduler
-from dicomfs.source.source import BytesSource, Source
-from dicomfs.tree import report as reports
-from dicomfs.tree.identity import ROOT_INODE, Position, inode
-from dicomfs.tree.node import Instance, Node, Selection
+from dicomfs.source.source import Source
+from dicomfs.tree.node import FolderNode, Node
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +42,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ERROR_XATTR: Final = b"user.dicomfs.error"
-# In the root, but not in its listing: nobody copies it along with the patients.
-REPORT_FOLDER: Final = b".dicomfs"
-_FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
-# Where nodes come from that no record is the reason for.
-_OWN: Final = Position(REPORT_FOLDER, 0)
-
 # Nothing in the tree changes but what the kernel is told of, so it may keep the rest.
 _TIMEOUT: Final = 24 * 3600.0
 _MAX_NAME: Final = 255
@@ -65,25 +56,6 @@ class Ownership(NamedTuple):
     uid: int
     gid: int
     umask: int
-
-
-@dataclass(slots=True, eq=False)
-class Report:
-    """A file of the mount's own, whose bytes are made when they are asked for."""
-
-    inode: int
-    name: str
-    parent: Selection
-    mtime_ns: int
-    render: Callable[[], bytes]
-    lookups: int = 0
-
-    def is_same(self, other: object) -> bool:
-        """Whether *other* is this very file."""
-        return other is self
-
-
-_Shown = Node | Report
 
 
 def _guarded(
@@ -124,7 +96,6 @@ class Operations(pyfuse3.Operations):
         scheduler: Scheduler,
         ownership: Ownership,
         room: Capacity,
-        make_report: Callable[[], reports.Report],
         on_init: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
@@ -132,14 +103,11 @@ class Operations(pyfuse3.Operations):
         self._ownership = ownership
         self._room = room
         self._on_init = on_init
-        # What the kernel knows; each counts how often it was told (see ``forget``).
-        self._nodes: dict[int, _Shown] = {}
-        self._remember(scheduler.root)
+        self._lookups = Lookups()
+        self._lookups.add(scheduler.root)
         self._sources: dict[int, Source] = {}
-        self._opened: dict[int, tuple[Selection, list[_Shown]]] = {}
+        self._opened: dict[int, tuple[FolderNode, list[Node]]] = {}
         self._last_handle = 0
-        self._report_folder = _report_folder(scheduler.root)
-        self._reports = _reports(self._report_folder, make_report)
         scheduler.on_change = self._tell_kernel
 
     def init(self) -> None:
@@ -161,21 +129,16 @@ class Operations(pyfuse3.Operations):
             absent.entry_timeout = _TIMEOUT
             return absent
         self._check(node)
-        self._remember(node)
+        self._lookups.add(node)
         return await self._attributes(node)
 
-    async def _find(self, folder: Selection, name: bytes) -> _Shown | None:
+    async def _find(self, folder: FolderNode, name: bytes) -> Node | None:
         if name == b".":
             return folder
         if name == b"..":
             return folder.parent or folder
-        if folder is self._scheduler.root and name == REPORT_FOLDER:
-            return self._report_folder
         # UTF-8 whatever the locale is; no name of ours is anything else.
-        text = name.decode("utf-8", "replace")
-        if folder is self._report_folder:
-            return self._reports.get(text)
-        return (await self._scheduler.listing(folder)).get(text)
+        return await self._scheduler.lookup(folder, name.decode("utf-8", "replace"))
 
     @_guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -194,15 +157,9 @@ class Operations(pyfuse3.Operations):
             logs.unforeseen(log, "forget", error)
 
     def _forget(self, inode: int, count: int) -> None:
-        node = self._nodes.get(inode)
-        if node is None:
-            return
-        node.lookups = max(node.lookups - count, 0)
-        if node.lookups:
-            return
-        del self._nodes[inode]
-        if isinstance(node, Selection) and node is not self._report_folder:
-            self._scheduler.forget(node)
+        node = self._lookups.forget(inode, count)
+        if node is not None and node.is_folder:
+            node.forget()
 
     # -- folders -------------------------------------------------------------
 
@@ -210,11 +167,9 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a folder: what is in it now is what this handle will list."""
         folder = self._folder(inode)
-        nodes: Iterable[_Shown] = self._reports.values()
-        if folder is not self._report_folder:
-            nodes = (await self._scheduler.listing(folder)).values()
+        children = await self._scheduler.children(folder)
         handle = self._new_handle()
-        self._opened[handle] = (folder, list(nodes))
+        self._opened[handle] = (folder, list(children.values()))
         return handle
 
     @_guarded
@@ -229,23 +184,24 @@ class Operations(pyfuse3.Operations):
                 token, FileNameT(name), await self._attributes(dot), place
             ):
                 return
-        file_entry, folder_entry = self._blank(Instance), self._blank(Selection)
+        file_entry, folder_entry = self._blank(_FILE_MODE), self._blank(_FOLDER_MODE)
+        now = folder.children_cached()
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
             self._check(node)
-            if isinstance(node, Report):
-                entry = await self._attributes(node)
-            else:
-                entry = file_entry if isinstance(node, Instance) else folder_entry
+            if node.is_folder or node.is_fixed:
+                entry = folder_entry if node.is_folder else file_entry
                 _fill(entry, node)
                 # Links were mended since the folder was opened: that is not to be kept.
-                is_there = folder.listing is None or node.name in folder.listing
+                is_there = now is None or node.name in now
                 entry.entry_timeout = _TIMEOUT if is_there else 0
+            else:
+                entry = await self._attributes(node)
             name = FileNameT(node.name.encode())
             if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return
             # Each entry but those two counts as a lookup by the kernel.
-            self._remember(node)
+            self._lookups.add(node)
 
     @_guarded
     async def releasedir(self, fh: FileHandleT) -> None:
@@ -260,17 +216,14 @@ class Operations(pyfuse3.Operations):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         node = self._node(inode)
-        if isinstance(node, Selection):
+        if node.is_folder:
             raise pyfuse3.FUSEError(errno.EISDIR)
         handle = self._new_handle()
-        if isinstance(node, Report):
-            # It grows while the mount is used: what is read is what it is now.
-            self._sources[handle] = BytesSource(
-                await self._scheduler.compute(node.render)
-            )
-            return FileInfo(fh=handle, direct_io=True)
         self._sources[handle] = await self._scheduler.open(node)
-        return FileInfo(fh=handle, keep_cache=True)
+        if node.is_fixed:
+            return FileInfo(fh=handle, keep_cache=True)
+        # It grows while the mount is used: what is read is what it is now.
+        return FileInfo(fh=handle, direct_io=True)
 
     @_guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
@@ -317,106 +270,67 @@ class Operations(pyfuse3.Operations):
 
     # -- helpers -------------------------------------------------------------
 
-    def _node(self, inode: int) -> _Shown:
-        node = self._nodes.get(inode)
+    def _node(self, inode: int) -> Node:
+        node = self._lookups.get(inode)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
         return node
 
-    def _folder(self, inode: int) -> Selection:
+    def _folder(self, inode: int) -> FolderNode:
         node = self._node(inode)
-        if not isinstance(node, Selection):
+        if not node.is_folder:
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
 
-    def _check(self, node: _Shown) -> None:
-        """See that the kernel knows no other node by this inode number.
-
-        The numbers are hashes: should two ever be the same, neither may be taken for
-        the other.
-        """
-        known = self._nodes.get(node.inode)
-        if known is not None and known is not node and not known.is_same(node):
+    def _check(self, node: Node) -> None:
+        """See that the kernel knows no other node by this inode number."""
+        if not self._lookups.is_free(node):
             log.error("two nodes have the inode number %d", node.inode)
             raise pyfuse3.FUSEError(errno.EIO)
 
-    def _remember(self, node: _Shown) -> None:
-        known = self._nodes.get(node.inode)
-        if known is not node:
-            # Listed anew, it is another object.
-            node.lookups = 0 if known is None else known.lookups
-            self._nodes[node.inode] = node
-        node.lookups += 1
-
     def _reason(self, inode: int) -> bytes:
         node = self._node(inode)
-        return node.reason.encode() if isinstance(node, Instance) else b""
+        return b"" if node.is_folder else node.reason.encode()
 
     def _new_handle(self) -> FileHandleT:
         self._last_handle += 1
         return FileHandleT(self._last_handle)
 
-    async def _attributes(self, node: _Shown) -> EntryAttributes:
-        entry = self._blank(type(node))
+    def _tell_kernel(self, folder: FolderNode, names: Collection[str]) -> None:
+        """Have the kernel ask anew for *names*, which are there no more, or only now."""
+        for name in names:
+            pyfuse3.invalidate_entry_async(
+                InodeT(folder.inode), FileNameT(name.encode()), ignore_enoent=True
+            )
+
+    # -- attributes ----------------------------------------------------------
+
+    async def _attributes(self, node: Node) -> EntryAttributes:
+        entry = self._blank(_FOLDER_MODE if node.is_folder else _FILE_MODE)
         _fill(entry, node)
-        if isinstance(node, Report):
-            entry.st_size = len(await self._scheduler.compute(node.render))
+        if not node.is_folder and not node.is_fixed:
+            _fill_size(entry, await self._scheduler.size(node))
             entry.entry_timeout = entry.attr_timeout = 0
         return entry
 
-    def _tell_kernel(self, folder: Selection, name: str) -> None:
-        """Have the kernel ask anew for *name*, which is there no more, or only now."""
-        pyfuse3.invalidate_entry_async(
-            InodeT(folder.inode), FileNameT(name.encode()), ignore_enoent=True
-        )
-
-    def _blank(self, kind: type[_Shown]) -> EntryAttributes:
-        """Return what the attributes of all nodes of one *kind* have in common."""
+    def _blank(self, mode: int) -> EntryAttributes:
+        """Return what the attributes of all nodes of one *mode* have in common."""
         entry = EntryAttributes()
         entry.entry_timeout = entry.attr_timeout = _TIMEOUT
         entry.st_uid, entry.st_gid, umask = self._ownership
-        mode = _FOLDER_MODE if kind is Selection else _FILE_MODE
         entry.st_mode = ModeT(mode & ~umask)
-        entry.st_nlink = 2 if kind is Selection else 1
+        entry.st_nlink = 2 if stat.S_ISDIR(mode) else 1
         return entry
 
 
-def _fill(entry: EntryAttributes, node: _Shown) -> None:
+def _fill(entry: EntryAttributes, node: Node) -> None:
+    """Fill in what is known of *node* without asking it to compute anything."""
     entry.st_ino = InodeT(node.inode)
     entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
-    if isinstance(node, Instance):
-        entry.st_size = node.size
-        entry.st_blocks = -(-node.size // _SECTOR)
+    if not node.is_folder and node.is_fixed:
+        _fill_size(entry, node.size)
 
 
-def _report_folder(root: Selection) -> Selection:
-    return Selection(
-        inode=inode(_OWN, "reports", ROOT_INODE),
-        name=REPORT_FOLDER.decode(),
-        parent=root,
-        mtime_ns=root.mtime_ns,
-        level=Level.OTHER,
-        parts=[],
-    )
-
-
-def _reports(
-    folder: Selection, make: Callable[[], reports.Report]
-) -> dict[str, Report]:
-    """Return the report on the medium in its forms, as files of *folder*."""
-    return {
-        name: Report(
-            inode=inode(_OWN, name, folder.inode),
-            name=name,
-            parent=folder,
-            mtime_ns=folder.mtime_ns,
-            render=functools.partial(_rendered, render, make),
-        )
-        for name, render in _FORMS.items()
-    }
-
-
-def _rendered(
-    render: Callable[[reports.Report], str], make: Callable[[], reports.Report]
-) -> bytes:
-    return render(make()).encode()
+def _fill_size(entry: EntryAttributes, size: int) -> None:
+    entry.st_size = size
+    entry.st_blocks = -(-size // _SECTOR)

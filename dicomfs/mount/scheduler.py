@@ -1,4 +1,4 @@
-"""Serving the tree: blocking work goes to threads, within a deadline.
+"""Asking the tree: blocking work goes to threads, within a deadline.
 
 The event loop answers what is in memory. Whatever may wait for the medium runs in a
 thread, of which listing, reading and closing have their own, so that reads of one bad
@@ -6,29 +6,20 @@ file cannot take the threads that list folders. Threads that hang make room for 
 and a request that is not done by its deadline fails alone.
 """
 
-import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 import trio
 
-from dicomfs import logs
-from dicomfs.errors import DicomfsError
 from dicomfs.mount.threads import Threads
 from dicomfs.source.source import Source
-from dicomfs.tree.node import Instance, Listing, Selection, merged
+from dicomfs.tree.node import FileNode, FolderNode, Node
 
-log = logging.getLogger(__name__)
+Children = Mapping[str, Node]
 
-_T = TypeVar("_T")
-
-# An index of so many records is looked through as a whole, in the background; a larger
-# one only if a link fails.
-_MOST_EXAMINED: Final = 200_000
 # Who mounts a medium looks at it at once, and that comes first.
 _FIRST_REQUESTS: Final = 1.0
 
@@ -40,58 +31,50 @@ _CLOSING_THREADS: Final = (2, 8)
 _OWN_THREADS: Final = (2, 4)
 # Who waits longer for others to read the same file goes ahead: they hang.
 _PATIENCE: Final = 0.5
-# Nodes in listings that are kept; those that the kernel knows are kept besides.
-MOST_KEPT: Final = 200_000
 # The kernel asks for at most 256 pages at a time.
 _BUFFER: Final = 1024 * 1024
 
 
-class Expandable(Protocol):
-    """The slice of the tree that serving needs."""
+class Upkeep(Protocol):
+    """What is done in the background for the nodes; see ``tree.listings``."""
 
-    root: Selection
+    on_change: Callable[[FolderNode, Collection[str]], None]
 
     @property
-    def revision(self) -> int:
-        """Counts up when folders have to be computed anew."""
+    def is_stale(self) -> bool:
+        """Whether there is something to ``refresh``."""
         ...
 
-    def expand(self, folder: Selection) -> Listing:
-        """Compute what is in *folder*."""
+    def refresh(self) -> None:
+        """Compute anew what is kept."""
         ...
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is an index to be looked through."""
+        """Whether there are links to be checked."""
         ...
 
-    def examine_some(self, most: int) -> None:
-        """Look through what ``is_behind``, up to *most* records."""
+    def check_links(self) -> None:
+        """Check the links that are due, and refresh."""
         ...
 
 
 class Scheduler:
-    """Lists folders and reads files of a tree; each request within *deadline* seconds.
+    """Asks nodes below *root* for what they have, each time within *deadline* seconds.
 
     Methods raise OSError from the medium and trio.TooSlowError at the deadline.
     """
 
-    def __init__(
-        self, tree: Expandable, deadline: float, most_kept: int = MOST_KEPT
-    ) -> None:
-        self.root = tree.root
-        self._tree = tree
+    def __init__(self, root: FolderNode, upkeep: Upkeep, deadline: float) -> None:
+        self.root = root
+        self._upkeep = upkeep
         self._deadline = deadline
         self._index = Threads(*_INDEX_THREADS)
         self._medium = Threads(*_MEDIUM_THREADS)
         self._closing = Threads(*_CLOSING_THREADS)
         self._own = Threads(*_OWN_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
-        # How many nodes are in the listings that are kept, the oldest first.
-        self._kept: dict[Selection, int] = {}
-        self._count = 0
-        self._most_kept = most_kept
-        self._expanding: dict[Selection, _Expansion] = {}
+        self._listing: dict[FolderNode, _Listing] = {}
         # Whose turn it is to read an open file.
         self._turns: WeakKeyDictionary[Source, trio.StrictFIFOLock] = (
             WeakKeyDictionary()
@@ -99,128 +82,82 @@ class Scheduler:
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
         # Once the first requests are answered, unless it is being done.
-        self._may_examine = False
-        self._revision = tree.revision
+        self._may_check = False
         self._refreshing = trio.Lock()
-        self._pinned: set[Selection] = set()
-        # Told of a folder and a name in it that is there no more, or only now.
-        self.on_change: Callable[[Selection, str], None] = lambda _folder, _name: None
+        # Told of a folder and the names that are there no more, or only now.
+        self.on_change: Callable[[FolderNode, Collection[str]], None] = _tell_nobody
+        upkeep.on_change = self._tell
 
-    async def listing(self, folder: Selection) -> Listing:
+    # -- folders -----------------------------------------------------------------------
+
+    async def lookup(self, folder: FolderNode, name: str) -> Node | None:
+        """Return the child of *folder* called *name*, None if there is none."""
+        return folder.hidden.get(name) or (await self.children(folder)).get(name)
+
+    async def children(self, folder: FolderNode) -> Children:
         """Return what is in *folder*, by name.
 
         It is computed once for all who ask meanwhile, and goes on if they give up: a
         folder that takes longer than the deadline is there when asked for again.
         """
-        if folder.listing is not None:
-            # The latest ones are kept longest.
-            self._kept[folder] = self._kept.pop(folder, len(folder.listing))
-            return folder.listing
-        expansion = self._expanding.get(folder)
-        if expansion is None:
-            expansion = self._expanding[folder] = _Expansion()
-            trio.lowlevel.spawn_system_task(self._expand, folder, expansion)
+        if (kept := folder.children_cached()) is not None:
+            return kept
+        listing = self._listing.get(folder)
+        if listing is None:
+            listing = self._listing[folder] = _Listing()
+            trio.lowlevel.spawn_system_task(self._list, folder, listing)
         with trio.fail_after(self._deadline):
-            await expansion.done.wait()
-        return expansion.result()
+            await listing.done.wait()
+        return listing.result()
 
-    async def _expand(self, folder: Selection, expansion: "_Expansion") -> None:
+    async def _list(self, folder: FolderNode, listing: "_Listing") -> None:
         try:
-            expansion.listing = await self._index.run(lambda: self._tree.expand(folder))
-            self._keep(folder, expansion.listing)
+            listing.children = await self._index.run(folder.children)
         except Exception as error:  # noqa: BLE001 - raised to those who wait
-            expansion.error = error
+            listing.error = error
         finally:
-            del self._expanding[folder]
-            expansion.done.set()
-        if self._revision != self._tree.revision:
-            await self._refresh()
-        await self._catch_up()
+            del self._listing[folder]
+            listing.done.set()
+        await self._keep_up()
 
-    async def examine(self) -> None:
-        """Look whether the links between all records are sound, unless they are many.
+    async def check_links(self) -> None:
+        """Check whether the links between all records are sound, unless they are many.
 
         To be done once the mount answers, and has answered its first requests.
         """
         await trio.sleep(_FIRST_REQUESTS)
-        self._may_examine = True
-        await self._catch_up()
+        self._may_check = True
+        await self._keep_up()
 
-    async def _catch_up(self) -> None:
-        """Look at all records of what was looked into, unless that is done already."""
-        if not self._may_examine or not self._tree.is_behind:
-            return
-        self._may_examine = False
-        try:
-            await self._index.run(lambda: self._tree.examine_some(_MOST_EXAMINED))
-        except (OSError, DicomfsError) as error:
-            log.warning("the index cannot be looked through: %s", type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - the mount goes on without
-            logs.unforeseen(log, "looking through the index", error)
-        finally:
-            self._may_examine = True
-        await self._refresh()
-
-    async def compute(self, work: Callable[[], _T]) -> _T:
-        """Do *work*, which asks nothing of the medium, in a thread."""
-        with trio.fail_after(self._deadline):
-            return await self._own.run(work)
-
-    async def _refresh(self) -> None:
-        """Compute the listings that are kept anew, if links turned out to be wrong.
-
-        What is in them keeps its name; what belongs elsewhere goes, and what was found
-        comes.
-        """
+    async def _keep_up(self) -> None:
+        """Do what is to be done in the background, unless it is being done."""
         async with self._refreshing:
-            while self._revision != self._tree.revision:
-                self._revision = self._tree.revision
-                # From the root down: a folder learns from above what it consists of.
-                for folder in sorted(self._kept, key=lambda each: len(each.path)):
-                    await self._list_anew(folder)
-
-    async def _list_anew(self, folder: Selection) -> None:
-        if folder.listing is None:
+            if self._upkeep.is_stale:
+                await self._index.run(self._upkeep.refresh)
+        if not self._may_check or not self._upkeep.is_behind:
             return
+        self._may_check = False
         try:
-            new = await self._index.run(partial(self._tree.expand, folder))
-        except (OSError, DicomfsError) as error:
-            log.warning("a folder cannot be listed anew: %s", type(error).__name__)
-            return
-        except Exception as error:  # noqa: BLE001 - the mount goes on without
-            logs.unforeseen(log, "listing a folder anew", error)
-            return
-        if (old := folder.listing) is not None:
-            self._replace(folder, old, merged(old, new))
+            await self._index.run(self._upkeep.check_links)
+        finally:
+            self._may_check = True
 
-    def _replace(self, folder: Selection, old: Listing, new: Listing) -> None:
-        # Computed anew it would come out with other names and numbers.
-        self._pinned.add(folder)
-        self._keep(folder, new)
-        for name in old.keys() ^ new.keys():
-            self.on_change(folder, name)
+    def _tell(self, folder: FolderNode, names: Collection[str]) -> None:
+        """Pass a change on to the event loop, from a thread.
 
-    def _keep(self, folder: Selection, listing: Listing) -> None:
-        """Keep a listing, and give up the oldest ones if there are too many nodes."""
-        self.forget(folder)
-        folder.listing = listing
-        self._kept[folder] = len(listing)
-        self._count += len(listing)
-        while self._count > self._most_kept:
-            oldest = next((each for each in self._kept if self._is_loose(each)), folder)
-            if oldest is folder:
-                return
-            self.forget(oldest)
+        No request is being answered there at that moment: the kernel is not told that
+        a name is gone before it gets an older answer that has it.
+        """
+        trio.from_thread.run_sync(self.on_change, folder, names)
 
-    def _is_loose(self, folder: Selection) -> bool:
-        return folder not in self._pinned
+    # -- files -------------------------------------------------------------------------
 
-    def forget(self, folder: Selection) -> None:
-        """Give up the listing of *folder*; it comes out the same when asked again."""
-        folder.listing = None
-        self._count -= self._kept.pop(folder, 0)
+    async def size(self, file: FileNode) -> int:
+        """Return how many bytes *file* has, which is not fixed, by now."""
+        with trio.fail_after(self._deadline):
+            return await self._own.run(lambda: file.size)
 
-    async def open(self, file: Instance) -> Source:
+    async def open(self, file: FileNode) -> Source:
         """Open *file* for reading; fails at once while opening it hangs already."""
         if (source := file.open_cached()) is not None:
             return source
@@ -228,9 +165,11 @@ class Scheduler:
         if late is not None and late.is_running:
             raise trio.TooSlowError
         opening = _Opening(file)
+        # What is not fixed is made of what is in memory, and waits for no medium.
+        threads = self._medium if file.is_fixed else self._own
         try:
             with trio.fail_after(self._deadline):
-                return await self._medium.run(opening.run)
+                return await threads.run(opening.run)
         except trio.TooSlowError:
             self._give_up(opening)
             raise
@@ -293,25 +232,25 @@ class Scheduler:
                 lock.release()
 
 
-class _Expansion:
-    """A listing that is being computed, for all who wait for it."""
+class _Listing:
+    """A folder that is being listed, for all who wait for it."""
 
     def __init__(self) -> None:
         self.done = trio.Event()
-        self.listing: Listing = {}
+        self.children: Children = {}
         self.error: Exception | None = None
 
-    def result(self) -> Listing:
-        """Return the listing, or raise what kept it from being computed."""
+    def result(self) -> Children:
+        """Return what is in the folder, or raise what kept it from being listed."""
         if self.error is not None:
             raise self.error
-        return self.listing
+        return self.children
 
 
 class _Opening:
     """Opens a file in a thread, and closes it again if nobody waits for it any more."""
 
-    def __init__(self, file: Instance) -> None:
+    def __init__(self, file: FileNode) -> None:
         self.file = file
         self.is_running = False
         self._lock = threading.Lock()
@@ -366,3 +305,7 @@ class _Reading:
             if self._is_running:
                 self._given_up = True
                 self._source.hangs(*self._place)
+
+
+def _tell_nobody(folder: FolderNode, names: Collection[str]) -> None:
+    """Hear of a change, and do nothing."""

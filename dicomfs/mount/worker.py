@@ -33,7 +33,7 @@ from dicomfs.mount.options import Options
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.sandbox import confine as sandbox
 from dicomfs.sandbox import process
-from dicomfs.tree import report
+from dicomfs.tree import own
 from dicomfs.tree.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,12 @@ def run(
     if device is None:
         return
     greeting = trio.CancelScope()
-    scheduler = Scheduler(tree, options.deadline)
+    own.add_to(tree)
+    scheduler = Scheduler(tree.root, tree.listings, options.deadline)
     operations = Operations(
         scheduler,
         Ownership(options.uid, options.gid, options.umask),
         capacity_of(file_sets),
-        functools.partial(report.of, tree),
         on_init=greeting.cancel,
     )
     say_ready = functools.partial(_say_ready, connection, null)
@@ -142,7 +142,7 @@ async def _serve(
         if greeting.cancelled_caught:
             handshake.finish()
             say_ready()
-            nursery.start_soon(scheduler.examine)
+            nursery.start_soon(scheduler.check_links)
             await pyfuse3.main(max_tasks=_MAX_TASKS)
         nursery.cancel_scope.cancel()
 

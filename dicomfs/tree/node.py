@@ -1,174 +1,207 @@
-"""Nodes of the tree that people see: files and folders, each with its inode number."""
+"""Nodes of the tree that people see: what all have in common, and two simple kinds.
 
-import errno
-import os
-from collections.abc import Hashable, Sequence
+    Selection    the folder that some records become: a patient, a study, a series
+    Instance     a record with its file (both are in ``tree.selection``)
+    Fixed        a folder whose children are given
+    Rendered     a file whose bytes are made when somebody asks for them
+
+Front ends know ``FolderNode`` and ``FileNode`` and ask ``is_folder`` which of the two a
+node is. A node is complete when it is shown.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
 
+from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
-from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.fileset.fileset import FileSet, Part
-from dicomfs.media.medium import Place
-from dicomfs.source.source import Source
-from dicomfs.tree.identity import file_inode
+from dicomfs.source.source import BytesSource, Source
+
+Said = Mapping[Level, Attributes]
 
 
-@dataclass(slots=True, eq=False)
-class Instance:
-    """An instance, whose record is at *offset*, and which may have *copies* elsewhere.
-
-    *error* is the errno that opening it gives and *reason* why, 0 and empty if it can
-    be opened.
-    """
-
-    inode: int
-    name: str
-    parent: "Selection"
-    mtime_ns: int
-    file_set: FileSet
-    offset: int
-    place: Place
-    size: int
-    error: int
-    reason: str
-    copies: tuple[tuple[FileSet, Place], ...] = ()
-    # When it was changed last as it was listed; 0 if that is not known.
-    changed_ns: int = 0
-    # How often the kernel was told of it and did not say that it forgot.
-    lookups: int = 0
+class Named(Protocol):
+    """What folders and files have in common."""
 
     @property
-    def record(self) -> DirectoryRecord:
-        """The directory record, read anew: a listing of many files keeps none."""
-        return self.file_set.record(self.offset)
+    def inode(self) -> int:
+        """The number of the node, the same on every mount."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The name in its folder; empty for the root."""
+        ...
+
+    @property
+    def parent(self) -> "FolderNode | None":
+        """The folder that the node is in; None for the root."""
+        ...
+
+    @property
+    def mtime_ns(self) -> int:
+        """The time that is shown."""
+        ...
+
+    @property
+    def attributes(self) -> Said:
+        """What the records say about the node and about the folders above, by level.
+
+        They are read anew each time, and what cannot be read is left out.
+        """
+        ...
 
     def is_same(self, other: object) -> bool:
-        """Whether *other* with the same inode number is the same file, listed anew."""
-        return (
-            isinstance(other, Instance)
-            and other.parent.is_same(self.parent)
-            and _identity(other) == _identity(self)
-        )
+        """Whether *other* with the same inode number is the same node, listed anew."""
+        ...
+
+
+class FolderNode(Named, Protocol):
+    """A folder, whose children may have to be computed."""
+
+    @property
+    def is_folder(self) -> Literal[True]:
+        """That it is a folder."""
+        ...
+
+    @property
+    def hidden(self) -> "Mapping[str, Node]":
+        """Children that are found by name and not listed, so that nobody copies them."""
+        ...
+
+    def children(self) -> "Mapping[str, Node]":
+        """Return what is in the folder, by name and in the order of names.
+
+        That may take long. Raises OSError if the medium cannot be read.
+        """
+        ...
+
+    def children_cached(self) -> "Mapping[str, Node] | None":
+        """Return what is in the folder if that is in memory, else None."""
+        ...
+
+    def lookup(self, name: str) -> "Node | None":
+        """Return the child called *name*, a hidden one too; raises as ``children``."""
+        ...
+
+    def forget(self) -> None:
+        """Give up what is kept of the children; asked again, they come out the same."""
+        ...
+
+
+class FileNode(Named, Protocol):
+    """A file, which perhaps cannot be opened."""
+
+    @property
+    def is_folder(self) -> Literal[False]:
+        """That it is not a folder."""
+        ...
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether size and bytes stay as they are.
+
+        If they do not, they are made of what is in memory, whenever they are asked for.
+        """
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are."""
+        ...
+
+    @property
+    def error(self) -> int:
+        """The errno that opening it gives, 0 if it can be opened."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it cannot be opened, empty if it can."""
+        ...
 
     def open(self) -> Source:
-        """Open the file on its medium; raises OSError."""
-        if self.error:
-            raise OSError(self.error, os.strerror(self.error))
-        return self._checked(self.file_set.medium.open(self.place))
+        """Open the file; raises OSError."""
+        ...
 
     def open_cached(self) -> Source | None:
-        """Open the file if that takes no waiting for its medium, else None."""
-        if self.error:
-            return None
-        source = self.file_set.medium.open_cached(self.place)
-        return None if source is None else self._checked(source)
+        """Open the file if that takes no waiting, else return None."""
+        ...
 
-    def _checked(self, source: Source) -> Source:
-        """See that it is the file that was listed, whose size the kernel remembers.
 
-        A copy of a medium may be written to: then less than that size would be taken
-        for the end of the file, and old pages mixed with new ones.
-        """
-        if source.status != (self.size, self.mtime_ns, self.changed_ns):
-            source.close()
-            raise OSError(errno.EIO, "the file is not the one that was listed")
-        return source
+Node = FolderNode | FileNode
 
 
 @dataclass(slots=True, eq=False)
-class Selection:
-    """A patient, study, series or another folder, whose records lie in *parts*.
+class Fixed:
+    """A folder with the children that *entries* has, by name."""
 
-    *by_type* folders hold one folder for each record type, an *unlinked* one what
-    belongs nowhere.
-    """
+    is_folder: ClassVar[Literal[True]] = True
 
     inode: int
     name: str
-    parent: "Selection | None"
+    parent: FolderNode | None
     mtime_ns: int
-    level: Level
-    parts: Sequence[Part]
-    by_type: bool = False
-    unlinked: bool = False
-    # The record that it was made of, and which others were joined with.
-    origin: Part | None = None
-    # As a file's.
-    lookups: int = 0
-    listing: "Listing | None" = field(default=None, repr=False)
-    _begins: tuple[Sequence[Part], frozenset[tuple[FileSet, int]]] | None = field(
-        default=None, repr=False
-    )
+    entries: dict[str, Node] = field(default_factory=dict, repr=False)
+    hidden: Mapping[str, Node] = field(default_factory=dict, repr=False)
+
+    @property
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.parent.attributes if self.parent is not None else {}
 
     def is_same(self, other: object) -> bool:
-        """Whether *other* with the same inode number is the same folder, listed anew."""
-        # What is in it may change when links are mended, not what it was made of.
-        return isinstance(other, Selection) and other._made_of == self._made_of
+        """Whether *other* is this very folder, as it is never listed anew."""
+        return other is self
+
+    def children(self) -> Mapping[str, Node]:
+        """Return what is in the folder."""
+        return self.entries
+
+    def children_cached(self) -> Mapping[str, Node]:
+        """Return what is in the folder."""
+        return self.entries
+
+    def lookup(self, name: str) -> Node | None:
+        """Return the child called *name*, None if there is none."""
+        return self.hidden.get(name) or self.entries.get(name)
+
+    def forget(self) -> None:
+        """Do nothing: the children are given and not computed."""
+
+
+@dataclass(slots=True, eq=False)
+class Rendered:
+    """A file whose bytes *render* makes, anew each time that somebody asks for them."""
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = False
+    error: ClassVar[int] = 0
+    reason: ClassVar[str] = ""
+
+    inode: int
+    name: str
+    parent: FolderNode
+    mtime_ns: int
+    render: Callable[[], bytes]
 
     @property
-    def _made_of(self) -> tuple[object, ...]:
-        return self.origin, self.level, self.by_type, self.unlinked
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.parent.attributes
 
     @property
-    def begins(self) -> frozenset[tuple[FileSet, int]]:
-        """Where the folder's entities begin, to find out what leads back there."""
-        if self._begins is None or self._begins[0] is not self.parts:
-            self._begins = (
-                self.parts,
-                frozenset(part[:2] for part in self.parts if part.whole_entity),
-            )
-        return self._begins[1]
+    def size(self) -> int:
+        """How many bytes there are by now."""
+        return len(self.render())
 
-    def character_sets_of(self, file_set: FileSet) -> tuple[bytes, ...]:
-        """Return those that records of *file_set* in it have without their own."""
-        sets = (p.character_sets for p in self.parts if p.file_set is file_set)
-        return next(sets, ())
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is this very file, as it is never listed anew."""
+        return other is self
 
-    @property
-    def path(self) -> tuple[str, ...]:
-        """The names of the folders from the root to this one, without the root's."""
-        above = self.parent.path if self.parent is not None else ()
-        return (*above, self.name) if self.name else above
+    def open(self) -> Source:
+        """Return the bytes as they are now."""
+        return BytesSource(self.render())
 
-
-Node = Instance | Selection
-Listing = dict[str, Node]
-
-
-def merged(old: Listing, new: Listing) -> Listing:
-    """Return *new*, in which all that was in *old* keeps its name and inode number.
-
-    For a listing that the kernel knows already, when links turned out to be wrong.
-    """
-    known = {_identity(node): node for node in old.values()}
-    result: Listing = {}
-    added: list[Node] = []
-    for node in new.values():
-        if (before := known.get(_identity(node))) is None:
-            added.append(node)
-            continue
-        if isinstance(before, Selection) and isinstance(node, Selection):
-            before.parts = node.parts
-        result[before.name] = before
-    taken = {node.inode for node in known.values()}
-    used = taken | {node.inode for node in new.values()}
-    number = len(used)
-    for node in added:
-        if node.inode in taken and node.parent is not None:
-            while (inode := file_inode(node.parent.inode, number)) in used:
-                number += 1
-            node.inode = inode
-            used.add(inode)
-        if node.name in old or node.name in result:
-            stem, dot, extension = node.name.rpartition(".")
-            node.name = f"{stem or extension} [{node.inode:x}]{dot if stem else ''}"
-            node.name += extension if stem else ""
-        result[node.name] = node
-    return dict(sorted(result.items()))
-
-
-def _identity(node: Node) -> Hashable:
-    """Return what stays the same of a node whatever else is in its folder."""
-    if isinstance(node, Instance):
-        return node.file_set.identity, node.offset
-    return node.inode
+    def open_cached(self) -> None:
+        """Have nothing in memory."""

@@ -8,7 +8,7 @@
 
 A folder's listing depends on the records of that folder alone: it is computed when
 somebody looks into it, and computed again it comes out the same, unless links between
-records turn out to be wrong meanwhile (``Tree.revision``).
+records turn out to be wrong meanwhile (``Tree.revision``). ``listings`` keeps it.
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
@@ -29,9 +29,8 @@ from dicomfs.findings import Finding, Kind
 from dicomfs.tree import draft
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
-from dicomfs.tree.node import Instance, Listing, Node, Selection
-
-__all__ = ["Instance", "Listing", "Node", "Selection", "Tree"]
+from dicomfs.tree.listings import Listings
+from dicomfs.tree.selection import Instance, Listing, Selection
 
 # Of folders in folders: of all that recovery leaves, and of what is filled in above it.
 _MAX_DEPTH: Final = MAX_DEPTH + 8
@@ -68,6 +67,7 @@ class Tree:
         self._entered: set[FileSet] = set()
         # How often a folder was computed.
         self.listed = 0
+        self.listings = Listings(self)
         self.root = Selection(
             inode=ROOT_INODE,
             name="",
@@ -75,6 +75,7 @@ class Tree:
             mtime_ns=max(file_set.mtime_ns for file_set in self._tops),
             level=Level.ROOT,
             parts=[],
+            lister=self.listings,
         )
 
     @property
@@ -94,7 +95,7 @@ class Tree:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is a DICOMDIR that ``examine_some`` would look through."""
+        """Whether there is a DICOMDIR that ``check_some_links`` would look through."""
         return any(each.link_check is LinkCheck.NOT_YET for each in self._due)
 
     @property
@@ -104,22 +105,22 @@ class Tree:
             return self.file_sets
         return [each for each in self.file_sets if each in self._entered]
 
-    def examine(self) -> None:
+    def check_links(self) -> None:
         """Look at all records of all DICOMDIRs, and mend what is wrong.
 
         One of several that cannot be read costs only itself; raises OSError or
         DirectoryError if none can.
         """
-        self._examine(self.file_sets, MOST_RECORDS * len(self.file_sets))
+        self._check_links(self.file_sets, MOST_RECORDS * len(self.file_sets))
 
-    def examine_some(self, most: int) -> None:
-        """Do so with as many records as can be looked at in passing; see ``is_behind``.
+    def check_some_links(self, most: int) -> None:
+        """Look through the DICOMDIRs that are due, reading at most *most* records in all.
 
-        There are *most* of them in all, in DICOMDIRs that are looked through whole.
+        Those that were not looked into are not due, and none is looked through in part.
         """
-        self._examine(self._due, most)
+        self._check_links(self._due, most)
 
-    def _examine(self, file_sets: Sequence[FileSet], most: int) -> None:
+    def _check_links(self, file_sets: Sequence[FileSet], most: int) -> None:
         failures: list[OSError | DirectoryError] = []
         for file_set in file_sets:
             room = min(max(most, 0), MOST_RECORDS)
@@ -134,7 +135,7 @@ class Tree:
             raise failures[0]
 
     def expand(self, folder: Selection) -> Listing:
-        """Compute what is in *folder*, by name and in the order of names.
+        """Compute what is in *folder*, by name and in the order of names, and keep nothing.
 
         Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
@@ -161,12 +162,11 @@ class Tree:
         draft.locate(leaves)
         leaves = self._instances(folder, leaves)
         names = draft.names(branches, leaves)
-        nodes: list[Node] = [
-            *(self._folder(folder, branch) for branch in branches),
-            *(_file(folder, leaf) for leaf in leaves),
+        name = iter(names)
+        nodes: list[Instance | Selection] = [
+            *(self._folder(folder, branch, next(name)) for branch in branches),
+            *(_file(folder, leaf, next(name)) for leaf in leaves),
         ]
-        for node, name in zip(nodes, names, strict=True):
-            node.name = name
         listing = dict(sorted(zip(names, nodes, strict=True)))
         if folder.level is Level.ROOT:
             self._add_unlinked(listing)
@@ -241,6 +241,7 @@ class Tree:
             mtime_ns=self.root.mtime_ns,
             level=Level.OTHER,
             parts=parts,
+            lister=self.listings,
             unlinked=True,
         )
 
@@ -337,14 +338,15 @@ class Tree:
             self._headers.setdefault(key, file_set.header(record))
         return self._headers[key]
 
-    def _folder(self, parent: Selection, branch: Branch) -> Selection:
+    def _folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
         return Selection(
             inode=inode(branch.position, branch.role.value, parent.inode),
-            name="",
+            name=name,
             parent=parent,
             mtime_ns=self._time_ns(parent, branch),
             level=branch.level,
             parts=branch.parts,
+            lister=self.listings,
             by_type=branch.role is Role.OTHER,
             origin=_alone(branch.file_set, branch.record, branch.attributes),
         )
@@ -405,10 +407,10 @@ def _own_folder(item: Item, below: list[Part]) -> Branch:
     return Branch(level, Role.OWN, item.attributes, item.file_set, item.record, below)
 
 
-def _file(parent: Selection, leaf: Leaf) -> Instance:
+def _file(parent: Selection, leaf: Leaf, name: str) -> Instance:
     return Instance(
         inode=file_inode(parent.inode, leaf.ordinal),
-        name="",
+        name=name,
         parent=parent,
         mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
         file_set=leaf.file_set,

@@ -27,7 +27,7 @@ import json, os, sys, time
 import dicomfs.media.formats
 from dicomfs.findings import Findings
 from dicomfs.media.opening import open_sources
-from dicomfs.tree.node import Selection
+from dicomfs.tree.selection import Selection
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.tree.tree import Tree
 from pathlib import Path

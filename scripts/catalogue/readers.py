@@ -14,7 +14,7 @@ from pydicom.fileset import FileSet
 from dicomfs.errors import Failure
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.folder import FolderMedium as FolderMedium
-from dicomfs.tree.node import Instance, Selection
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.tree import Tree
 
 HANGS: Final = "hangs"
@@ -81,7 +81,7 @@ def dicomfs(root: Path, _dicomdir: Path) -> Reading:
         tree = Tree(open_file_sets(medium), read_headers=True)
     except Failure as failure:
         return Reading([], f"exit code {int(failure.exit_code)}")
-    tree.examine()
+    tree.check_links()
     shown: list[Shown] = []
     waiting: list[tuple[Selection, tuple[str, ...]]] = [(tree.root, ())]
     while waiting:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dicomfs.cli import outline
-from dicomfs.tree.node import Selection
 from tests.build.medium import image, patient, record, series, study, write_medium
 from tests.support.trees import look, opened
 
@@ -31,7 +30,7 @@ def test_the_tree_is_drawn(tmp_path: Path) -> None:
     write_sample(tmp_path)
 
     with opened(tmp_path) as tree:
-        drawn = list(outline.lines(tree, tree.root))
+        drawn = list(outline.lines(tree.root))
 
     assert drawn == [
         "├── Yamada, Tarou (6)",
@@ -48,7 +47,7 @@ def test_an_empty_tree_has_no_lines(tmp_path: Path) -> None:
     write_medium(tmp_path, [])
 
     with opened(tmp_path) as tree:
-        assert list(outline.lines(tree, tree.root)) == []
+        assert list(outline.lines(tree.root)) == []
 
 
 def test_json_has_all_that_the_tree_has(tmp_path: Path) -> None:
@@ -56,7 +55,7 @@ def test_json_has_all_that_the_tree_has(tmp_path: Path) -> None:
     expected = look(tmp_path)
 
     with opened(tmp_path) as tree:
-        whole = json.loads(outline.as_json(tree))
+        whole = json.loads(outline.as_json(tree.root))
 
     assert whole["schema"] == 1
     found = {}
@@ -79,17 +78,16 @@ def test_json_is_the_same_each_time(tmp_path: Path) -> None:
     write_sample(tmp_path)
 
     with opened(tmp_path) as tree, opened(tmp_path) as again:
-        assert outline.as_json(tree) == outline.as_json(again)
+        assert outline.as_json(tree.root) == outline.as_json(again.root)
 
 
 def test_drawing_keeps_no_listing_in_memory(tmp_path: Path) -> None:
     write_sample(tmp_path)
 
     with opened(tmp_path) as tree:
-        list(outline.lines(tree, tree.root))
+        list(outline.lines(tree.root))
 
-        assert isinstance(tree.root, Selection)
-        assert tree.root.listing is None
+        assert tree.root.children_cached() is None
 
 
 @pytest.mark.slow
@@ -103,8 +101,8 @@ def test_a_tree_that_is_too_deep_is_drawn_in_pieces(
     write_medium(tmp_path, [deep])
 
     with opened(tmp_path) as tree:
-        tree.examine()
-        drawn = list(outline.lines(tree, tree.root))
+        tree.check_links()
+        drawn = list(outline.lines(tree.root))
 
     # Each record once but those that begin a piece, which their entity stands for; and
     # the folders Other and Unlinked with their Private.

@@ -19,7 +19,7 @@ from dicomfs.fileset.moved import Move, Sample, find_move
 from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
-from dicomfs.tree.node import Instance
+from dicomfs.tree.selection import Instance
 from tests.build.medium import (
     Record,
     Value,
@@ -213,7 +213,7 @@ def test_files_that_are_where_they_should_be_are_not_looked_for(tmp_path: Path) 
     counting = CountingMedium(tmp_path)
 
     with opened(counting) as tree:
-        assert len([*walk(tree, tree.root)]) == 12
+        assert len([*walk(tree.root)]) == 12
 
     assert counting.opened == ["DICOMDIR"]
     assert counting.listed == [""]  # for the DICOMDIR
@@ -227,9 +227,7 @@ def test_a_missing_file_among_others_stays_missing(tmp_path: Path) -> None:
     counting = CountingMedium(tmp_path)
 
     with opened(counting) as tree:
-        nodes = [
-            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
-        ]
+        nodes = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
 
     assert [node.error for node in nodes].count(2) == 1
     # Nor does it cost a look at other folders than its own.

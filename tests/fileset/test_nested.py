@@ -13,8 +13,8 @@ from dicomfs.check.check import check
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.reopened import Reopened
-from dicomfs.tree.node import Instance
 from dicomfs.tree.report import Report
+from dicomfs.tree.selection import Instance
 from dicomfs.tree.tree import Tree
 from tests.build.breakage import CASES
 from tests.build.medium import (
@@ -137,7 +137,7 @@ def test_the_missing_levels_above_come_from_an_instance_in_a_nested_directory(
 ) -> None:
     expect_log("first root record")
     with taken_apart(tmp_path) as (tree, _):
-        seen = [path for path, _ in walk(tree, tree.root)]
+        seen = [path for path, _ in walk(tree.root)]
 
     assert "Doe, Jane (4711)/2023-07-05 Thorax/001 CT Lung/0001.dcm" in seen
     assert len([each for each in seen if each.endswith(".dcm")]) == 10
@@ -259,7 +259,7 @@ def test_what_nothing_links_to_in_a_nested_directory_is_unlinked(
     with opened(nest([thorax()], files, DIRFILE=directory)) as tree:
         first = [*tree.expand(tree.root)]
         before = tree.revision
-        everything = [path for path, _ in walk(tree, tree.root)]
+        everything = [path for path, _ in walk(tree.root)]
         again = [*tree.expand(tree.root)]
 
     assert f"{LUNG}/0002.dcm" in everything
@@ -311,7 +311,7 @@ def test_an_ordinary_medium_is_asked_for_nothing_more(tmp_path: Path) -> None:
     medium = CountingMedium(tmp_path)
 
     with opened(medium) as tree:
-        assert len([*walk(tree, tree.root)]) == 19
+        assert len([*walk(tree.root)]) == 19
 
     assert medium.opened == ["DICOMDIR"]
 
@@ -323,7 +323,7 @@ def test_no_instance_is_opened_for_names_that_the_index_is_to_give(
     medium = CountingMedium(tmp_path)
 
     with opened(medium, read_headers=False) as tree:
-        assert len([*walk(tree, tree.root)]) == 19
+        assert len([*walk(tree.root)]) == 19
 
     assert {each.rpartition("/")[2] for each in medium.opened} == {
         "DICOMDIR",
@@ -445,7 +445,7 @@ def test_of_many_directories_no_more_is_read_than_some(expect_log: ExpectLog) ->
     ]
 
     with opened(nest(studies, instances("1.1"), LARGE=large)) as tree:
-        shown = [path for path, _ in walk(tree, tree.root) if "CT Lung/" in path]
+        shown = [path for path, _ in walk(tree.root) if "CT Lung/" in path]
         left_out = [
             each for each in tree.findings.all() if each.kind is Kind.INDEX_LEFT_OUT
         ]
@@ -468,8 +468,8 @@ def test_damage_to_a_nested_directory_is_its_own(
     fake = nest([thorax(), other], instances("1.1", "1.2"), DIRFILE=bytes(data))
 
     with opened(fake) as tree:
-        tree.examine()
-        seen = {path for path, _ in walk(tree, tree.root)}
+        tree.check_links()
+        seen = {path for path, _ in walk(tree.root)}
     caplog.clear()
 
     assert {f"{JANE}/2023-07-05 Study 1/002 CT Bone/000{n}.dcm" for n in (1, 2)} <= seen

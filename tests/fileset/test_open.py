@@ -26,7 +26,7 @@ from dicomfs.media.opening import (
     open_sources,
 )
 from dicomfs.media.zip import decrypt
-from dicomfs.tree.node import Instance, Selection
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.images import make_iso, make_plain_iso
 from tests.build.medium import (
@@ -64,7 +64,7 @@ def close(file_sets: Sequence[FileSet]) -> None:
 def shown(*paths: Path) -> dict[str, tuple[int, int, bytes]]:
     """Return path, inode number, time and bytes of all files of a tree."""
     with tree_of(*paths) as tree:
-        nodes = sorted(walk(tree, tree.root), key=lambda each: each[0])
+        nodes = sorted(walk(tree.root), key=lambda each: each[0])
         return {
             path: (node.inode, node.mtime_ns, content(node))
             for path, node in nodes
@@ -181,9 +181,7 @@ def test_an_image_without_a_dicomdir_can_be_scanned(tmp_path: Path) -> None:
     the_folder(tmp_path).joinpath("DICOMDIR").unlink()
 
     with tree_of(zipped(tmp_path / "disc", tmp_path / "disc.zip"), scan=True) as tree:
-        found = [
-            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
-        ]
+        found = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
         assert len(found) == 2
 
 
@@ -254,9 +252,7 @@ def test_an_archive_that_is_cut_off_is_shown_as_far_as_it_goes_and_said_to_be(
     archive.write_bytes(archive.read_bytes()[:-60])
 
     with tree_of(archive) as tree:
-        found = [
-            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
-        ]
+        found = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
         kinds = [each.kind for each in tree.findings.all()]
 
     assert len(found) == 2
@@ -301,7 +297,7 @@ def test_an_encrypted_archive_opens_with_one_of_the_passwords(
     file_sets = file_sets_of(sources, Findings(), passwords=(b"wrong", b"sesame"))
 
     tree = Tree(file_sets, read_headers=True)
-    found = [node for _, node in walk(tree, tree.root) if isinstance(node, Instance)]
+    found = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
     assert {content(file)[128:132] for file in found} == {b"DICM"}
     assert len(found) == 2
     close(file_sets)
@@ -345,9 +341,7 @@ def test_one_disc_twice_is_shown_once_and_its_files_have_copies(tmp_path: Path) 
     assert shown(folder, copy) == shown(copy, folder)
     assert len(shown(folder, copy)) == 2
     with tree_of(folder, copy) as tree:
-        found = [
-            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
-        ]
+        found = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
         assert [len(file.copies) for file in found] == [1, 1]
         [again] = tree.findings.all()
         assert (again.kind, again.count, again.of) == (Kind.REPEATED_INSTANCE, 2, 2)
@@ -370,7 +364,7 @@ def test_one_instance_of_two_sizes_on_two_discs_is_shown_twice(tmp_path: Path) -
 
     assert len(shown(*discs)) == 2
     with tree_of(*discs) as tree:
-        assert len(list(walk(tree, tree.root))) == 5
+        assert len(list(walk(tree.root))) == 5
         found = tree.findings.all()
 
     assert {each.kind for each in found} == {Kind.DUPLICATE_INSTANCE}
@@ -413,7 +407,7 @@ def test_a_fault_is_told_of_the_source_that_has_it(tmp_path: Path) -> None:
             break
 
     with tree_of(one, two) as tree:
-        list(walk(tree, tree.root))
+        list(walk(tree.root))
         [missing] = tree.findings.all()
 
     assert (missing.kind, missing.source) == (Kind.MISSING_FILE, str(two))
@@ -447,7 +441,7 @@ def test_looking_at_one_patient_asks_only_the_discs_with_that_patient(
         before = [medium.bytes_read for medium in media]
         found = [
             node
-            for _, node in walk(tree, folder(root["Doe, Jane (1)"]))
+            for _, node in walk(folder(root["Doe, Jane (1)"]))
             if isinstance(node, Instance)
         ]
         asked = [
@@ -494,7 +488,7 @@ def test_images_in_an_archive_that_are_none_are_told_one_by_one(
 
     with tree_of(archive) as tree:
         found = tree.findings.all()
-        assert [node for path, node in walk(tree, tree.root) if path.endswith("1.dcm")]
+        assert [node for path, node in walk(tree.root) if path.endswith("1.dcm")]
 
     assert {each.kind for each in found} == {Kind.SOURCE_LEFT_OUT}
     assert [each.source for each in found] == ["empty.iso", "junk.iso"]
@@ -522,7 +516,7 @@ def test_an_archive_with_a_viewer_beside_a_dicomdir_is_no_fault(tmp_path: Path) 
     zipped(tmp_path / "viewer", folder / "viewer.zip")
 
     with tree_of(zipped(folder, tmp_path / "portal.zip")) as tree:
-        assert len(list(walk(tree, tree.root))) == 5
+        assert len(list(walk(tree.root))) == 5
         assert tree.findings.all() == []
 
 
@@ -535,7 +529,7 @@ def test_images_show_beside_a_dicomdir_that_is_broken_and_it_is_told(
         more.writestr("DICOMDIR", b"")
 
     with tree_of(archive) as tree:
-        assert len(list(walk(tree, tree.root))) == 5
+        assert len(list(walk(tree.root))) == 5
         assert [each.kind for each in tree.findings.all()] == [Kind.INDEX_LEFT_OUT]
 
 
@@ -631,7 +625,7 @@ def test_one_of_several_that_cannot_be_opened_costs_only_itself(
     folder = the_folder(tmp_path)
 
     with tree_of(folder, dead) as tree:
-        assert len(list(walk(tree, tree.root))) == 5
+        assert len(list(walk(tree.root))) == 5
         [left_out] = tree.findings.all()
 
     assert left_out.source == str(dead)
@@ -745,7 +739,7 @@ def test_a_scan_of_several_says_of_which_it_cannot_read_all(
     expect_log("source 2 of 2 is left out")
 
     with tree_of(folder, locked, scan=True) as tree:
-        assert len(list(walk(tree, tree.root))) == 5
+        assert len(list(walk(tree.root))) == 5
 
 
 # -- findings --------------------------------------------------------------------------
@@ -815,10 +809,10 @@ def test_of_many_discs_so_many_records_are_looked_through_together(
     discs = [disc(tmp_path / f"{number}", f"1.{number}") for number in range(4)]
 
     with tree_of(*discs) as tree:
-        tree.examine_some(12)
+        tree.check_some_links(12)
         assert tree.records == 0  # nobody looked into any of them
-        list(walk(tree, tree.root))
-        tree.examine_some(12)
+        list(walk(tree.root))
+        tree.check_some_links(12)
         assert tree.records == 10
-        tree.examine()
+        tree.check_links()
         assert tree.records == 20

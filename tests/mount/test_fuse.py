@@ -2,14 +2,15 @@
 
 import copy
 import errno
+import functools
 import logging
 import os
 import random
 import stat
 import struct
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar
 
 import pyfuse3
 import pytest
@@ -26,21 +27,21 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.dicomdirs import open_file_sets
-from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium as Medium
 from dicomfs.media.medium import Capacity
 from dicomfs.mount.fuse import ERROR_XATTR, Operations, Ownership
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import BytesSource, Source
-from dicomfs.tree.node import Instance, Listing, Selection
-from dicomfs.tree.report import Report, make
+from dicomfs.tree import own
+from dicomfs.tree.node import FileNode, FolderNode, Node
+from dicomfs.tree.report import make
 from dicomfs.tree.tree import Tree
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.conftest import ExpectLog
+from tests.support.nodes import GivenFile, GivenFolder
 
 T = TypeVar("T")
 
@@ -56,60 +57,48 @@ BYTES: Final = random.Random(2).randbytes(100_000)
 # -- fakes -----------------------------------------------------------------------------
 
 
-def a_file(parent: Selection, inode: int, name: str, error: int = 0) -> Instance:
-    """Return a file; its File-set is of no use, as the scheduler that opens it is fake."""
-    no_file_set = cast(FileSet, None)
-    size = 0 if error else len(BYTES)
-    time, reason = 5_000_000_000, os.strerror(error) if error else ""
-    return Instance(inode, name, parent, time, no_file_set, 8, (), size, error, reason)
+def a_file(parent: FolderNode, inode: int, name: str, error: int = 0) -> GivenFile:
+    reason = os.strerror(error) if error else ""
+    data = b"" if error else BYTES
+    return GivenFile(inode, name, parent, 5_000_000_000, data, error, reason)
 
 
-def a_folder(parent: Selection | None, inode: int, name: str) -> Selection:
-    return Selection(inode, name, parent, 7_000_000_001, Level.OTHER, [])
-
-
-def no_report() -> Report:
-    """Return a report on nothing."""
-    return make(Findings(), [])
+def a_folder(parent: FolderNode | None, inode: int, name: str) -> GivenFolder:
+    return GivenFolder(inode, name, parent, 7_000_000_001)
 
 
 class FakeScheduler(Scheduler):
     """A patient with a study of two files, one of them missing, and three others."""
 
     def __init__(self) -> None:
-        self.root = a_folder(None, ROOT, "")
+        self.top = a_folder(None, ROOT, "")
+        self.root = self.top
         self.patient = a_folder(self.root, 10, "Dôe, Jane (1)")
         self.study = a_folder(self.patient, 20, "2023-07-05 CT")
         self.good = a_file(self.study, 30, "0001.dcm")
         self.lost = a_file(self.study, 31, "0002.dcm", errno.ENOENT)
         others = [a_folder(self.root, 11 + n, f"Other {n}") for n in range(3)]
-        self.listings: dict[Selection, Listing] = {
-            self.root: {each.name: each for each in (self.patient, *others)},
-            self.patient: {self.study.name: self.study},
-            self.study: {each.name: each for each in (self.good, self.lost)},
-        }
+        self.top.entries = {each.name: each for each in (self.patient, *others)}
+        self.patient.entries = {self.study.name: self.study}
+        self.study.entries = {each.name: each for each in (self.good, self.lost)}
         self.source: Source = BytesSource(BYTES)
-        self.asked: list[str] = []
-        self.forgotten: list[Selection] = []
+        self.forgotten: list[FolderNode] = []
+        for each in (self.patient, self.study):
+            each.on_forget = functools.partial(self.forgotten.append, each)
 
-    async def listing(self, folder: Selection) -> Listing:
-        """Return what is in *folder*, and remember that it was asked for."""
-        self.asked.append(folder.name)
-        return self.listings[folder]
+    async def children(self, folder: FolderNode) -> Mapping[str, Node]:
+        """Return what is in *folder*."""
+        return folder.children()
 
-    def forget(self, folder: Selection) -> None:
-        """Remember that *folder* was forgotten."""
-        self.forgotten.append(folder)
+    async def size(self, file: FileNode) -> int:
+        """Return the size at once."""
+        return file.size
 
-    async def compute(self, work: Callable[[], T]) -> T:
-        """Do it at once."""
-        return work()
-
-    async def open(self, file: Instance) -> Source:
-        """Open the one source there is."""
+    async def open(self, file: FileNode) -> Source:
+        """Open the one source there is, or what is no file of the medium."""
         if file.error:
             raise OSError(file.error, SECRET)
-        return self.source
+        return self.source if file.is_fixed else file.open()
 
     async def read(self, source: Source, offset: int, size: int) -> bytes:
         """Read at once."""
@@ -140,9 +129,7 @@ def scheduler() -> FakeScheduler:
 
 
 def operations_of(scheduler: Scheduler) -> Operations:
-    return Operations(
-        scheduler, Ownership(1000, 1001, 0o077), Capacity(2048, 50), no_report
-    )
+    return Operations(scheduler, Ownership(1000, 1001, 0o077), Capacity(2048, 50))
 
 
 @pytest.fixture
@@ -209,9 +196,7 @@ async def test_blocks_are_of_512_bytes_and_counted_up(operations: Operations) ->
 async def test_the_umask_takes_bits_away(
     scheduler: FakeScheduler, umask: int, folder: int, file: int
 ) -> None:
-    operations = Operations(
-        scheduler, Ownership(0, 0, umask), Capacity(512, 1), no_report
-    )
+    operations = Operations(scheduler, Ownership(0, 0, umask), Capacity(512, 1))
 
     above = await find(operations, *STUDY)
     below = await find(operations, *STUDY, "0001.dcm")
@@ -317,7 +302,7 @@ async def test_a_node_that_was_listed_anew_is_known_as_often_as_before(
 ) -> None:
     await find(operations, STUDY[0])
     anew = a_folder(scheduler.root, 10, STUDY[0])
-    scheduler.listings[scheduler.root] = {anew.name: anew}
+    scheduler.top.entries = {anew.name: anew}
     await find(operations, STUDY[0])
 
     await operations.forget([(InodeT(10), 1)])
@@ -476,7 +461,7 @@ async def test_an_open_folder_lists_what_was_in_it_when_it_was_opened(
     operations: Operations, scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle = await operations.opendir(ROOT, CONTEXT)
-    scheduler.listings[scheduler.root] = {}
+    scheduler.top.entries = {}
     reply = Reply(100)
     monkeypatch.setattr(pyfuse3, "readdir_reply", reply)
 
@@ -651,7 +636,7 @@ def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
     ownership = Ownership(0, 0, 0)
 
     Operations(
-        scheduler, ownership, Capacity(1, 1), no_report, lambda: said.append("ready")
+        scheduler, ownership, Capacity(1, 1), lambda: said.append("ready")
     ).init()
 
     assert said == ["ready"]
@@ -663,11 +648,9 @@ def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
 def reporting(scheduler: FakeScheduler) -> tuple[Operations, Findings]:
     """Return handlers whose report grows with the findings."""
     findings = Findings()
-    ownership = Ownership(0, 0, 0o077)
-    operations = Operations(
-        scheduler, ownership, Capacity(1, 1), lambda: make(findings, [])
-    )
-    return operations, findings
+    folder = own.folder(scheduler.root, lambda: make(findings, []))
+    scheduler.top.hidden = {own.FOLDER: folder}
+    return operations_of(scheduler), findings
 
 
 async def list_names(
@@ -715,6 +698,8 @@ async def test_the_report_is_as_long_as_it_is_said_to_be_whenever_it_is_looked_u
         if offset:
             findings.add(Finding(Kind.MISSING_FILE, offset))
         entry = await find(operations, ".dicomfs", name)
+        opened = await operations.open(InodeT(entry.st_ino), os.O_RDONLY, CONTEXT)
+        assert opened.direct_io
         assert entry.st_size == len(await read_whole(operations, ".dicomfs", name))
         assert entry.attr_timeout == entry.entry_timeout == 0
         sizes.append(entry.st_size)
@@ -745,20 +730,16 @@ class TrappedScheduler(FakeScheduler):
         super().__init__()
         self.trap = trap
         self.source = TrappedSource(trap)
-        self.good = TrappedInstance(trap, self.good)
-        self.listings[self.study]["0001.dcm"] = self.good
+        self.good = TrappedFile(trap, self.study)
+        self.study.entries["0001.dcm"] = self.good
+        self.study.on_forget = trap.touch
 
-    async def listing(self, folder: Selection) -> Listing:
+    async def children(self, folder: FolderNode) -> Mapping[str, Node]:
         """Fail."""
         self.trap.touch()
-        return await super().listing(folder)
+        return await super().children(folder)
 
-    def forget(self, folder: Selection) -> None:
-        """Fail."""
-        del folder
-        self.trap.touch()
-
-    async def open(self, file: Instance) -> Source:
+    async def open(self, file: FileNode) -> Source:
         """Fail."""
         self.trap.touch()
         return await super().open(file)
@@ -781,13 +762,11 @@ class TrappedSource(BytesSource):
         self.trap.touch()
 
 
-class TrappedInstance(Instance):
+class TrappedFile(GivenFile):
     """A file that cannot be looked at."""
 
-    def __init__(self, trap: Trap, file: Instance) -> None:
-        super().__init__(
-            file.inode, file.name, file.parent, 0, file.file_set, 0, (), 0, 0, ""
-        )
+    def __init__(self, trap: Trap, parent: FolderNode) -> None:
+        super().__init__(30, "0001.dcm", parent, 0, b"")
         self.trap = trap
 
     def __getattribute__(self, name: str) -> Any:
@@ -816,7 +795,7 @@ class Trapped:
         room.trap = trap
         self.trap = trap
         ownership = Ownership(0, 0, 0)
-        self.operations = Operations(TrappedScheduler(trap), ownership, room, no_report)
+        self.operations = Operations(TrappedScheduler(trap), ownership, room)
         self.good = InodeT(0)
         self.folder = FileHandleT(0)
         self.file = FileHandleT(0)
@@ -963,11 +942,11 @@ async def test_an_answer_for_the_kernel_passes_as_it_is(handler: str) -> None:
 async def test_the_end_of_the_mount_is_not_taken_for_an_error(
     scheduler: FakeScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def never(_: Selection) -> NoReturn:
+    async def never(_: FolderNode) -> NoReturn:
         await trio.sleep_forever()
         raise AssertionError
 
-    monkeypatch.setattr(scheduler, "listing", never)
+    monkeypatch.setattr(scheduler, "children", never)
     operations = operations_of(scheduler)
 
     with trio.move_on_after(0) as scope:
@@ -1011,7 +990,10 @@ def medium(tmp_path: Path) -> Iterator[tuple[Operations, Path]]:
     )
     folder = Medium(os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY))
     tree = Tree(open_file_sets(folder), read_headers=True)
-    yield operations_of(Scheduler(tree, deadline=30)), written.files[only]
+    yield (
+        operations_of(Scheduler(tree.root, tree.listings, deadline=30)),
+        written.files[only],
+    )
     folder.close()
 
 

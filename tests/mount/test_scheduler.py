@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,7 +17,9 @@ from dicomfs.media.medium import Place
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.file import FileSource
 from dicomfs.source.source import PAGE, BytesSource, Source
-from dicomfs.tree.node import Instance, Listing, Selection
+from dicomfs.tree.listings import Listings
+from dicomfs.tree.node import FolderNode, Node, Rendered
+from dicomfs.tree.selection import Instance, Listing, Selection
 
 DEADLINE: Final = 30.0
 
@@ -51,12 +53,17 @@ class FakeTree:
     """A root whose folders each have a gate of their own."""
 
     def __init__(self, gates: dict[str, Gate]) -> None:
-        self.root = a_folder("root")
         self.revision = 0
-        self.examined = 0
+        self.checked = 0
         self.gates = gates
         self.failure: Exception | None = None
         self.threads: set[int] = set()
+        self.listings = Listings(self)
+        self.root = self.folder("root")
+
+    def folder(self, name: str) -> Selection:
+        """Return a folder that is behind the gate of that name."""
+        return Selection(1, name, None, 0, Level.OTHER, [], self.listings)
 
     def expand(self, folder: Selection) -> Listing:
         """Pass the gate, and return a listing that is new each time."""
@@ -64,20 +71,16 @@ class FakeTree:
         self.gates[folder.name].passed()
         if self.failure is not None:
             raise self.failure
-        return {"below": a_folder("below")}
+        return {"below": self.folder("below")}
 
     @property
     def is_behind(self) -> bool:
-        """Whether it was not examined yet."""
-        return not self.examined
+        """Whether its links were not checked yet."""
+        return not self.checked
 
-    def examine_some(self, most: int) -> None:
+    def check_some_links(self, most: int) -> None:
         """Count it."""
-        self.examined = most
-
-
-def a_folder(name: str) -> Selection:
-    return Selection(1, name, None, 0, Level.OTHER, [])
+        self.checked = most
 
 
 class GatedSource(BytesSource):
@@ -140,7 +143,7 @@ def a_file(gate: Gate, error: int = 0) -> Instance:
     return Instance(
         inode=2,
         name="0001.dcm",
-        parent=a_folder("series"),
+        parent=FakeTree({}).folder("series"),
         mtime_ns=0,
         file_set=cast(FileSet, FakeFileSet(gate)),
         offset=1,
@@ -172,7 +175,11 @@ def tree(slow: Gate, fast: Gate) -> FakeTree:
 
 @pytest.fixture
 def scheduler(tree: FakeTree) -> Scheduler:
-    return Scheduler(tree, DEADLINE)
+    return scheduler_of(tree)
+
+
+def scheduler_of(tree: FakeTree) -> Scheduler:
+    return Scheduler(tree.root, tree.listings, DEADLINE)
 
 
 async def until_visited(gate: Gate, times: int = 1) -> None:
@@ -185,11 +192,13 @@ async def until_visited(gate: Gate, times: int = 1) -> None:
 # -- listing ---------------------------------------------------------------------------
 
 
-async def test_a_folder_is_listed_once(scheduler: Scheduler, fast: Gate) -> None:
-    folder = a_folder("fast")
+async def test_a_folder_is_listed_once(
+    tree: FakeTree, scheduler: Scheduler, fast: Gate
+) -> None:
+    folder = tree.folder("fast")
 
-    first = await scheduler.listing(folder)
-    second = await scheduler.listing(folder)
+    first = await scheduler.children(folder)
+    second = await scheduler.children(folder)
 
     assert first is second
     assert fast.visits == 1
@@ -198,19 +207,19 @@ async def test_a_folder_is_listed_once(scheduler: Scheduler, fast: Gate) -> None
 async def test_a_folder_is_listed_away_from_the_event_loop(
     scheduler: Scheduler, tree: FakeTree
 ) -> None:
-    await scheduler.listing(a_folder("fast"))
+    await scheduler.children(tree.folder("fast"))
 
     assert threading.get_ident() not in tree.threads
 
 
 async def test_many_who_ask_at_once_share_one_listing(
-    scheduler: Scheduler, slow: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
 ) -> None:
-    folder = a_folder("slow")
-    answers: list[Listing] = []
+    folder = tree.folder("slow")
+    answers: list[Mapping[str, Node]] = []
 
     async def ask() -> None:
-        answers.append(await scheduler.listing(folder))
+        answers.append(await scheduler.children(folder))
 
     async with trio.open_nursery() as nursery:
         for _ in range(20):
@@ -225,21 +234,21 @@ async def test_many_who_ask_at_once_share_one_listing(
 
 
 async def test_a_forgotten_folder_is_listed_anew(
-    scheduler: Scheduler, fast: Gate
+    tree: FakeTree, scheduler: Scheduler, fast: Gate
 ) -> None:
-    folder = a_folder("fast")
-    await scheduler.listing(folder)
+    folder = tree.folder("fast")
+    await scheduler.children(folder)
 
-    scheduler.forget(folder)
-    await scheduler.listing(folder)
+    folder.forget()
+    await scheduler.children(folder)
 
     assert fast.visits == 2
 
 
 async def test_a_folder_that_takes_longer_than_the_deadline_is_listed_in_the_end(
-    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
+    tree: FakeTree, scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
-    folder = a_folder("slow")
+    folder = tree.folder("slow")
     for _ in range(6):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(too_slow, scheduler, folder)
@@ -249,30 +258,19 @@ async def test_a_folder_that_takes_longer_than_the_deadline_is_listed_in_the_end
             mock_clock.jump(DEADLINE + 1)
     slow.lift()
 
-    assert list(await scheduler.listing(folder)) == ["below"]
+    assert list(await scheduler.children(folder)) == ["below"]
     assert slow.visits == 1
 
 
-async def test_only_so_many_listings_are_kept() -> None:
-    tree = FakeTree({str(number): Gate() for number in range(9)})
-    scheduler = Scheduler(tree, DEADLINE, most_kept=3)
-    several = [a_folder(str(number)) for number in range(9)]
-
-    for folder in several:
-        await scheduler.listing(folder)
-
-    assert [folder.listing is None for folder in several] == [True] * 6 + [False] * 3
-
-
 async def test_forgetting_while_others_wait_leaves_none_without_an_answer(
-    scheduler: Scheduler, slow: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
 ) -> None:
-    folder = a_folder("slow")
-    answers: list[Listing] = []
+    folder = tree.folder("slow")
+    answers: list[Mapping[str, Node]] = []
 
     async def ask_and_forget() -> None:
-        answers.append(await scheduler.listing(folder))
-        scheduler.forget(folder)
+        answers.append(await scheduler.children(folder))
+        folder.forget()
 
     async with trio.open_nursery() as nursery:
         for _ in range(5):
@@ -286,41 +284,41 @@ async def test_forgetting_while_others_wait_leaves_none_without_an_answer(
 async def test_a_listing_that_failed_is_tried_again(
     scheduler: Scheduler, tree: FakeTree
 ) -> None:
-    folder = a_folder("fast")
+    folder = tree.folder("fast")
     tree.failure = OSError(errno.EIO, "bad sector")
     with pytest.raises(OSError, match="bad sector"):
-        await scheduler.listing(folder)
+        await scheduler.children(folder)
 
     tree.failure = None
 
-    assert list(await scheduler.listing(folder)) == ["below"]
+    assert list(await scheduler.children(folder)) == ["below"]
 
 
 # -- deadlines -------------------------------------------------------------------------
 
 
 async def test_a_listing_that_hangs_fails_at_its_deadline(
-    scheduler: Scheduler, autojump_clock: trio.testing.MockClock
+    tree: FakeTree, scheduler: Scheduler, autojump_clock: trio.testing.MockClock
 ) -> None:
     began = autojump_clock.current_time()
 
     with pytest.raises(trio.TooSlowError):
-        await scheduler.listing(a_folder("slow"))
+        await scheduler.children(tree.folder("slow"))
 
     assert autojump_clock.current_time() - began == pytest.approx(DEADLINE)
 
 
 async def test_those_who_wait_for_a_listing_that_hangs_fail_at_their_deadline(
-    scheduler: Scheduler, autojump_clock: trio.testing.MockClock
+    tree: FakeTree, scheduler: Scheduler, autojump_clock: trio.testing.MockClock
 ) -> None:
-    folder = a_folder("slow")
+    folder = tree.folder("slow")
     ended: list[float] = []
 
     async def ask(delay: float) -> None:
         await trio.sleep(delay)
         began = autojump_clock.current_time()
         with pytest.raises(trio.TooSlowError):
-            await scheduler.listing(folder)
+            await scheduler.children(folder)
         ended.append(autojump_clock.current_time() - began)
 
     async with trio.open_nursery() as nursery:
@@ -331,9 +329,9 @@ async def test_those_who_wait_for_a_listing_that_hangs_fail_at_their_deadline(
 
 
 async def test_a_listing_that_hung_is_there_when_asked_again(
-    scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
+    tree: FakeTree, scheduler: Scheduler, slow: Gate, mock_clock: trio.testing.MockClock
 ) -> None:
-    folder = a_folder("slow")
+    folder = tree.folder("slow")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(too_slow, scheduler, folder)
         while slow.visits == 0:
@@ -342,12 +340,12 @@ async def test_a_listing_that_hung_is_there_when_asked_again(
 
     slow.lift()
 
-    assert list(await scheduler.listing(folder)) == ["below"]
+    assert list(await scheduler.children(folder)) == ["below"]
 
 
 async def too_slow(scheduler: Scheduler, folder: Selection) -> None:
     with pytest.raises(trio.TooSlowError):
-        await scheduler.listing(folder)
+        await scheduler.children(folder)
 
 
 async def test_an_open_that_hangs_fails_at_its_deadline(
@@ -398,23 +396,23 @@ async def test_a_read_that_hangs_fails_at_its_deadline(
 
 
 async def test_a_folder_that_hangs_keeps_no_other_from_being_listed(
-    scheduler: Scheduler, slow: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scheduler.listing, a_folder("slow"))
+        nursery.start_soon(scheduler.children, tree.folder("slow"))
         await until_visited(slow)
-        listed = await scheduler.listing(a_folder("fast"))
+        listed = await scheduler.children(tree.folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
 
 
 async def test_listings_that_hang_keep_nobody_from_reading(
-    scheduler: Scheduler, slow: Gate, fast: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate, fast: Gate
 ) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(10):
-            nursery.start_soon(scheduler.listing, a_folder("slow"))
+            nursery.start_soon(scheduler.children, tree.folder("slow"))
         await until_visited(slow)
         opened = await scheduler.open(a_file(fast))
         data = await scheduler.read(GatedSource(b"abc", fast), 0, 3)
@@ -425,14 +423,14 @@ async def test_listings_that_hang_keep_nobody_from_reading(
 
 
 async def test_reads_that_hang_keep_nobody_from_listing(
-    scheduler: Scheduler, slow: Gate
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
 ) -> None:
     hanging = GatedSource(b"abc", slow)
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(scheduler.read, hanging, 0, 3)
         await until_visited(slow)
-        listed = await scheduler.listing(a_folder("fast"))
+        listed = await scheduler.children(tree.folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
@@ -477,9 +475,9 @@ async def test_listings_that_hang_make_room_for_others(
     tree.gates |= dict.fromkeys(names, slow)
     async with trio.open_nursery() as nursery:
         for name in names:
-            nursery.start_soon(scheduler.listing, a_folder(name))
+            nursery.start_soon(scheduler.children, tree.folder(name))
         await until_visited(slow, 4)
-        listed = await scheduler.listing(a_folder("fast"))
+        listed = await scheduler.children(tree.folder("fast"))
         nursery.cancel_scope.cancel()
 
     assert list(listed) == ["below"]
@@ -760,6 +758,45 @@ async def test_a_failing_read_raises_what_the_medium_said(
     assert caught.value.errno == errno.EIO
 
 
+async def test_what_is_made_of_what_is_in_memory_waits_for_no_medium(
+    tree: FakeTree, scheduler: Scheduler, slow: Gate
+) -> None:
+    threads: list[int] = []
+
+    def render() -> bytes:
+        threads.append(threading.get_ident())
+        return b"made"
+
+    file = Rendered(3, "report", tree.root, 0, render)
+    async with trio.open_nursery() as nursery:
+        for _ in range(80):
+            nursery.start_soon(scheduler.read, GatedSource(b"abc", slow), 0, 3)
+        await until_visited(slow, 8)
+        size = await scheduler.size(file)
+        opened = await scheduler.open(file)
+        nursery.cancel_scope.cancel()
+
+    assert size == 4
+    assert opened.read_at(0, 9) == b"made"
+    assert threading.get_ident() not in threads
+
+
+async def test_a_child_is_looked_up_and_a_hidden_one_without_listing(
+    tree: FakeTree, scheduler: Scheduler, fast: Gate
+) -> None:
+    folder, hidden = tree.folder("fast"), tree.folder("hidden")
+    folder.hidden = {"hidden": hidden}
+
+    found = await scheduler.lookup(folder, "hidden")
+    visits = fast.visits
+    below = await scheduler.lookup(folder, "below")
+
+    assert found is hidden
+    assert visits == 0
+    assert below is folder.children()["below"]
+    assert await scheduler.lookup(folder, "none") is None
+
+
 # -- links that turn out to be wrong -----------------------------------------------------
 
 
@@ -775,21 +812,27 @@ class ChangingTree(FakeTree):
         del folder
         return {
             name: Selection(
-                2 + len(name) + ord(name[0]), name, self.root, 0, Level.OTHER, []
+                2 + len(name) + ord(name[0]),
+                name,
+                self.root,
+                0,
+                Level.OTHER,
+                [],
+                self.listings,
             )
             for name in self.names[self.revision]
         }
 
-    def examine_some(self, most: int) -> None:
+    def check_some_links(self, most: int) -> None:
         """Find out that there are others."""
-        super().examine_some(most)
+        super().check_some_links(most)
         self.revision = 1
 
 
-async def examine(scheduler: Scheduler, mock_clock: trio.testing.MockClock) -> None:
-    """Let the index be looked through, which waits a second before it begins."""
+async def check_links(scheduler: Scheduler, mock_clock: trio.testing.MockClock) -> None:
+    """Let the links be checked, which waits a second before it begins."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(scheduler.examine)
+        nursery.start_soon(scheduler.check_links)
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(2)
 
@@ -798,29 +841,34 @@ async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
     mock_clock: trio.testing.MockClock,
 ) -> None:
     tree = ChangingTree()
-    scheduler = Scheduler(tree, DEADLINE)
-    told: list[tuple[str, str]] = []
-    scheduler.on_change = lambda folder, name: told.append((folder.name, name))
-    before = await scheduler.listing(tree.root)
+    scheduler = scheduler_of(tree)
+    told: list[tuple[str, list[str], int]] = []
+
+    def hear(folder: FolderNode, names: Collection[str]) -> None:
+        told.append((folder.name, sorted(names), threading.get_ident()))
+
+    scheduler.on_change = hear
+    before = await scheduler.children(tree.root)
     kept = before["kept"]
 
-    await examine(scheduler, mock_clock)
+    await check_links(scheduler, mock_clock)
 
-    after = await scheduler.listing(tree.root)
+    after = await scheduler.children(tree.root)
     assert list(before) == ["kept", "gone"]
     assert list(after) == ["came", "kept"]
     assert after["kept"] is kept
-    assert sorted(told) == [("root", "came"), ("root", "gone")]
-    assert tree.examined == 200_000
+    # The event loop tells it, between the answers that it gives.
+    assert told == [("root", ["came", "gone"], threading.get_ident())]
+    assert tree.checked == 200_000
 
 
 async def test_what_is_found_sound_changes_nothing(
     tree: FakeTree, mock_clock: trio.testing.MockClock
 ) -> None:
-    scheduler = Scheduler(tree, DEADLINE)
-    folder = a_folder("fast")
-    before = await scheduler.listing(folder)
+    scheduler = scheduler_of(tree)
+    folder = tree.folder("fast")
+    before = await scheduler.children(folder)
 
-    await examine(scheduler, mock_clock)
+    await check_links(scheduler, mock_clock)
 
-    assert await scheduler.listing(folder) is before
+    assert await scheduler.children(folder) is before

@@ -15,7 +15,7 @@ from dicomfs.errors import Failure
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Kind
 from dicomfs.media.folder import FolderMedium as FolderMedium
-from dicomfs.tree.node import Instance
+from dicomfs.tree.selection import Instance
 from scripts.catalogue import readers
 from scripts.catalogue.readers import Reader, Reading
 from scripts.catalogue.table import Outcome, outcome
@@ -93,8 +93,8 @@ def look(root: Path) -> Found:
     folders = defaultdict(list)
     errors = []
     with opened(root) as tree:
-        tree.examine()
-        for path, node in walk(tree, tree.root):
+        tree.check_links()
+        for path, node in walk(tree.root):
             if isinstance(node, Instance):
                 folder = tuple(path.split("/")[:-1])
                 if node.error:

@@ -44,7 +44,7 @@ from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.medium import Place
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
-from dicomfs.tree.node import Instance, Listing, Selection
+from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 from tests.build.filenames import faults_of
 from tests.build.mutations import CANARY, Medium, item_starts, mutated
@@ -105,13 +105,13 @@ def exercise(medium: Medium, *, is_thorough: bool = True) -> None:
         return
     before = tree.revision
     found = _walk(tree, medium)
-    tree.examine()
+    tree.check_links()
     if tree.revision != before:
         found = _settled(tree, medium)
     _see_that_nothing_is_missing(tree, medium, found)
     other = _tree(medium) if is_thorough else None
     if other is not None:
-        other.examine()
+        other.check_links()
         differing = sorted(found.items() ^ _settled(other, medium).items())[:4]
         if differing:
             raise Broken(f"the tree depends on what was looked at first: {differing}")

@@ -14,7 +14,7 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place, Status
 from dicomfs.source.source import BytesSource, Source
-from dicomfs.tree.node import Instance, Node, Selection
+from dicomfs.tree.node import FileNode, FolderNode, Node
 from dicomfs.tree.tree import Tree
 from tests.build.medium import Options, Record, write_medium
 
@@ -211,18 +211,21 @@ def opened(
             medium.close()
 
 
-def walk(tree: Tree, folder: Selection, path: str = "") -> Iterator[tuple[str, Node]]:
+def walk(folder: FolderNode, path: str = "") -> Iterator[tuple[str, Node]]:
     """Yield path and node of all that is below *folder*."""
     waiting = [(path, folder)]
     count = 0
     while waiting:
         above, folder = waiting.pop()
-        for name, node in tree.expand(folder).items():
+        children = folder.children()
+        # Walked again, it is looked into again.
+        folder.forget()
+        for name, node in children.items():
             count += 1
             assert count < _MAX_NODES, "the tree has no end"
             below = f"{above}/{name}" if above else name
             yield below, node
-            if isinstance(node, Selection):
+            if node.is_folder:
                 waiting.append((below, node))
 
 
@@ -236,7 +239,7 @@ def look(
 
 def look_into(tree: Tree) -> dict[str, Seen]:
     """Return all of *tree*, by path and in the order of paths."""
-    found = {path: _seen(node) for path, node in walk(tree, tree.root)}
+    found = {path: _seen(node) for path, node in walk(tree.root)}
     return dict(sorted(found.items()))
 
 
@@ -274,7 +277,7 @@ def as_text(seen: dict[str, Seen]) -> str:
 
 
 def _seen(node: Node) -> Seen:
-    if isinstance(node, Selection):
+    if node.is_folder:
         return Seen(True, node.inode, node.mtime_ns, 0, 0, "", b"")
     return Seen(
         False,
@@ -287,7 +290,7 @@ def _seen(node: Node) -> Seen:
     )
 
 
-def _content(file: Instance) -> bytes:
+def _content(file: FileNode) -> bytes:
     if file.error:
         return b""
     try:

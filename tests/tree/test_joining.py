@@ -10,8 +10,9 @@ from dicomfs.errors import Exit
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Findings, Kind
 from dicomfs.media.opening import open_sources
-from dicomfs.tree.node import Node, Selection
+from dicomfs.tree.node import Node
 from dicomfs.tree.report import Report
+from dicomfs.tree.selection import Selection
 from dicomfs.tree.tree import Tree
 from tests.build.medium import OMIT, image, patient, series, study, write_medium
 from tests.conftest import ExpectLog
@@ -215,9 +216,9 @@ def test_only_discs_that_somebody_looked_into_are_looked_through(
         behind = [tree.is_behind]
         before = [medium.bytes_read for medium in media]
 
-        list(walk(tree, folder(root["P2 (P2)"])))
+        list(walk(folder(root["P2 (P2)"])))
         behind.append(tree.is_behind)
-        tree.examine_some(200_000)
+        tree.check_some_links(200_000)
         behind.append(tree.is_behind)
 
         read = [
@@ -233,8 +234,8 @@ def test_of_discs_that_are_too_large_no_more_is_read_than_of_one(
     media = [disc(tmp_path / f"{number}", number) for number in range(4)]
 
     with opened(*media) as tree:
-        list(walk(tree, tree.root))
-        tree.examine_some(7)
+        list(walk(tree.root))
+        tree.check_some_links(7)
 
         assert tree.records == 5
         assert not tree.is_behind

@@ -1,72 +1,27 @@
-"""Nodes: what they share, and listings that are merged when links were wrong."""
+"""Nodes: what they share, and what they say."""
 
 from pathlib import Path
-from typing import cast
 
+from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level
-from dicomfs.fileset.fileset import FileSet
-from dicomfs.tree.identity import file_inode
-from dicomfs.tree.node import Instance, Listing, Selection, merged
-from tests.build.medium import large_dicomdir
+from dicomfs.tree.node import FileNode, Fixed, FolderNode, Rendered
+from dicomfs.tree.selection import Instance
+from tests.build.medium import (
+    image,
+    large_dicomdir,
+    patient,
+    series,
+    study,
+    write_medium,
+)
 from tests.support.trees import opened, walk
-
-
-class NamedFileSet:
-    """Stands for a File-set of which only the identity is asked."""
-
-    identity = b"one"
-
-
-FILE_SET = cast(FileSet, NamedFileSet())
-SERIES = Selection(7, "001 CT", None, 0, Level.SERIES, [])
-
-
-def listing(*files: tuple[str, int, int]) -> Listing:
-    """Return a listing of files: name, number in the folder, offset of the record."""
-    return {
-        name: Instance(
-            file_inode(7, number), name, SERIES, 0, FILE_SET, offset, (), 1, 0, ""
-        )
-        for name, number, offset in files
-    }
-
-
-def test_what_stays_keeps_its_name_and_number_and_no_number_is_given_twice() -> None:
-    old = listing(("a", 0, 100), ("b", 1, 200))
-    new = listing(("x", 0, 50), ("a [1]", 1, 100), ("b", 2, 200), ("y", 6, 300))
-
-    found = merged(old, new)
-
-    assert list(found) == ["a", "b", "x", "y"]
-    assert (found["a"], found["b"]) == (old["a"], old["b"])
-    assert len({node.inode for node in found.values()}) == 4
-
-
-def test_a_name_that_is_taken_is_told_apart() -> None:
-    old = listing(("0001.dcm", 0, 100))
-    new = listing(("0001.dcm", 0, 50), ("0001 [2].dcm", 1, 100))
-
-    found = merged(old, new)
-
-    assert found["0001.dcm"] is old["0001.dcm"]
-    assert len(found) == 2
-
-
-def test_a_number_that_came_to_mean_another_record_is_noticed() -> None:
-    [before] = listing(("a", 0, 100)).values()
-    [after] = listing(("a", 0, 200)).values()
-
-    assert before.is_same(before)
-    assert not before.is_same(after)
 
 
 def test_what_files_have_in_common_is_kept_once(tmp_path: Path) -> None:
     large_dicomdir(tmp_path, records=2 + 2 * 41, images_per_series=40, files=True)
 
     with opened(tmp_path) as tree:
-        shown = [
-            node for _, node in walk(tree, tree.root) if isinstance(node, Instance)
-        ]
+        shown = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
 
     assert len(shown) == 80
     assert len({id(file.name) for file in shown}) == 40
@@ -74,3 +29,85 @@ def test_what_files_have_in_common_is_kept_once(tmp_path: Path) -> None:
         numbers = [(f.size, f.mtime_ns, f.changed_ns) for f in each]
         together = [number for three in numbers for number in three]
         assert len(set(map(id, together))) == len(set(together)) < len(together)
+
+
+def test_a_node_knows_what_the_records_say_about_it_and_those_above(
+    tmp_path: Path,
+) -> None:
+    several = [series("1.1.1", [image("1.1.1.1", number=7)], number=3)]
+    write_medium(tmp_path, [patient("Doe^Jane", "12", [study("1.1", several)])])
+
+    with opened(tmp_path) as tree:
+        told = [node.attributes for _, node in walk(tree.root)]
+        of_root = tree.root.attributes
+
+    levels = [Level.PATIENT, Level.STUDY, Level.SERIES, Level.INSTANCE]
+    assert of_root == {}
+    assert [list(each) for each in told] == [levels[:n] for n in (1, 2, 3, 4)]
+    assert told[-1][Level.PATIENT].text(tags.PATIENT_ID) == "12"
+    assert told[-1][Level.STUDY].raw(tags.STUDY_INSTANCE_UID) == b"1.1"
+    assert told[-1][Level.SERIES].number(tags.SERIES_NUMBER) == 3
+    assert told[-1][Level.INSTANCE].number(tags.INSTANCE_NUMBER) == 7
+
+
+def test_text_of_a_record_without_a_character_set_is_read_in_that_above(
+    tmp_path: Path,
+) -> None:
+    lungs = series("1.1.1", [image("1.1.1.1", ContentLabel="\xd6".encode("latin-1"))])
+    doe = patient(
+        "Doe", "1", [study("1.1", [lungs])], SpecificCharacterSet="ISO_IR 100"
+    )
+    write_medium(tmp_path, [doe])
+
+    with opened(tmp_path) as tree:
+        *_, (_, file) = walk(tree.root)
+
+        own = file.attributes[Level.INSTANCE]
+
+    assert own.character_sets == (b"ISO_IR 100",)
+
+
+def test_a_record_that_cannot_be_read_any_more_says_nothing(tmp_path: Path) -> None:
+    lungs = series("1.1.1", [image("1.1.1.1")])
+    write_medium(tmp_path, [patient("Doe", "1", [study("1.1", [lungs])])])
+
+    with opened(tmp_path) as tree:
+        *_, (_, file) = walk(tree.root)
+        (tmp_path / "DICOMDIR").write_bytes(b"")
+
+        assert file.attributes == {}
+
+
+def test_the_children_of_a_fixed_folder_are_given() -> None:
+    root = Fixed(1, "", None, 5)
+    file = Rendered(2, "file", root, 5, lambda: b"")
+    hidden = Fixed(3, "hidden", root, 5)
+    root.entries["file"] = file
+    root.hidden = {"hidden": hidden}
+    folder: FolderNode = root
+
+    assert folder.children() == folder.children_cached() == {"file": file}
+    assert [folder.lookup(name) for name in ("file", "hidden", "none")] == [
+        *(file, hidden, None)
+    ]
+    folder.forget()
+    assert list(folder.children()) == ["file"]
+    assert folder.is_same(root)
+    assert not folder.is_same(hidden)
+    assert hidden.attributes == {}
+
+
+def test_a_rendered_file_has_the_bytes_of_the_moment() -> None:
+    data = [b"first"]
+    file: FileNode = Rendered(2, "file", Fixed(1, "", None, 5), 5, lambda: data[-1])
+
+    before = file.open()
+    data.append(b"and second")
+
+    assert before.read_at(0, 99) == b"first"
+    assert file.open().read_at(0, 99) == b"and second"
+    assert file.size == 10
+    assert file.open_cached() is None
+    assert not file.is_fixed
+    assert (file.error, file.reason, file.attributes) == (0, "", {})
+    assert file.is_same(file)

@@ -12,7 +12,7 @@ from random import Random
 import pydicom
 import pytest
 
-from dicomfs.tree.node import Selection
+from dicomfs.tree.selection import Instance, Selection
 from tests.build.medium import (
     INACTIVE,
     OMIT,
@@ -188,7 +188,7 @@ def test_expanding_twice_gives_the_same(tmp_path: Path) -> None:
     write_medium(tmp_path, whole_medium())
 
     with opened(tmp_path) as tree:
-        for _, node in [("", tree.root), *walk(tree, tree.root)]:
+        for _, node in [("", tree.root), *walk(tree.root)]:
             if isinstance(node, Selection):
                 once, twice = (
                     [
@@ -276,7 +276,7 @@ def test_a_study_opens_one_instance_a_series_and_looks_at_no_other(
     medium = CountingMedium(tmp_path)
 
     with opened(medium) as tree:
-        for path, node in walk(tree, tree.root):
+        for path, node in walk(tree.root):
             if path.count("/") == 1 and isinstance(node, Selection):
                 before = len(medium.opened)
                 tree.expand(node)
@@ -294,7 +294,7 @@ def test_a_series_looks_at_each_of_its_files_once_and_opens_none(
     medium = CountingMedium(tmp_path)
 
     with opened(medium) as tree:
-        list(walk(tree, tree.root))
+        list(walk(tree.root))
 
     assert medium.opened == ["DICOMDIR"]
     assert len(medium.stated) - medium.stated.count("DICOMDIR") == 9
@@ -307,7 +307,7 @@ def test_a_large_instance_costs_no_more_to_name_its_series(tmp_path: Path) -> No
     medium = CountingMedium(tmp_path)
 
     with opened(medium) as tree:
-        list(walk(tree, tree.root))
+        list(walk(tree.root))
 
     assert medium.bytes_read <= 256 * 1024
 
@@ -965,7 +965,7 @@ def test_opening_a_missing_file_fails_with_its_reason(tmp_path: Path) -> None:
     write_medium(tmp_path, in_series(image("1.1", path=None)))
 
     with opened(tmp_path) as tree:
-        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Selection)]
+        [file] = [n for _, n in walk(tree.root) if isinstance(n, Instance)]
         with pytest.raises(FileNotFoundError):
             file.open()
 
@@ -1149,7 +1149,7 @@ def test_a_link_down_to_an_ancestor_does_not_make_an_endless_tree(
     write_medium(tmp_path, medium)
 
     with opened(tmp_path) as tree:
-        seen = dict(walk(tree, tree.root))
+        seen = dict(walk(tree.root))
 
     assert f"{SERIES}/0001.dcm" in seen
     inodes = [node.inode for node in seen.values()]
@@ -1234,10 +1234,10 @@ def test_a_file_that_cannot_be_found_for_a_while_changes_no_other_inode(
     written = write_medium(tmp_path, in_series(*twice, image("1.3", number=3)))
 
     with opened(tmp_path) as tree:
-        before = dict(walk(tree, tree.root))
+        before = dict(walk(tree.root))
     written.files[twice[0]].unlink()
     with opened(tmp_path) as tree:
-        after = dict(walk(tree, tree.root))
+        after = dict(walk(tree.root))
 
     last = f"{SERIES}/0003.dcm"
     assert after[last].inode == before[last].inode
@@ -1249,7 +1249,7 @@ def test_a_file_that_is_not_the_one_that_was_listed_is_not_opened(
     written = write_medium(tmp_path, in_series(image("1.1", number=1)))
 
     with opened(tmp_path) as tree:
-        [file] = [n for _, n in walk(tree, tree.root) if not isinstance(n, Selection)]
+        [file] = [n for _, n in walk(tree.root) if isinstance(n, Instance)]
         with next(iter(written.files.values())).open("ab") as medium:
             medium.write(b"more")
         with pytest.raises(OSError, match="not the one that was listed"):
@@ -1261,7 +1261,7 @@ def test_nodes_are_the_same_when_they_are_listed_anew_and_else_not(
 ) -> None:
     write_medium(tmp_path, in_series(image("1.1"), image("1.2"), image("1.3")))
     with opened(tmp_path) as tree:
-        once, again = list(walk(tree, tree.root)), list(walk(tree, tree.root))
+        once, again = list(walk(tree.root)), list(walk(tree.root))
 
     for (_, one), (_, same) in zip(once, again, strict=True):
         assert one.is_same(same)
