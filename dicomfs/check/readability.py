@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dicomfs.source.source import PAGE, Source
+from dicomfs.source.source import PAGE, Source, Wrapper
 
 BLOCK: Final = 64 * 1024
 # In a row: two blocks without one good page. More would take a drive minutes.
@@ -103,24 +103,27 @@ class _Pass:
         return len(data) == end - start
 
 
-class ReadableSource(Source):
+class ReadableSource(Wrapper):
     """A source that asks the medium only for what is known to be readable."""
 
     def __init__(self, source: Source, readability: Readability) -> None:
-        self._source = source
+        super().__init__(source)
         self._readability = readability
-        self.size = source.size
-        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*; raises OSError where some are bad."""
-        if self._readability.overlaps(offset, min(offset + size, self.size)):
+        if self._is_bad(offset, size):
             raise OSError(errno.EIO, "an unreadable range")
-        return self._source.read_at(offset, size)
+        return super().read_at(offset, size)
 
-    def close(self) -> None:
-        """Give up what the source holds."""
-        self._source.close()
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all."""
+        if self._is_bad(offset, len(buffer)):
+            return None
+        return super().read_cached(offset, buffer)
+
+    def _is_bad(self, offset: int, size: int) -> bool:
+        return self._readability.overlaps(offset, min(offset + size, self.size))
 
 
 def first_difference(one: Source, other: Source) -> int | None:

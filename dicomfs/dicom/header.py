@@ -15,7 +15,7 @@ from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import Syntax, code_meaning, elements, read_values, sniff
 from dicomfs.dicom.uids import DEFLATED
 from dicomfs.errors import ElementError, NotDicomError
-from dicomfs.source.source import BytesSource, Source
+from dicomfs.source.source import BytesSource, Source, Wrapper
 from dicomfs.source.window import Window
 
 MAX_READ: Final = 256 * 1024
@@ -123,22 +123,22 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     return Attributes(values)
 
 
-class _LimitedSource(Source):
+class _LimitedSource(Wrapper):
     """A source that ends after so many bytes were read of it, wherever they lay."""
 
     def __init__(self, source: Source, budget: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._budget = budget
-        self.size = source.size
-        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
-        data = self._source.read_at(offset, min(size, self._budget))
+        data = super().read_at(offset, min(size, self._budget))
         self._budget -= len(data)
         return data
 
-    def close(self) -> None:
-        self._source.close()
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        count = super().read_cached(offset, buffer[: self._budget])
+        self._budget -= count or 0
+        return count
 
 
 def _inflate(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ import errno
 from contextlib import suppress
 from typing import Final
 
-from dicomfs.source.source import Source, Status
+from dicomfs.source.source import Source, Status, Wrapper
 
 SECTOR: Final = 2048
 
@@ -33,17 +33,16 @@ def unpacked(source: Source) -> Source:
     return source
 
 
-class SectorSource(Source):
+class SectorSource(Wrapper):
     """The data in sectors of *length* bytes, *skipped* bytes into each.
 
-    It owns *source*. Bytes behind the last whole sector count for nothing.
+    Bytes behind the last whole sector count for nothing.
     """
 
     def __init__(self, source: Source, length: int, skipped: int) -> None:
-        self._source = source
+        super().__init__(source)
         self._length = length
         self._skipped = skipped
-        self.is_prompt = source.is_prompt
         self.size = source.size // length * SECTOR
         self.status = Status(
             self.size, source.status.mtime_ns, source.status.changed_ns
@@ -63,8 +62,25 @@ class SectorSource(Source):
         whole = self._source.read_at(begin, length)
         if len(whole) < length:
             raise OSError(errno.EIO, "the image ends within a sector")
+        return self._cut(whole, offset, size)
+
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all."""
+        size = min(len(buffer), self.size - offset)
+        if size <= 0:
+            return 0
+        begin, length = self._around(offset, size)
+        whole = bytearray(length)
+        if self._source.read_cached(begin, memoryview(whole)) != length:
+            return None
+        buffer[:size] = self._cut(whole, offset, size)
+        return size
+
+    def _cut(self, whole: bytes | bytearray, offset: int, size: int) -> bytes:
+        """Return the *size* bytes at *offset* out of the *whole* sectors around them."""
         data = b"".join(
-            whole[at : at + SECTOR] for at in range(self._skipped, length, self._length)
+            whole[at : at + SECTOR]
+            for at in range(self._skipped, len(whole), self._length)
         )
         return data[offset % SECTOR : offset % SECTOR + size]
 
@@ -75,7 +91,3 @@ class SectorSource(Source):
     def hangs_no_more(self, offset: int, size: int) -> None:
         """Let those bytes be read again."""
         self._source.hangs_no_more(*self._around(offset, size))
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()

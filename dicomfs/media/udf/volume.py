@@ -36,7 +36,7 @@ from dicomfs.media.udf.partition import (
     Spared,
     Virtual,
 )
-from dicomfs.source.source import Extent, ExtentSource, Source, Status
+from dicomfs.source.source import Extent, ExtentSource, Source, Status, View
 from dicomfs.source.window import Window
 
 _T = TypeVar("_T")
@@ -435,13 +435,8 @@ class _AllocationReader:
                 yield length >> 30 << 30 | size, Address(partition, block)
 
 
-class _WithZeros(Source):
+class _WithZeros(View):
     """A source behind which, at ``ZEROS``, lie as many zeros as one likes."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.size = source.size
-        self.status = source.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dicomfs.source.source import Source
+from dicomfs.source.source import Source, Wrapper
 
 if TYPE_CHECKING:
     from Cryptodome.Cipher._mode_ctr import CtrMode
@@ -243,26 +243,23 @@ def unlock_aes(
     return [lock for lock in locks if lock.verifier == verifier]
 
 
-class Deciphered(Source):
+class Deciphered(Wrapper):
     """A stored member under AES, deciphered where it is asked for.
 
     Nothing proves that its bytes are right, as with a stored one that is not encrypted.
     """
 
     def __init__(self, data: Source, lock: AesLock) -> None:
-        self._data = data
+        super().__init__(data)
         self._lock = lock
-        self.size = data.size
-        self.status = data.status
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the member ends."""
-        return self._lock.decrypt_at(offset, self._data.read_at(offset, size))
+        return self._lock.decrypt_at(offset, super().read_at(offset, size))
 
-    def hangs(self, offset: int, size: int) -> None:
-        """Let reads of any of the *size* bytes at *offset* fail at once."""
-        self._data.hangs(offset, size)
-
-    def hangs_no_more(self, offset: int, size: int) -> None:
-        """Let those bytes be read again."""
-        self._data.hangs_no_more(offset, size)
+    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
+        """Fill *buffer* with what ``read_at`` would give, if memory holds it all."""
+        count = super().read_cached(offset, buffer)
+        if count:
+            buffer[:count] = self._lock.decrypt_at(offset, bytes(buffer[:count]))
+        return count
