@@ -46,4 +46,8 @@ def private_folder() -> Path:
 def is_mounted(folder: Path) -> bool:
     """Whether the demonstration runs already."""
     mount = mountpoint.find_mount(folder)
-    return mount is not None and mount.is_ours and not mountpoint.is_stale(folder)
+    return (
+        mount is not None
+        and mountpoint.is_ours(mount)
+        and not mountpoint.is_stale(folder)
+    )

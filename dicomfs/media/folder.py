@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path as Path
 from typing import Final
 
 from dicomfs.media import beneath
@@ -40,7 +39,7 @@ class FolderMedium:
     """
 
     def __init__(self, fd: int, file_system: str = "") -> None:
-        """Make one of *fd*, which lies on a *file_system* (see ``fstype``), if known."""
+        """Make one of *fd*, which lies on a *file_system*, if that is known (see ``mountinfo.fstype``)."""
         self._fd = fd
         self._is_prompt = file_system in _PROMPT
 
@@ -110,14 +109,3 @@ def _status(found: os.stat_result | OSError) -> Status | OSError:
     if not stat.S_ISREG(found.st_mode):
         return OSError(errno.EINVAL, "not a regular file")
     return Status(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
-def fstype(fd: int) -> str:
-    """Return the type of the file system that *fd* lies on, empty if it is not known."""
-    device = os.fstat(fd).st_dev
-    wanted = b"%d:%d" % (os.major(device), os.minor(device))
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        place, _, kind = line.partition(b" - ")
-        if place.split(b" ")[2] == wanted:
-            return kind.split(b" ")[0].decode()
-    return ""

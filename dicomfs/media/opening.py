@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol
 
 from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
-from dicomfs.media.folder import FolderMedium, fstype
+from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Medium
+from dicomfs.media.mountinfo import fstype
 from dicomfs.source.file import FileSource
 from dicomfs.source.source import Source
 

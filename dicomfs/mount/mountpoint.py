@@ -10,16 +10,13 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from dicomfs.errors import Exit, Failure
+from dicomfs.media.mountinfo import Mount, mounts
 
 FSTYPE: Final = "fuse.dicomfs"
 FUSE_DEVICE: Final = Path("/dev/fuse")
-
-_MOUNTINFO: Final = Path("/proc/self/mountinfo")
-# Blanks, tabs, newlines and backslashes in paths are written as octal numbers there.
-_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 
 # What statvfs says of a mount whose process has ended.
 _DEAD: Final = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
@@ -29,35 +26,17 @@ _FUSERMOUNT: Final = "fusermount3"
 _FALLBACK_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/sbin:/usr/sbin"
 
 
-class Mount(NamedTuple):
-    """A line of /proc/self/mountinfo: what kind of file system, whose, its device."""
-
-    fstype: str
-    options: str
-    device: str
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it is a dicomfs mount that this user made."""
-        user = f"user_id={os.getuid()}"
-        return self.fstype == FSTYPE and user in re.split("[ ,]", self.options)
-
-
 def find_mount(mountpoint: Path) -> Mount | None:
     """Return what is mounted on *mountpoint*, the uppermost if several are."""
     wanted = os.fsencode(mountpoint)
-    found = None
-    for line in _MOUNTINFO.read_bytes().splitlines():
-        place, _, kind = line.partition(b" - ")
-        if _ESCAPED.sub(_unescaped, place.split(b" ")[4]) == wanted:
-            fstype, _, options = kind.split(b" ", 2)
-            device = place.split(b" ")[2].decode()
-            found = Mount(fstype.decode(), options.decode("utf-8", "replace"), device)
-    return found
+    found = [each for each in mounts() if each.mountpoint == wanted]
+    return found[-1] if found else None
 
 
-def _unescaped(escaped: re.Match[bytes]) -> bytes:
-    return bytes([int(escaped[1], 8)])
+def is_ours(mount: Mount) -> bool:
+    """Whether *mount* is one of dicomfs that this user made."""
+    user = f"user_id={os.getuid()}"
+    return mount.fstype == FSTYPE and user in re.split("[ ,]", mount.options)
 
 
 def is_stale(mountpoint: Path) -> bool:
@@ -153,7 +132,7 @@ def _check_overlap(mountpoint: Path, folder: Path) -> None:
 
 
 def _clear_stale(mountpoint: Path, mount: Mount) -> None:
-    if mount.is_ours and not unmount(mountpoint, lazy=True):
+    if is_ours(mount) and not unmount(mountpoint, lazy=True):
         return
     raise Failure(
         Exit.MOUNTPOINT_STALE,

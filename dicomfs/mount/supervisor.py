@@ -22,6 +22,7 @@ from typing import Final, NoReturn
 
 from dicomfs import logs
 from dicomfs.errors import Exit, Failure
+from dicomfs.media.mountinfo import Mount
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control, mountpoint
 from dicomfs.mount.options import Options
@@ -94,7 +95,7 @@ def mount_in_foreground(
     Raises Failure if it does not come so far.
     """
     worker: _Worker | None = None
-    mount: mountpoint.Mount | None = None
+    mount: Mount | None = None
     try:
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
@@ -250,7 +251,7 @@ def _mount(place: Path, options: Options) -> int:
     return descriptors[0]
 
 
-def _tune(mount: mountpoint.Mount) -> None:
+def _tune(mount: Mount) -> None:
     """Let the kernel read further ahead, if we may say so."""
     path = Path(f"/sys/class/bdi/{mount.device}/read_ahead_kb")
     with suppress(OSError):  # only root may
@@ -267,7 +268,7 @@ def _remedy(said: str) -> str:
     return "give a folder of your own, on a file system that can be mounted on"
 
 
-def _end(worker: _Worker, place: Path, ours: mountpoint.Mount | None) -> None:
+def _end(worker: _Worker, place: Path, ours: Mount | None) -> None:
     """Leave nothing mounted and nothing running.
 
     *ours* is the mount as it was made; None if a signal came before that was seen.
@@ -275,7 +276,7 @@ def _end(worker: _Worker, place: Path, ours: mountpoint.Mount | None) -> None:
     mount = mountpoint.find_mount(place)
     # After a lazy unmount somebody may have mounted there anew.
     is_it = ours is None or mount is None or mount.device == ours.device
-    if mount is not None and mount.is_ours and is_it:
+    if mount is not None and mountpoint.is_ours(mount) and is_it:
         # While the worker lives its device number is taken; afterwards a mount that
         # answers is another one.
         if worker.alive:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.media.folder import FolderMedium, fstype
+from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import EntryType, Status
+from dicomfs.media.mountinfo import fstype
 
 
 @pytest.fixture

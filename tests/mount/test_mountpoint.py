@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 
 from dicomfs.errors import Exit, Failure
+from dicomfs.media.mountinfo import Mount
 from dicomfs.mount import mountpoint
-from dicomfs.mount.mountpoint import Mount, find_mount
+from dicomfs.mount.mountpoint import find_mount, is_ours
 
 
 @pytest.fixture
 def mountinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that stands for /proc/self/mountinfo."""
     path = tmp_path / "mountinfo"
-    monkeypatch.setattr(mountpoint, "_MOUNTINFO", path)
+    monkeypatch.setattr("dicomfs.media.mountinfo._MOUNTINFO", path)
     return path
 
 
@@ -109,14 +110,38 @@ def test_the_mounts_of_this_machine_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("mount", "ours"),
     [
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=100,group_id=100", "0:45"), True),
-        (Mount("fuse.dicomfs", "dicomfs ro,group_id=5,user_id=100", "0:45"), True),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=1000,group_id=100", "0:45"), False),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=10,group_id=100", "0:45"), False),
-        (Mount("fuse.dicomfs", "dicomfs ro,user_id=0,group_id=0", "0:45"), False),
-        (Mount("fuse.sshfs", "host: ro,user_id=100,group_id=100", "0:45"), False),
-        (Mount("fuse", "dicomfs ro,user_id=100,group_id=100", "0:45"), False),
-        (Mount("ext4", "/dev/sda1 rw", "0:45"), False),
+        (
+            Mount(
+                b"/mnt", "0:45", "fuse.dicomfs", "dicomfs ro,user_id=100,group_id=100"
+            ),
+            True,
+        ),
+        (
+            Mount(b"/mnt", "0:45", "fuse.dicomfs", "dicomfs ro,group_id=5,user_id=100"),
+            True,
+        ),
+        (
+            Mount(
+                b"/mnt", "0:45", "fuse.dicomfs", "dicomfs ro,user_id=1000,group_id=100"
+            ),
+            False,
+        ),
+        (
+            Mount(
+                b"/mnt", "0:45", "fuse.dicomfs", "dicomfs ro,user_id=10,group_id=100"
+            ),
+            False,
+        ),
+        (
+            Mount(b"/mnt", "0:45", "fuse.dicomfs", "dicomfs ro,user_id=0,group_id=0"),
+            False,
+        ),
+        (
+            Mount(b"/mnt", "0:45", "fuse.sshfs", "host: ro,user_id=100,group_id=100"),
+            False,
+        ),
+        (Mount(b"/mnt", "0:45", "fuse", "dicomfs ro,user_id=100,group_id=100"), False),
+        (Mount(b"/mnt", "0:45", "ext4", "/dev/sda1 rw"), False),
     ],
     ids=[
         "ours",
@@ -134,7 +159,7 @@ def test_ours_is_what_this_user_mounted_with_dicomfs(
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 100)
 
-    assert mount.is_ours is ours
+    assert is_ours(mount) is ours
 
 
 # -- what the machine needs ------------------------------------------------------------
