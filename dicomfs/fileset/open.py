@@ -5,11 +5,10 @@ File-sets. A source that is of no use costs only itself, unless there is no othe
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count, groupby, islice
 from operator import attrgetter
 from os import fsdecode
@@ -20,6 +19,7 @@ from dicomfs.cli.terminal import say
 from dicomfs.errors import Exit, Failure, MediumError
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.patience import answers
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place
@@ -40,8 +40,6 @@ log = logging.getLogger(__name__)
 Tell = Callable[[str], None]
 Result = list[FileSet] | Failure
 
-# Drives and servers that are asked at a time.
-_THREADS: Final = 8
 # Images in archives: how deep in folders they are sought, how deep archives may lie in
 # each other, and how many of them are opened.
 _SEARCH_DEPTH: Final = 3
@@ -120,44 +118,9 @@ def _results(
     if openings[0].scan:
         # One index takes its memory while it is made, and the status line is one, too.
         return [opening.attempt(source) for opening, source in together]
-    futures: list[Future[Result]] = []
-    running: set[Future[Result]] = set()
-    for opening, source in together:
-        if len(running) == _THREADS:
-            running = _still(running, patience)
-        futures.append(_begin(opening, source))
-        running.add(futures[-1])
-    while running:
-        running = _still(running, patience)
-    return [_silent() if each.cancelled() else each.result() for each in futures]
-
-
-def _begin(opening: "_Opening", source: OpenedSource) -> "Future[Result]":
-    """Open *source* in a thread that nobody has to wait for, as it may hang."""
-    future: Future[Result] = Future()
-
-    def run() -> None:
-        result = opening.attempt(source)
-        with suppress(InvalidStateError):  # too late
-            future.set_result(result)
-
-    threading.Thread(target=run, name="opening", daemon=True).start()
-    return future
-
-
-def _still(
-    running: "set[Future[Result]]", patience: float | None
-) -> "set[Future[Result]]":
-    """Wait for one of *running*; return those that go on.
-
-    If there is none for so many seconds, all hang: they are given up.
-    """
-    done, late = wait(running, patience, FIRST_COMPLETED)
-    if done:
-        return late
-    for future in late:
-        future.cancel()
-    return set()
+    questions = [partial(opening.attempt, source) for opening, source in together]
+    found = answers(questions, patience)
+    return [_silent() if each is None else each for each in found]
 
 
 def _silent() -> Failure:
