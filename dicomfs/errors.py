@@ -1,20 +1,23 @@
 """What can go wrong, in dicomfs' own words.
 
     DicomfsError
-    ├── ElementError      bytes that are no data element
-    ├── NotDicomError     a file that is no DICOM file, or no directory where one is due
+    ├── ElementError      bytes that are not a data element
+    ├── NotDicomError     a file that is not a DICOM file, or not a directory where one is due
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
     ├── FileIdError       a Referenced File ID that may not be opened
     ├── MediumError       an image or archive that cannot be used as a medium
-    └── Failure           a command that ends with an exit code and two lines for people
+    └── Failure           something that was asked for and cannot be done: which Problem
 
 Messages name the thing, the offset and the value, but never a patient's name, ID or
-UID: they may reach a log. Faults of the medium itself stay ``OSError``, and so does a
-member of an archive that is locked (``PasswordError``).
+UID: they may reach a log. The facts of a Failure name paths and URLs: they are for who
+asked. Faults of the medium itself stay ``OSError``, and so does a member of an archive
+that is locked (``PasswordError``).
 """
 
 import errno
-from enum import IntEnum
+from collections.abc import Mapping
+from enum import Enum, unique
+from typing import Final
 
 
 class DicomfsError(Exception):
@@ -22,7 +25,7 @@ class DicomfsError(Exception):
 
 
 class ElementError(DicomfsError):
-    """Bytes that are no data element, or nested deeper than is sane."""
+    """Bytes that are not a data element, or nested deeper than is sane."""
 
     def __init__(self, what: str, offset: int) -> None:
         super().__init__(f"{what} at offset {offset}")
@@ -30,7 +33,7 @@ class ElementError(DicomfsError):
 
 
 class NotDicomError(DicomfsError):
-    """A file that is no DICOM file, or no directory where one is due."""
+    """A file that is not a DICOM file, or not a directory where one is due."""
 
 
 class DirectoryError(DicomfsError):
@@ -64,74 +67,124 @@ class LibraryError(PasswordError):
     """A member under AES, which cannot be deciphered without the library for it."""
 
 
-class Exit(IntEnum):
-    """Exit codes of the command line; ``MEANINGS`` says what each one means."""
+@unique
+class Problem(Enum):
+    """The ways in which something that was asked for cannot be done.
 
-    OK = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    FAULTS = 4
-    UNCHECKED = 8
-    SOURCE_MISSING = 10
-    SOURCE_UNSUPPORTED = 11
-    NO_DICOMDIR = 12
-    NOT_DICOM = 13
-    DICOMDIR_BROKEN = 14
-    SOURCE_UNREADABLE = 15
-    MOUNTPOINT_MISSING = 16
-    MOUNTPOINT_NOT_FOLDER = 17
-    MOUNTPOINT_NOT_EMPTY = 18
-    MOUNTPOINT_IN_USE = 19
-    MOUNTPOINT_STALE = 20
-    MOUNTPOINT_OVERLAPS = 21
-    NO_FUSE_DEVICE = 22
-    NO_FUSERMOUNT = 23
-    NO_PYFUSE3 = 24
-    MOUNT_REFUSED = 25
-    WORKER_DIED = 26
-    NOT_MOUNTED = 27
-    UNMOUNT_BUSY = 28
-    IMAGE_BROKEN = 29
-    PASSWORD_NEEDED = 30
-    INTERRUPTED = 130
+    The value says what is the matter: all of it, or what is the matter with what the
+    fact *name* of a Failure names. ``cli/exits`` tells people, and how to mend it.
+    """
+
+    UNFORESEEN = "an error that dicomfs did not foresee"
+
+    # What was asked for, and the machine.
+    USAGE = "the command line is not understood"
+    PASSWORD_FILE = "the password file cannot be read"
+    LOG_FILE = "the log file cannot be written"
+    OUTPUT = "the output cannot be written"
+    NO_SAMPLE = "the sample medium is not installed"
+    DEMO_FOLDER = "belongs to somebody else"
+    NO_FUSE_DEVICE = "cannot be opened"
+    NO_FUSERMOUNT = "is not installed"
+    NO_PYFUSE3 = "pyfuse3 is not installed"
+    NOT_IMPORTED = "cannot be imported"
+
+    # A source.
+    SOURCE_MISSING = "does not exist"
+    SOURCE_UNSUPPORTED = (
+        "is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP archive"
+    )
+    SOURCE_UNREADABLE = "cannot be read"
+    SOURCE_SILENT = "the medium does not answer"
+    TOO_MANY_SOURCES = "more sources than open files allow"
+    PASSWORD_NEEDED = "the archive cannot be opened"
+    LIBRARY_NEEDED = "the encrypted archive cannot be opened"
+    IMAGE_BROKEN = "the image or archive is damaged"
+    NESTED_TOO_DEEP = "lies in too many archives"
+    TOO_MANY_IMAGES = "more images in an archive than are opened"
+
+    # A URL.
+    NO_FSSPEC = "a URL cannot be read: fsspec is not installed"
+    FETCHER_DIED = "the process that reads over the network has ended"
+    URL_IN_URL = "a URL inside another one (::) is not read"
+    URL_LOCAL = "leads to no other machine"
+    URL_MALFORMED = "a URL is not understood"
+    URL_WITH_PASSWORD = "a URL must not hold a password"
+    URL_EMPTY = "a URL leads nowhere"
+    URL_MISSING = "leads to nothing"
+    URL_REFUSED = "is refused by its server, or wants credentials"
+    URL_CHANGED = "is being changed"
+    URL_UNREACHABLE = "has a server that does not answer as it should"
+    URL_NO_RANGES = "has a server that sends only the whole and no part of it"
+    URL_NO_LIBRARY = "needs what is not installed for fsspec"
+    URL_NO_PROTOCOL = "has a protocol that fsspec does not know"
+    URL_NO_FOLDERS = "is a folder of a web server, which cannot be listed"
+
+    # The File-sets of a source.
+    NO_DICOMDIR = "there is no DICOMDIR on the medium"
+    NO_INSTANCE = "no file on the medium is in DICOM format"
+    ONLY_IMAGES = "the folder is not a medium itself, but holds images or archives"
+    DICOMDIR_EMPTY = "the DICOMDIR is empty: it has no bytes"
+    DICOMDIR_ENCRYPTED = (
+        "the medium is encrypted: its DICOMDIR is an enveloped CMS object"
+    )
+    DICOMDIR_SIGNED = (
+        "the medium is secured: its DICOMDIR is wrapped in a signed CMS object"
+    )
+    NOT_DICOM = "the DICOMDIR is not a DICOM directory"
+    DICOMDIR_BROKEN = "the DICOMDIR is damaged"
+
+    # A mountpoint, and the mount.
+    MOUNTPOINT_MISSING = "the mountpoint does not exist"
+    MOUNTPOINT_NOT_FOLDER = "the mountpoint is not a folder"
+    MOUNTPOINT_NOT_EMPTY = "the mountpoint is not empty"
+    MOUNTPOINT_CLOSED = "the mountpoint cannot be looked into"
+    MOUNTPOINT_OVERLAPS = "the mountpoint lies inside the source or around it"
+    MOUNTPOINT_OURS = "dicomfs is mounted on the mountpoint already"
+    MOUNTPOINT_TAKEN = "the mountpoint is mounted on already"
+    MOUNTPOINT_STALE = "the mountpoint holds a dead mount"
+    MOUNT_REFUSED = "fusermount3 refused to mount"
+    OTHERS_REFUSED = "fusermount3 refused to let others in"
+    USER_REFUSED = "fusermount3 refused a user without a name"
+    DEVICE_REFUSED = "fusermount3 may not open the device"
+    WORKER_DIED = "the serving process ended before the mount was ready"
+    WORKER_FAILED = "the serving process failed; the mount is gone"
+    NOT_MOUNTED = "dicomfs is not mounted there"
+    UNMOUNT_REFUSED = "the mount cannot be ended"
 
 
-MEANINGS = {
-    Exit.OK: "all went well",
-    Exit.UNEXPECTED: "an error that dicomfs did not foresee",
-    Exit.USAGE: "the command line is not understood",
-    Exit.FAULTS: "check: the medium has faults",
-    Exit.UNCHECKED: "check: the medium could not be read to the end, or not at all",
-    Exit.SOURCE_MISSING: "SOURCE does not exist",
-    Exit.SOURCE_UNSUPPORTED: "SOURCE is neither a folder, a DICOMDIR, an image nor an archive",
-    Exit.NO_DICOMDIR: "there is no DICOMDIR on the medium",
-    Exit.NOT_DICOM: "the DICOMDIR is not a DICOM file",
-    Exit.DICOMDIR_BROKEN: "the DICOMDIR is damaged at its root",
-    Exit.SOURCE_UNREADABLE: "the medium cannot be read",
-    Exit.MOUNTPOINT_MISSING: "MOUNTPOINT does not exist",
-    Exit.MOUNTPOINT_NOT_FOLDER: "MOUNTPOINT is not a folder",
-    Exit.MOUNTPOINT_NOT_EMPTY: "MOUNTPOINT is not empty",
-    Exit.MOUNTPOINT_IN_USE: "something is mounted on MOUNTPOINT already",
-    Exit.MOUNTPOINT_STALE: "MOUNTPOINT holds a dead mount that is not ours to clear",
-    Exit.MOUNTPOINT_OVERLAPS: "MOUNTPOINT lies inside SOURCE or around it",
-    Exit.NO_FUSE_DEVICE: "/dev/fuse is missing or may not be opened",
-    Exit.NO_FUSERMOUNT: "fusermount3 is not installed",
-    Exit.NO_PYFUSE3: "pyfuse3 is not installed",
-    Exit.MOUNT_REFUSED: "MOUNTPOINT cannot be looked into, or fusermount3 refused",
-    Exit.WORKER_DIED: "the serving process ended before the mount was ready",
-    Exit.NOT_MOUNTED: "umount: nothing of dicomfs is mounted there",
-    Exit.UNMOUNT_BUSY: "umount: the mount is in use, or somebody else's",
-    Exit.IMAGE_BROKEN: "the image or archive is damaged as a whole",
-    Exit.PASSWORD_NEEDED: "the archive is encrypted, and no password fits",
-    Exit.INTERRUPTED: "interrupted by Ctrl-C",
-}
+# Facts that have their place in what a Failure says of itself.
+_PLACED: Final = frozenset({"within", "name", "reason"})
 
 
-class Failure(DicomfsError):  # noqa: N818 - of a command, not an error of the code
-    """A command ends here: its exit code, what is wrong, and how to mend it."""
+class Failure(DicomfsError):  # noqa: N818 - an answer to who asked, not an error of the code
+    """Something that was asked for cannot be done: the *problem*, and its *facts*.
 
-    def __init__(self, exit_code: Exit, what: str, mend: str) -> None:
-        super().__init__(what)
-        self.exit_code = exit_code
-        self.what = what
-        self.mend = mend
+    *name* says what it is about, *reason* what was said against it, *within* in which
+    source it lies; others are as the problem needs them.
+    """
+
+    def __init__(self, problem: Problem, **facts: object) -> None:
+        self.problem = problem
+        self.facts: Mapping[str, str] = {key: str(fact) for key, fact in facts.items()}
+        super().__init__(problem, self.facts)
+
+    def __str__(self) -> str:
+        name, reason = self.facts.get("name", ""), self.facts.get("reason", "")
+        sentence = f"{name} {self.problem.value}".lstrip()
+        if reason:
+            sentence += f": {reason}"
+        if others := [f"{k} {v}" for k, v in self.facts.items() if k not in _PLACED]:
+            sentence += f" ({', '.join(others)})"
+        return self.inside(sentence)
+
+    def inside(self, sentence: str) -> str:
+        """Return *sentence* about it, with the source that it lies in before it."""
+        within = self.facts.get("within", "")
+        return f"{within}: {sentence}" if within else sentence
+
+    def found_in(self, source: str) -> "Failure":
+        """Return the same, said of what lies in *source*, unless it names that."""
+        if not source or source in str(self):
+            return self
+        return Failure(self.problem, **{**self.facts, "within": source})

@@ -10,37 +10,35 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from dicomfs.mount.options import Options
-
 _FORMAT: Final = "dicomfs[%(process)d]: %(levelname)s: %(message)s"
 _SYSLOG: Final = Path("/dev/log")
 
 
-def configure(options: Options) -> None:
-    """Send the log to a file if one was named, else to the terminal or to syslog.
+def configure(
+    handler: logging.Handler, *, verbose: bool = False, log_names: bool = False
+) -> None:
+    """Send the log to *handler* and nowhere else: warnings, and all if it is *verbose*.
 
-    A mount in the background shows warnings on the terminal as well, until it lets go
-    of it: who asked should see what is wrong with the medium.
+    Names of patients may be in it only with *log_names*.
     """
-    handler = _handler(options)
     handler.setFormatter(logging.Formatter(_FORMAT))
     # A log that cannot be written is no reason to show people what could not.
     logging.raiseExceptions = False
     # It quotes names of entries in what it says of its errors.
-    logging.getLogger("pyfuse3").disabled = not options.log_names
+    logging.getLogger("pyfuse3").disabled = not log_names
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if options.verbose else logging.WARNING)
-    if not options.foreground:
-        to_terminal()
+    root.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
-def to_terminal() -> None:
-    """Show warnings on the terminal, as the command line shows what it has to say."""
-    terminal = logging.StreamHandler()
-    terminal.setLevel(logging.WARNING)
-    terminal.setFormatter(logging.Formatter("dicomfs: %(message)s"))
-    logging.getLogger().addHandler(terminal)
+def syslog() -> logging.Handler:
+    """Return what writes to the log of the machine, if it has one."""
+    from logging.handlers import SysLogHandler  # noqa: PLC0415 - slow, and mostly not needed
+
+    try:
+        return SysLogHandler(str(_SYSLOG))
+    except OSError:
+        return logging.NullHandler()
 
 
 def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:
@@ -53,20 +51,3 @@ def place_of(error: BaseException) -> str:
     # extract_tb would read the source, which the worker cannot.
     *_, (frame, line) = traceback.walk_tb(error.__traceback__)
     return f"{type(error).__name__} in {Path(frame.f_code.co_filename).name}:{line}"
-
-
-def _handler(options: Options) -> logging.Handler:
-    if options.log_file is not None:
-        return logging.FileHandler(options.log_file, encoding="utf-8")
-    if options.foreground:
-        return logging.StreamHandler()
-    return _syslog()
-
-
-def _syslog() -> logging.Handler:
-    from logging.handlers import SysLogHandler  # noqa: PLC0415 - slow, and mostly not needed
-
-    try:
-        return SysLogHandler(str(_SYSLOG))
-    except OSError:
-        return logging.NullHandler()

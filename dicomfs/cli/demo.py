@@ -1,16 +1,35 @@
-"""The demonstration: pydicom's sample medium, mounted on a private folder."""
+"""``dicomfs demo``: pydicom's sample medium, mounted on a private folder."""
 
+import argparse
 import os
+import shlex
 import stat
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.cli import mount, tree
+from dicomfs.cli.exits import Exit
+from dicomfs.cli.parser import parsed
+from dicomfs.cli.terminal import say
+from dicomfs.errors import Failure, Problem
 from dicomfs.mount import mountpoint
+from dicomfs.mount.options import Options
 
 
-def sample() -> Path:
+def run(_: argparse.Namespace) -> Exit:
+    """Mount the sample medium unless that was done, and show it; raises Failure."""
+    source, place = _sample(), _private_folder()
+    if not _is_mounted(place):
+        mount.mount([str(source)], place, Options.default())
+    tree.run(parsed(["tree", str(source)]))
+    say(f"this is mounted on {place}")
+    say(f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager")
+    say(f"end it:      fusermount3 -u {shlex.quote(str(place))}")
+    return Exit.OK
+
+
+def _sample() -> Path:
     """Return the DICOMDIR of the sample medium; raises Failure if it is not there."""
     spec = find_spec("pydicom")
     if spec is not None and spec.origin is not None:
@@ -18,14 +37,10 @@ def sample() -> Path:
         found = package / "data/test_files/dicomdirtests/DICOMDIR"
         if found.is_file():
             return found
-    raise Failure(
-        Exit.SOURCE_MISSING,
-        "the sample medium of pydicom is not installed",
-        "install pydicom with its data: pip install --force-reinstall pydicom",
-    )
+    raise Failure(Problem.NO_SAMPLE)
 
 
-def private_folder() -> Path:
+def _private_folder() -> Path:
     """Return a folder that only this user can enter, made if it is missing."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime or not os.access(runtime, os.W_OK | os.X_OK):
@@ -35,19 +50,15 @@ def private_folder() -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat() if not mountpoint.is_stale(folder) else None
     if status and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
-        raise Failure(
-            Exit.MOUNTPOINT_NOT_FOLDER,
-            f"{folder} belongs to somebody else",
-            "set XDG_RUNTIME_DIR to a folder of your own",
-        )
+        raise Failure(Problem.DEMO_FOLDER, name=folder)
     return mountpoint.resolve(folder)
 
 
-def is_mounted(folder: Path) -> bool:
+def _is_mounted(folder: Path) -> bool:
     """Whether the demonstration runs already."""
-    mount = mountpoint.find_mount(folder)
+    found = mountpoint.find_mount(folder)
     return (
-        mount is not None
-        and mountpoint.is_ours(mount)
+        found is not None
+        and mountpoint.is_ours(found)
         and not mountpoint.is_stale(folder)
     )

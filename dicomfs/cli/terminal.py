@@ -1,15 +1,25 @@
-"""What is said to people while something is done: lines, and one that says how far it is."""
+"""What is said to people on stderr: lines, and one that says how far something is."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final, TextIO
+from itertools import count
+from typing import TYPE_CHECKING, Final, TextIO
+
+from dicomfs.cli.command import command
+from dicomfs.cli.exits import Complaint, complaint
+from dicomfs.errors import Failure
+from dicomfs.fileset.listener import Listener
+from dicomfs.printable import printable
+
+if TYPE_CHECKING:
+    import logging
 
 _SECONDS_SHOWN: Final = 0.1
 _CLEARED: Final = "\r\x1b[K"
-# Format characters, and yet part of how Indic and Persian words are written.
-_JOINERS: Final = "\u200c\u200d"
+# What is left out is told by name, but a terminal holds no more than so many lines.
+_MOST_TOLD: Final = 20
 
 
 def say(text: str) -> None:
@@ -20,51 +30,85 @@ def say(text: str) -> None:
             sys.stderr.flush()
 
 
-def printable(text: str) -> str:
-    """Return *text* on one line, with escapes for what a terminal would obey or hide.
-
-    Bytes of a file name that are no UTF-8 are escaped as such.
-    """
-    if text.isprintable():
-        return text
-    return "".join(each if is_harmless(each) else _escape(each) for each in text)
+def complain(about: Complaint) -> None:
+    """Say in two lines what is wrong, and how to mend it."""
+    say(about.what)
+    say(f"to mend it: {about.mend}")
 
 
-def is_harmless(letter: str) -> bool:
-    """Whether a terminal shows *letter* as what it is."""
-    return letter.isprintable() or letter in _JOINERS
+def warnings_handler() -> "logging.Handler":
+    """Return what says on stderr what is logged as a warning."""
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("dicomfs: %(message)s"))
+    return handler
 
 
-def _escape(letter: str) -> str:
-    code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
-        code -= 0xDC00
-    return ascii(chr(code))[1:-1]
+class StatusLine:
+    """Shows in one line of *stream* how far something is; nowhere if it is no terminal."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        is_terminal = stream is not None and stream.isatty()
+        self._stream = stream if is_terminal else None
+        self._due = 0.0
+
+    def show(self, text: str) -> None:
+        """Show *text* in the place of the last one; one that follows too soon is not."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _SECONDS_SHOWN
+            self._write(_CLEARED + text)
+
+    def clear(self) -> None:
+        """Leave nothing of the line."""
+        self._due = 0.0
+        self._write(_CLEARED)
+
+    def _write(self, text: str) -> None:
+        if self._stream is not None:
+            with suppress(OSError):  # a terminal that was closed is no reason to stop
+                self._stream.write(text)
+                self._stream.flush()
 
 
 @contextmanager
-def status_line(stream: TextIO | None) -> Iterator[Callable[[str], None]]:
-    """Give what shows a text in one line of *stream*, or nowhere if it is no terminal.
-
-    A text that follows too soon is passed over. At the end the line is gone.
-    """
-    if stream is None or not stream.isatty():
-        yield lambda _text: None
-        return
-    due = 0.0
-
-    def show(text: str) -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            due = time.monotonic() + _SECONDS_SHOWN
-            write(_CLEARED + text)
-
-    def write(text: str) -> None:
-        with suppress(OSError):  # a terminal that was closed is no reason to stop
-            stream.write(text)
-            stream.flush()
-
+def status_line() -> Iterator[StatusLine]:
+    """Give a line of stderr for the time of something; at the end the line is gone."""
+    line = StatusLine(sys.stderr)
     try:
-        yield show
+        yield line
     finally:
-        write(_CLEARED)
+        line.clear()
+
+
+class Audience(Listener):
+    """Tells people how the opening of sources goes.
+
+    Unless it *tells_names* it keeps what is left out to itself. A process that is
+    forked later tells the same people.
+    """
+
+    def __init__(self, *, tells_names: bool = True) -> None:
+        self._tells_names = tells_names
+        self._numbers = count(1)
+        self._line = StatusLine(sys.stderr)
+        self._more = f"further ones, too; {command()} check names all"
+
+    def left_out(self, name: str, failure: Failure) -> None:
+        """Say that it is left out and why, as long as there is room for it."""
+        number = next(self._numbers) if self._tells_names else 0
+        if 1 <= number <= _MOST_TOLD:
+            what = complaint(failure).what
+            say(f"left out: {what if name in what else f'{name}: {what}'}")
+        elif number == _MOST_TOLD + 1:
+            say(f"left out: {self._more}")
+
+    def scanned(self, name: str, files: int, instances: int) -> None:
+        """Show how far the scan is."""
+        of = f"{printable(name)}: " if name else ""
+        self._line.show(f"{of}{files:,} files looked at, {instances:,} instances found")
+
+    def scan_ended(self) -> None:
+        """Take the line away."""
+        self._line.clear()

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from dicomfs.dicom import disguise
-from dicomfs.errors import DirectoryError, Exit, Failure, NotDicomError
+from dicomfs.errors import DirectoryError, Failure, NotDicomError, Problem
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
@@ -15,7 +15,6 @@ from dicomfs.source.source import Source
 
 DICOMDIR: Final = b"DICOMDIR"
 _SEARCH_DEPTH: Final = 3
-_SCAN: Final = "give --scan to build the tree from the files themselves"
 
 
 def find_dicomdirs(medium: Medium) -> list[Place]:
@@ -42,8 +41,7 @@ def open_file_sets(
 ) -> list[FileSet]:
     """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
 
-    One of several that is broken costs only itself. Raises Failure with the exit code
-    that says why there is none.
+    One of several that is broken costs only itself. Raises Failure if there is none.
     """
     findings = Findings() if findings is None else findings
     try:
@@ -66,17 +64,13 @@ def open_file_sets(
         for place, left_out in failures:
             findings.add(
                 Finding(
-                    Kind.INDEX_LEFT_OUT, detail=left_out.what, files=(_shown(place),)
+                    Kind.INDEX_LEFT_OUT, detail=str(left_out), files=(_shown(place),)
                 )
             )
         return file_sets
     if failures:
         raise failures[0][1]
-    raise Failure(
-        Exit.NO_DICOMDIR,
-        f"there is no DICOMDIR on the medium, down to {_SEARCH_DEPTH} folders deep",
-        f"give the folder that holds the DICOMDIR; or {_SCAN}",
-    )
+    raise Failure(Problem.NO_DICOMDIR, depth=_SEARCH_DEPTH)
 
 
 def _shown(place: Place) -> str:
@@ -103,34 +97,20 @@ def _failure(source: Source, error: BaseException) -> Failure | None:
     if isinstance(error, OSError):
         return unreadable(error)
     if isinstance(error, NotDicomError):
-        what, mend = _what_it_is(source, error)
-        return Failure(Exit.NOT_DICOM, what, mend)
+        return _instead(source, error)
     if isinstance(error, DirectoryError):
-        return Failure(
-            Exit.DICOMDIR_BROKEN,
-            f"the DICOMDIR is damaged: {error}",
-            f"copy the medium again, or {_SCAN}",
-        )
+        return Failure(Problem.DICOMDIR_BROKEN, reason=error)
     return None
 
 
-def _what_it_is(source: Source, error: NotDicomError) -> tuple[str, str]:
-    """Return what a file is that is no DICOMDIR, and what to do about it."""
+def _instead(source: Source, error: NotDicomError) -> Failure:
+    """Return what *source* is instead of a DICOMDIR, if that can be told."""
     head = source.read_at(0, disguise.ENVELOPE_HEAD)
     if not head:
-        return "the DICOMDIR is empty: it has no bytes", f"copy it again, or {_SCAN}"
+        return Failure(Problem.DICOMDIR_EMPTY)
     how = disguise.how_secured(head)
     if how == disguise.ENCRYPTED:
-        return (
-            "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
-            "decrypt it with the key of its recipient (PS3.15), then mount the result",
-        )
+        return Failure(Problem.DICOMDIR_ENCRYPTED)
     if how == disguise.SIGNED:
-        return (
-            "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
-            "unwrap it first (openssl cms -verify), then mount the result",
-        )
-    return (
-        f"the DICOMDIR is no DICOM directory: {error}",
-        f"look whether the medium was copied whole; or {_SCAN}",
-    )
+        return Failure(Problem.DICOMDIR_SIGNED)
+    return Failure(Problem.NOT_DICOM, reason=error)

@@ -5,20 +5,20 @@ File-sets. A source that is of no use costs only itself, unless there is no othe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count, groupby, islice
+from itertools import groupby, islice
 from operator import attrgetter
 from os import fsdecode
 from typing import Final
 
 from dicomfs import logs
-from dicomfs.cli.terminal import say
-from dicomfs.errors import Exit, Failure, MediumError
+from dicomfs.errors import Failure, MediumError, Problem
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.patience import answers
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
@@ -32,23 +32,25 @@ from dicomfs.media.opening import (
     unsupported,
 )
 from dicomfs.media.walk import Walk
-from dicomfs.mount.options import DEFAULT_DEADLINE
 from dicomfs.source.source import Source
 
 log = logging.getLogger(__name__)
 
-Tell = Callable[[str], None]
 Result = list[FileSet] | Failure
 
+# Seconds in which one of several sources has to answer.
+_PATIENCE: Final = 30.0
 # Images in archives: how deep in folders they are sought, how deep archives may lie in
 # each other, and how many of them are opened.
 _SEARCH_DEPTH: Final = 3
 _MAX_NESTED: Final = 3
 _MOST_IMAGES: Final = 1000
-# What is left out is told by name, but a terminal holds no more than so many lines.
-_MOST_TOLD: Final = 20
 # How an image ends that is most likely none, or none of ours.
-_NOTHING_THERE: Final = frozenset({Exit.NO_DICOMDIR, Exit.SOURCE_UNSUPPORTED})
+_NO_FILE_SET: Final = frozenset({Problem.NO_DICOMDIR, Problem.NO_INSTANCE})
+_NOTHING_THERE: Final = _NO_FILE_SET | {
+    Problem.SOURCE_UNSUPPORTED,
+    Problem.NESTED_TOO_DEEP,
+}
 
 
 def file_sets_of(
@@ -57,19 +59,18 @@ def file_sets_of(
     *,
     scan: bool = False,
     passwords: Sequence[bytes] = (),
-    patience: float = DEFAULT_DEADLINE,
-    tell: Tell = say,
+    patience: float = _PATIENCE,
+    listener: Listener = NOBODY,
 ) -> list[FileSet]:
     """Return the File-sets of all *sources*, which it owns from here on.
 
-    They are found by their DICOMDIRs, or by a *scan* made of their files. Those of
-    several that say nothing while *patience* seconds pass are left out; a scan waits
-    for each. *tell* hears, by name, what is left out. Raises Failure with the exit code
-    that says what is wrong with the first if none has any.
+    They are found by their DICOMDIRs, or by a *scan* made of their files. One of
+    several sources that does not answer within *patience* seconds is left out; a scan
+    waits for each. The *listener* hears what is left out. Raises the Failure of the
+    first source if none has a File-set.
     """
-    told = _sparing(tell)
     if len(sources) == 1:
-        openings = [_Opening(findings, scan, passwords, told)]
+        openings = [_Opening(findings, scan, passwords, listener)]
         results = _results(openings, sources, None)
     else:
         openings = [
@@ -77,7 +78,7 @@ def file_sets_of(
                 findings.about(source.name),
                 scan,
                 passwords,
-                told,
+                listener,
                 f"source {number} of {len(sources)}",
             )
             for number, source in enumerate(sources, 1)
@@ -93,19 +94,6 @@ def file_sets_of(
         raise next(each for each in results if isinstance(each, Failure))
     _tell_apart(file_sets)
     return file_sets
-
-
-def _sparing(tell: Tell) -> Tell:
-    """Return what tells no more than a terminal holds."""
-    numbers = count(1)
-
-    def told(text: str) -> None:
-        if (number := next(numbers)) <= _MOST_TOLD:
-            tell(text)
-        elif number == _MOST_TOLD + 1:
-            tell("left out: further ones, too; dicomfs check names all")
-
-    return told
 
 
 def _results(
@@ -124,11 +112,7 @@ def _results(
 
 
 def _silent() -> Failure:
-    return Failure(
-        Exit.SOURCE_UNREADABLE,
-        "the medium does not answer",
-        "see whether the drive or the network works; or give it longer: --deadline",
-    )
+    return Failure(Problem.SOURCE_SILENT)
 
 
 def capacity_of(file_sets: Sequence[FileSet]) -> Capacity:
@@ -159,7 +143,7 @@ class _Opening:
     findings: Findings
     scan: bool
     passwords: Sequence[bytes]
-    tell: Tell
+    listener: Listener
     which: str = "the medium"
 
     def attempt(self, source: OpenedSource) -> Result:
@@ -170,19 +154,13 @@ class _Opening:
             return failure
         except Exception as error:  # noqa: BLE001 - it costs this source only
             logs.unforeseen(log, "a source", error)
-            return Failure(
-                Exit.UNEXPECTED,
-                f"an error that dicomfs did not foresee: {logs.place_of(error)}",
-                "report it, with what you did and with dicomfs --version",
-            )
+            return Failure(Problem.UNFORESEEN, reason=logs.place_of(error))
 
     def leave_out(self, failure: Failure) -> None:
         """Note that the source has no File-set, for the reason of *failure*."""
-        name, what = self.findings.source, failure.what
-        self.findings.add(
-            Finding(Kind.SOURCE_LEFT_OUT, done=f"{self.which} is left out", detail=what)
-        )
-        self.tell(f"left out: {what if name in what else f'{name}: {what}'}")
+        done = f"{self.which} is left out"
+        self.findings.add(Finding(Kind.SOURCE_LEFT_OUT, done=done, detail=str(failure)))
+        self.listener.left_out(self.findings.source, failure)
 
     def _file_sets(self, source: OpenedSource) -> list[FileSet]:
         """Return the File-sets of *source*; raises Failure."""
@@ -197,19 +175,14 @@ class _Opening:
         try:
             return self._listed(opened.medium, opened.dicomdir)
         except Failure as failure:
-            if failure.exit_code != Exit.NO_DICOMDIR or not _images(opened.medium, 0):
+            if failure.problem not in _NO_FILE_SET or not _images(opened.medium, 0):
                 raise
-            raise Failure(
-                failure.exit_code,
-                failure.what,
-                "there are images or archives in the folder: give those themselves, "
-                "one or several of them",
-            ) from failure
+            raise Failure(Problem.ONLY_IMAGES) from failure
 
     def _listed(self, medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
         """Return the File-sets of the files on *medium*; raises Failure."""
         if self.scan:
-            return scanned(medium, self.findings, self.which)
+            return scanned(medium, self.findings, self.which, self.listener)
         return open_file_sets(medium, dicomdir, self.findings)
 
     def _of_bytes(self, opened: Bytes, depth: int, name: str) -> list[FileSet]:
@@ -251,7 +224,7 @@ class _Opening:
             own = self._listed(medium)
         except Failure as failure:
             reason = failure
-        if not is_listed and (reason is None or reason.exit_code != Exit.NO_DICOMDIR):
+        if not is_listed and (reason is None or reason.problem not in _NO_FILE_SET):
             places = []
         else:
             places = _images(medium, self._depth(own))
@@ -259,8 +232,8 @@ class _Opening:
         if reason is not None and not inner:
             raise _most_telling(failures, reason)
         self._leave_out(failures, len(places), has_own=bool(own))
-        if reason is not None and reason.exit_code != Exit.NO_DICOMDIR:
-            self.findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=reason.what))
+        if reason is not None and reason.problem not in _NO_FILE_SET:
+            self.findings.add(Finding(Kind.INDEX_LEFT_OUT, detail=str(reason)))
         return own + inner
 
     def _depth(self, own: Sequence[FileSet]) -> int:
@@ -289,11 +262,7 @@ class _Opening:
     ) -> list[FileSet]:
         """Return the File-sets of the image at *place*; raises Failure."""
         if depth > _MAX_NESTED:
-            raise Failure(
-                Exit.SOURCE_UNSUPPORTED,
-                f"{name} lies in too many archives",
-                "unpack the outermost",
-            )
+            raise Failure(Problem.NESTED_TOO_DEEP, name=name)
         try:
             source = medium.open(place)
         except OSError as error:
@@ -307,11 +276,12 @@ class _Opening:
         if (more := images - _MOST_IMAGES) > 0:
             done = f"those behind the first {_MOST_IMAGES} images are left out"
             self.findings.add(Finding(Kind.SOURCE_LEFT_OUT, count=more, done=done))
-            self.tell(f"left out: {more} images behind the first {_MOST_IMAGES}")
-        for inner, _, failure in failures:
+            failure = Failure(Problem.TOO_MANY_IMAGES, count=more, most=_MOST_IMAGES)
+            self.listener.left_out(self.findings.source, failure)
+        for inner, _, reason in failures:
             # Beside a DICOMDIR lie viewers, too.
-            if not has_own or failure.exit_code != Exit.NO_DICOMDIR:
-                inner.leave_out(failure)
+            if not has_own or reason.problem not in _NO_FILE_SET:
+                inner.leave_out(reason)
 
 
 # An image that has no File-set: who tried it, what it is called there, and why.
@@ -321,9 +291,8 @@ _Missed = tuple[_Opening, str, Failure]
 def _most_telling(failures: Sequence[_Missed], otherwise: Failure) -> Failure:
     """Return why no image has a File-set: what is wrong with the first that is one."""
     for _, name, failure in failures:
-        if failure.exit_code not in _NOTHING_THERE:
-            what = failure.what if name in failure.what else f"{name}: {failure.what}"
-            return Failure(failure.exit_code, what, failure.mend)
+        if failure.problem not in _NOTHING_THERE:
+            return failure.found_in(name)
     return otherwise
 
 
@@ -338,11 +307,7 @@ def _closed_if_of_no_use(each: Medium | Source) -> Iterator[None]:
 
 
 def _damaged(error: MediumError) -> Failure:
-    return Failure(
-        Exit.IMAGE_BROKEN,
-        f"the image or archive is damaged: {error}",
-        "copy or download it again",
-    )
+    return Failure(Problem.IMAGE_BROKEN, reason=error)
 
 
 def _images(medium: Medium, depth: int) -> list[Place]:

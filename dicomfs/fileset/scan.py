@@ -9,7 +9,6 @@ the table of the real paths as much as their names and 50 bytes each.
 
 import errno
 import logging
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
 
-from dicomfs.cli.terminal import printable, status_line
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
@@ -26,12 +24,13 @@ from dicomfs.dicom.uids import DIRECTORY
 from dicomfs.dicomdir.writer import TITLES, DirectoryWriter, sop_class_uid
 from dicomfs.errors import (
     DicomfsError,
-    Exit,
     Failure,
     FileIdError,
     PasswordError,
+    Problem,
 )
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.locate import ScannedLocator, statuses
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
@@ -88,24 +87,22 @@ class Scan:
 
 
 def scanned(
-    medium: Medium, findings: Findings, which: str = "the medium"
+    medium: Medium,
+    findings: Findings,
+    which: str = "the medium",
+    listener: Listener = NOBODY,
 ) -> list[FileSet]:
     """Return *medium* as a File-set that is made of the headers of its files.
 
-    Progress is shown on the terminal, if there is one; a log calls the medium *which*.
-    Raises Failure if the medium cannot be read or has no instance.
+    The *listener* hears how far it is; a log calls the medium *which*. Raises Failure
+    if the medium cannot be read or has no instance.
     """
-    name = f"{printable(findings.source)}: " if findings.source else ""
     try:
-        with status_line(sys.stderr) as show:
-            found = scan(
-                medium,
-                lambda files, instances: show(
-                    f"{name}{files:,} files looked at, {instances:,} instances found"
-                ),
-            )
+        found = scan(medium, partial(listener.scanned, findings.source))
     except OSError as error:
         raise unreadable(error) from error
+    finally:
+        listener.scan_ended()
     findings.extend(found.findings)
     if unread := sum(
         each.count for each in found.findings if each.kind is Kind.UNREADABLE_FILE
@@ -114,11 +111,7 @@ def scanned(
     if not found.instances:
         if found.locked is not None:
             raise unreadable(found.locked)
-        raise Failure(
-            Exit.NO_DICOMDIR,
-            f"none of the {found.files} files on the medium is in DICOM format",
-            "give the folder that holds the files; if they are in an archive, unpack it",
-        )
+        raise Failure(Problem.NO_INSTANCE, files=found.files)
     index = BytesSource(found.index)
     return [
         FileSet(medium, index, findings, locator=found.places, mtime_ns=found.mtime_ns)

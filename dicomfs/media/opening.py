@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol
 
-from dicomfs.errors import Exit, Failure, LibraryError, PasswordError
+from dicomfs.errors import Failure, LibraryError, PasswordError, Problem
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Medium
 from dicomfs.media.mountinfo import fstype
@@ -165,11 +165,7 @@ def open_sources(paths: Sequence[Path]) -> list[Opened]:
     if len(paths) == 1:
         return [open_source(paths[0])]
     if most != resource.RLIM_INFINITY and _EACH * len(paths) + _OTHERS > most:
-        raise Failure(
-            Exit.SOURCE_UNREADABLE,
-            f"{len(paths)} sources are more than {most} open files allow",
-            "raise the limit (ulimit -Hn shows it), or give fewer sources",
-        )
+        raise Failure(Problem.TOO_MANY_SOURCES, count=len(paths), most=most)
     return [_open_if_possible(path) for path in paths]
 
 
@@ -177,7 +173,7 @@ def _open_if_possible(path: Path) -> Opened:
     try:
         return open_source(path)
     except Failure as failure:
-        if failure.exit_code == Exit.SOURCE_MISSING:
+        if failure.problem is Problem.SOURCE_MISSING:
             raise
         return Unopened(str(path), failure)
 
@@ -185,7 +181,7 @@ def _open_if_possible(path: Path) -> Opened:
 def open_source(path: Path) -> OpenedFolder | OpenedFile:
     """Open the folder, image, archive or device *path*, or the folder of a DICOMDIR.
 
-    Raises Failure with the exit code that says what is wrong.
+    Raises Failure for a path that leads to none of them.
     """
     try:
         mode = path.stat().st_mode
@@ -194,11 +190,7 @@ def open_source(path: Path) -> OpenedFolder | OpenedFile:
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
             return _open_file(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Failure(
-            Exit.SOURCE_MISSING,
-            f"there is no {path}",
-            "look whether the medium is inserted and mounted, and how the path is spelt",
-        ) from error
+        raise Failure(Problem.SOURCE_MISSING, name=path) from error
     except OSError as error:
         raise unreadable(error, str(path)) from error
     raise unsupported(str(path))
@@ -206,32 +198,16 @@ def open_source(path: Path) -> OpenedFolder | OpenedFile:
 
 def unsupported(name: str) -> Failure:
     """Return the Failure for a source that is nothing that dicomfs knows."""
-    return Failure(
-        Exit.SOURCE_UNSUPPORTED,
-        f"{name} is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP archive",
-        "give the folder that the medium is mounted on, or an image of the medium",
-    )
+    return Failure(Problem.SOURCE_UNSUPPORTED, name=name)
 
 
 def unreadable(error: OSError, name: str = "the medium") -> Failure:
     """Return the Failure for a medium that answers with *error*, whatever its *name*."""
     if isinstance(error, LibraryError):
-        return Failure(
-            Exit.PASSWORD_NEEDED,
-            f"the archive cannot be opened: {error.strerror}",
-            "install it: pip install 'dicomfs[aes]'",
-        )
+        return Failure(Problem.LIBRARY_NEEDED, reason=error.strerror)
     if isinstance(error, PasswordError):
-        return Failure(
-            Exit.PASSWORD_NEEDED,
-            f"the archive cannot be opened: {error.strerror}",
-            "write the password into a file of yours and give it with --password-file",
-        )
-    return Failure(
-        Exit.SOURCE_UNREADABLE,
-        f"{name} cannot be read: {error.strerror}",
-        "see that you may read it (ls -l), clean the disc, or try another drive",
-    )
+        return Failure(Problem.PASSWORD_NEEDED, reason=error.strerror)
+    return Failure(Problem.SOURCE_UNREADABLE, name=name, reason=error.strerror)
 
 
 def _open_file(path: Path) -> OpenedFolder | OpenedFile:

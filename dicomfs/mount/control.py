@@ -3,7 +3,7 @@
     worker     "opened"   the medium is a File-set
     supervisor "device"   here is the descriptor of the mount
     worker     "ready"    the mount answers
-    worker     failure    exit code, what, how to mend it; instead of any of its words
+    worker     failure    the problem and its facts; instead of any of its words
 
 The same form carries a failure from the supervisor to the command line.
 """
@@ -12,7 +12,7 @@ import json
 import socket
 from typing import Final
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.errors import Failure, Problem
 
 OPENED: Final = b"opened"
 READY: Final = b"ready"
@@ -27,8 +27,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 def encode(failure: Failure) -> bytes:
     """Return *failure* as a message."""
-    fields = (int(failure.exit_code), failure.what, failure.mend)
-    return json.dumps(fields).encode()
+    return json.dumps((failure.problem.name, dict(failure.facts))).encode()
 
 
 def expect(connection: socket.socket, word: bytes) -> None:
@@ -41,8 +40,8 @@ def expect(connection: socket.socket, word: bytes) -> None:
         return
     if not message:
         raise _died()
-    exit_code, what, mend = json.loads(message)
-    raise Failure(Exit(exit_code), what, mend)
+    problem, facts = json.loads(message)
+    raise Failure(Problem[problem], **facts)
 
 
 def send_device(connection: socket.socket, device: int) -> None:
@@ -54,11 +53,7 @@ def send_device(connection: socket.socket, device: int) -> None:
 
 
 def _died() -> Failure:
-    return Failure(
-        Exit.WORKER_DIED,
-        "the serving process ended before the mount was ready",
-        "run it again with --foreground --verbose to see why",
-    )
+    return Failure(Problem.WORKER_DIED)
 
 
 def receive_device(connection: socket.socket) -> int | None:

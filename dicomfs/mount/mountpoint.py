@@ -4,7 +4,6 @@ import errno
 import os
 import re
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import Mount, mounts
 
 FSTYPE: Final = "fuse.dicomfs"
@@ -83,13 +82,7 @@ def check(mountpoint: Path, folders: Sequence[Path]) -> None:
     A dead mount of this user's is cleared away.
     """
     if (mount := find_mount(mountpoint)) and mount.fstype.startswith("fuse"):
-        if not is_stale(mountpoint):
-            command = "dicomfs umount" if mount.fstype == FSTYPE else "fusermount3 -u"
-            raise Failure(
-                Exit.MOUNTPOINT_IN_USE,
-                f"{mountpoint} is mounted already ({mount.fstype})",
-                f"end that mount first: {command} {shlex.quote(str(mountpoint))}",
-            )
+        _check_stale(mountpoint, mount)
         _clear_stale(mountpoint, mount)
     for folder in folders:
         _check_overlap(mountpoint, folder)
@@ -97,48 +90,34 @@ def check(mountpoint: Path, folders: Sequence[Path]) -> None:
         if not any(mountpoint.iterdir()):
             return
     except FileNotFoundError as error:
-        raise Failure(
-            Exit.MOUNTPOINT_MISSING,
-            f"the mountpoint {mountpoint} does not exist",
-            f"make it: mkdir -p {shlex.quote(str(mountpoint))}",
-        ) from error
+        raise Failure(Problem.MOUNTPOINT_MISSING, mountpoint=mountpoint) from error
     except NotADirectoryError as error:
-        raise Failure(
-            Exit.MOUNTPOINT_NOT_FOLDER,
-            f"the mountpoint {mountpoint} is not a folder",
-            "give an empty folder",
-        ) from error
+        raise Failure(Problem.MOUNTPOINT_NOT_FOLDER, mountpoint=mountpoint) from error
     except OSError as error:
         raise Failure(
-            Exit.MOUNT_REFUSED,
-            f"the mountpoint {mountpoint} cannot be looked into: {error.strerror}",
-            "give a folder of your own",
+            Problem.MOUNTPOINT_CLOSED, mountpoint=mountpoint, reason=error.strerror
         ) from error
-    raise Failure(
-        Exit.MOUNTPOINT_NOT_EMPTY,
-        f"the mountpoint {mountpoint} is not empty",
-        "give an empty folder: what is in this one would be hidden",
-    )
+    raise Failure(Problem.MOUNTPOINT_NOT_EMPTY, mountpoint=mountpoint)
 
 
 def _check_overlap(mountpoint: Path, folder: Path) -> None:
     # A mount inside its own medium can end up waiting for itself.
     if folder.is_relative_to(mountpoint) or mountpoint.is_relative_to(folder):
-        raise Failure(
-            Exit.MOUNTPOINT_OVERLAPS,
-            f"the mountpoint {mountpoint} lies inside the source or around it",
-            "give an empty folder elsewhere",
-        )
+        raise Failure(Problem.MOUNTPOINT_OVERLAPS, mountpoint=mountpoint)
+
+
+def _check_stale(mountpoint: Path, mount: Mount) -> None:
+    if is_stale(mountpoint):
+        return
+    if mount.fstype == FSTYPE:
+        raise Failure(Problem.MOUNTPOINT_OURS, mountpoint=mountpoint)
+    raise Failure(Problem.MOUNTPOINT_TAKEN, mountpoint=mountpoint, fstype=mount.fstype)
 
 
 def _clear_stale(mountpoint: Path, mount: Mount) -> None:
     if is_ours(mount) and not unmount(mountpoint, lazy=True):
         return
-    raise Failure(
-        Exit.MOUNTPOINT_STALE,
-        f"{mountpoint} holds a dead mount (transport endpoint is not connected)",
-        f"clear it as the user who made it: fusermount3 -u {shlex.quote(str(mountpoint))}",
-    )
+    raise Failure(Problem.MOUNTPOINT_STALE, mountpoint=mountpoint)
 
 
 def check_fuse() -> None:
@@ -147,10 +126,7 @@ def check_fuse() -> None:
         os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         raise Failure(
-            Exit.NO_FUSE_DEVICE,
-            f"{FUSE_DEVICE} cannot be opened: {error.strerror}",
-            "load the kernel module (sudo modprobe fuse); in a container add "
-            "--device /dev/fuse --cap-add SYS_ADMIN",
+            Problem.NO_FUSE_DEVICE, name=FUSE_DEVICE, reason=error.strerror
         ) from error
     fusermount()
 
@@ -160,29 +136,16 @@ def fusermount() -> str:
     path = f"{os.environ.get('PATH', '')}:{_FALLBACK_PATH}"
     if found := shutil.which(_FUSERMOUNT, path=path):
         return found
-    raise Failure(
-        Exit.NO_FUSERMOUNT,
-        f"{_FUSERMOUNT} is not installed",
-        "install it: sudo apt install fuse3 (Fedora, Arch, openSUSE: package fuse3)",
-    )
+    raise Failure(Problem.NO_FUSERMOUNT, name=_FUSERMOUNT)
 
 
 def end(mountpoint: Path, *, lazy: bool) -> None:
     """End the dicomfs mount on *mountpoint*; raises Failure."""
     mount = find_mount(mountpoint)
     if mount is None or mount.fstype != FSTYPE:
-        raise Failure(
-            Exit.NOT_MOUNTED,
-            f"nothing of dicomfs is mounted on {mountpoint}",
-            f"see what is: findmnt --types {FSTYPE}",
-        )
+        raise Failure(Problem.NOT_MOUNTED, mountpoint=mountpoint)
     if said := unmount(mountpoint, lazy=lazy):
-        raise Failure(
-            Exit.UNMOUNT_BUSY,
-            f"{mountpoint} cannot be unmounted: {said}",
-            f"end what uses it (fuser -vm {shlex.quote(str(mountpoint))} shows it), "
-            "or use --lazy",
-        )
+        raise Failure(Problem.UNMOUNT_REFUSED, mountpoint=mountpoint, reason=said)
 
 
 def unmount(mountpoint: Path, *, lazy: bool) -> str:

@@ -1,4 +1,4 @@
-"""What a mount was asked for; made by the command line, obeyed by everything below."""
+"""What a mount was asked for: made by the command line, obeyed by the mount."""
 
 import os
 from dataclasses import dataclass, field

@@ -21,7 +21,8 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from dicomfs import logs
-from dicomfs.errors import Exit, Failure
+from dicomfs.errors import Failure, Problem
+from dicomfs.fileset.listener import Listener
 from dicomfs.media.mountinfo import Mount
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control, mountpoint
@@ -41,6 +42,15 @@ _READ_AHEAD_KB: Final = 1024
 _GRACE: Final = 3.0
 # A process that hangs in the medium cannot be ended; nor need it be waited for.
 _LAST_GRACE: Final = 1.0
+# How a worker ends.
+_WELL: Final = os.EX_OK
+_FAILED: Final = 1
+# Words of fusermount3 that tell why it refuses.
+_REFUSALS: Final = {
+    "user_allow_other": Problem.OTHERS_REFUSED,
+    "username": Problem.USER_REFUSED,
+    "/dev/fuse": Problem.DEVICE_REFUSED,
+}
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to end
@@ -48,13 +58,19 @@ class _Stopped(Exception):  # noqa: N818 - no error: somebody wants the mount to
 
 
 def mount_in_background(
-    sources: Sequence[OpenedSource], place: Path, options: Options
+    sources: Sequence[OpenedSource],
+    place: Path,
+    options: Options,
+    listener: Listener,
 ) -> None:
-    """Mount *sources* on *place* and return when the mount answers; raises Failure."""
+    """Mount *sources* on *place* and return when the mount answers; raises Failure.
+
+    The *listener* hears how their opening goes, in the process that does it.
+    """
     ours, theirs = control.pair()
     if os.fork() == 0:
         ours.close()
-        _run_in_background(sources, place, options, theirs)
+        _run_in_background(sources, place, options, listener, theirs)
     theirs.close()
     control.expect(ours, control.READY)
 
@@ -63,6 +79,7 @@ def _run_in_background(
     sources: Sequence[OpenedSource],
     place: Path,
     options: Options,
+    listener: Listener,
     caller: socket.socket,
 ) -> NoReturn:
     def announce() -> None:
@@ -70,26 +87,27 @@ def _run_in_background(
         caller.close()
         process.detach()
 
-    exit_code = Exit.UNEXPECTED
     try:
-        exit_code = mount_in_foreground(sources, place, options, announce, caller)
+        mount_in_foreground(sources, place, options, listener, announce, caller)
     except Failure as failure:
-        exit_code = failure.exit_code
         caller.send(control.encode(failure))
     except Exception as error:  # noqa: BLE001 - a child must not run its parent's code
         logs.unforeseen(log, "the supervisor", error)
     finally:
-        os._exit(exit_code)
+        os._exit(os.EX_OK)  # nobody asks
 
 
 def mount_in_foreground(
     sources: Sequence[OpenedSource],
     place: Path,
     options: Options,
+    listener: Listener,
     announce: Callable[[], None],
     caller: socket.socket | None = None,
-) -> Exit:
-    """Mount *sources* on *place* and stay until the mount ends; return how it did.
+) -> bool:
+    """Mount *sources* on *place* and stay until the mount ends.
+
+    Return whether it ended because somebody wanted it to.
 
     *announce* is called when the mount answers; *caller* is not the worker's business.
     Raises Failure if it does not come so far.
@@ -99,8 +117,7 @@ def mount_in_foreground(
     try:
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
-        logs.configure(options)
-        worker = _Worker(sources, options, caller)
+        worker = _Worker(sources, options, listener, caller)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         control.expect(worker.connection, control.OPENED)
         device = _mount(place, options)
@@ -112,9 +129,9 @@ def mount_in_foreground(
         if mount is not None:
             _tune(mount)
         announce()
-        return _verdict(worker.wait())
+        return _is_well(worker.wait())
     except _Stopped:
-        return Exit.OK
+        return True
     finally:
         _ignore_stop_signals()
         if worker is not None:
@@ -133,12 +150,11 @@ def _ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _verdict(status: int | None) -> Exit:
-    """Return how a worker ended that nobody asked to end."""
-    if status == Exit.OK:
-        return Exit.OK
-    log.error("the worker failed, and ended with %s", status)
-    return Exit.UNEXPECTED
+def _is_well(status: int | None) -> bool:
+    """Return whether a worker that ended by itself had nothing left to serve."""
+    if status != _WELL:
+        log.error("the worker failed, and ended with %s", status)
+    return status == _WELL
 
 
 class _Worker:
@@ -148,6 +164,7 @@ class _Worker:
         self,
         sources: Sequence[OpenedSource],
         options: Options,
+        listener: Listener,
         caller: socket.socket | None,
     ) -> None:
         """Start it; it does not keep the connection to the *caller*."""
@@ -159,7 +176,7 @@ class _Worker:
             self.connection.close()
             if caller is not None:
                 caller.close()
-            _work(sources, options, theirs)
+            _work(sources, options, listener, theirs)
         theirs.close()
         for source in sources:
             source.leave()
@@ -190,10 +207,13 @@ class _Worker:
 
 
 def _work(
-    sources: Sequence[OpenedSource], options: Options, connection: socket.socket
+    sources: Sequence[OpenedSource],
+    options: Options,
+    listener: Listener,
+    connection: socket.socket,
 ) -> NoReturn:
     """Run the worker in this process, a child of the supervisor."""
-    exit_code = Exit.UNEXPECTED
+    exit_code = _FAILED
     try:
         # Ctrl-C is for the supervisor, which then ends the worker in its order.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -205,15 +225,11 @@ def _work(
             from dicomfs.mount import worker
         except ImportError as error:
             raise Failure(
-                Exit.NO_PYFUSE3,
-                f"{error.name or 'pyfuse3'} cannot be imported: {error}",
-                "install it: pip install pyfuse3 (it needs the system packages "
-                "fuse3 libfuse3-dev pkg-config gcc)",
+                Problem.NOT_IMPORTED, name=error.name or "pyfuse3", reason=error
             ) from error
-        worker.run(sources, options, connection)
-        exit_code = Exit.OK
+        worker.run(sources, options, connection, listener)
+        exit_code = _WELL
     except Failure as failure:
-        exit_code = failure.exit_code
         connection.send(control.encode(failure))
     except Exception as error:  # noqa: BLE001 - a child must not run its parent's code
         logs.unforeseen(log, "the worker", error)
@@ -244,9 +260,7 @@ def _mount(place: Path, options: Options) -> int:
         _, said = helper.communicate()
     if not descriptors:
         raise Failure(
-            Exit.MOUNT_REFUSED,
-            said.strip() or "fusermount3 refused to mount",
-            _remedy(said),
+            _refusal(said), reason=said.strip() or "fusermount3 refused to mount"
         )
     return descriptors[0]
 
@@ -258,14 +272,12 @@ def _tune(mount: Mount) -> None:
         path.write_text(str(_READ_AHEAD_KB), "ascii")
 
 
-def _remedy(said: str) -> str:
-    if "user_allow_other" in said:
-        return "leave --allow-other out, or add user_allow_other to /etc/fuse.conf"
-    if "username" in said:
-        return "give your user a name: fusermount3 wants a line in /etc/passwd"
-    if "/dev/fuse" in said:
-        return "see that you may open /dev/fuse: sudo chmod 666 /dev/fuse"
-    return "give a folder of your own, on a file system that can be mounted on"
+def _refusal(said: str) -> Problem:
+    """Return what fusermount3 objects to, by the words that it *said*."""
+    for word, problem in _REFUSALS.items():
+        if word in said:
+            return problem
+    return Problem.MOUNT_REFUSED
 
 
 def _end(worker: _Worker, place: Path, ours: Mount | None) -> None:

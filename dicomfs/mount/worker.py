@@ -6,23 +6,20 @@ index, take the mount, say that it answers. Not a byte of the medium is read bef
 rights are gone.
 """
 
-import array  # noqa: F401 - socket imports it when it takes a descriptor
-import codecs
 import functools
 import gc
 import logging
 import signal
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
+from typing import Final
 
 import pyfuse3
 import trio
 
-from dicomfs.cli.terminal import say
 from dicomfs.dicom import text
+from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedFolder, OpenedSource
@@ -32,26 +29,37 @@ from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.sandbox import confine as sandbox
-from dicomfs.sandbox import process
+from dicomfs.sandbox import loading, process
 from dicomfs.tree import own
 from dicomfs.tree.tree import Tree
 
 log = logging.getLogger(__name__)
 
 # pyfuse3 starts 99 at most by itself; requests that hang would fill those.
-_MAX_TASKS = 500
+_MAX_TASKS: Final = 500
 # How many objects may come before those that are of no use are looked for.
-_GARBAGE = 10_000
+_GARBAGE: Final = 10_000
 # Requests that are being answered get so many seconds when the mount is to end.
-_LAST_WORDS = 1.0
+_LAST_WORDS: Final = 1.0
+# socket imports it when it takes a descriptor.
+_ALWAYS_NEEDED: Final = ("array",)
+# What images and archives need, and URLs; of a folder nobody does.
+_FORMATS: Final = ("dicomfs.media.formats",)
 
 
 def run(
-    sources: Sequence[OpenedSource], options: Options, connection: socket.socket
+    sources: Sequence[OpenedSource],
+    options: Options,
+    connection: socket.socket,
+    listener: Listener,
 ) -> None:
-    """Serve *sources* until they are unmounted; raises Failure if none is a File-set."""
+    """Serve *sources* until they are unmounted; raises Failure if none is a File-set.
+
+    The *listener* hears how their opening goes.
+    """
     null = _let_go(options)
-    _load(sources)
+    is_plain = all(isinstance(source, OpenedFolder) for source in sources)
+    loading.load(text.CODECS, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
     # What is loaded stays: to look through it again and again would free nothing.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
@@ -67,7 +75,7 @@ def run(
         scan=options.scan,
         passwords=options.passwords,
         patience=options.deadline,
-        tell=_nothing if _is_logged(options) else say,
+        listener=listener,
     )
     tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
@@ -101,23 +109,6 @@ def _let_go(options: Options) -> int | None:
         return None
     process.leave()
     return process.open_null()
-
-
-def _load(sources: Sequence[OpenedSource]) -> None:
-    """Load what Python would load when it is first used: the sandbox has no files."""
-    for codec in text.CODECS:
-        codecs.lookup(codec)
-    if not all(isinstance(source, OpenedFolder) for source in sources):
-        import_module("dicomfs.media.formats")
-
-
-def _is_logged(options: Options) -> bool:
-    """Whether what is said on stderr may end up in a log, as it does under systemd."""
-    return options.foreground and not (sys.stderr and sys.stderr.isatty())
-
-
-def _nothing(text: str) -> None:
-    """Keep *text*, which has names in it, to ourselves."""
 
 
 def _say_ready(connection: socket.socket, null: int | None) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.errors import Failure, Problem
 from dicomfs.media.opening import is_dicomdir
 from dicomfs.remote.medium import OpenedUrl, Remotes
 from dicomfs.remote.stores import Refusal, Store, open_store
@@ -140,11 +140,7 @@ def start(urls: Sequence[str], deadline: float) -> Connection:
     for url in urls:
         _check(url)
     if importlib.util.find_spec("fsspec") is None:
-        raise Failure(
-            Exit.SOURCE_UNSUPPORTED,
-            "a URL cannot be read: fsspec is not installed",
-            "install it: pip install 'dicomfs[remote]'",
-        )
+        raise Failure(Problem.NO_FSSPEC)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     # A signal in between would find a process that still has its parent's handlers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -161,12 +157,7 @@ def start(urls: Sequence[str], deadline: float) -> Connection:
         ours.settimeout(None)
     except (OSError, ProtocolError) as error:
         ours.close()
-        raise Failure(
-            Exit.SOURCE_UNREADABLE,
-            "the process that reads over the network has ended",
-            "run it again; if it stays so, see that fsspec can be imported: "
-            "python -c 'import fsspec'",
-        ) from error
+        raise Failure(Problem.FETCHER_DIED) from error
     except BaseException:
         ours.close()
         raise
@@ -177,88 +168,37 @@ def _check(url: str) -> None:
     """Raise Failure for a URL that is not to be opened."""
     protocol, _, rest = url.partition("://")
     if "::" in url:
-        raise Failure(
-            Exit.USAGE,
-            "a URL inside another one (::) is not read",
-            "give the URL of the image or archive itself: dicomfs looks inside",
-        )
+        raise Failure(Problem.URL_IN_URL)
     if protocol.lower() in _NOT_REMOTE:
-        raise Failure(
-            Exit.USAGE,
-            f"{protocol}:// leads to no other machine",
-            "give the path itself",
-        )
+        raise Failure(Problem.URL_LOCAL, name=f"{protocol}://")
     try:
         parts = urlsplit(url)
         is_secret = parts.password is not None or (
             parts.username is not None and protocol.lower() in {"http", "https"}
         )
     except ValueError as error:
-        raise Failure(
-            Exit.USAGE, "a URL is not understood", "see how it is spelt"
-        ) from error
+        raise Failure(Problem.URL_MALFORMED) from error
     if is_secret:
-        raise Failure(
-            Exit.USAGE,
-            "a URL must not hold a password: everybody on this machine can see it",
-            "put it where fsspec looks for it: ~/.netrc, ~/.aws/credentials, the "
-            "environment, or ~/.config/fsspec",
-        )
+        raise Failure(Problem.URL_WITH_PASSWORD)
     if not rest:
-        raise Failure(Exit.USAGE, "a URL leads nowhere", "see how it is spelt")
+        raise Failure(Problem.URL_EMPTY)
 
 
-_MEANINGS: Final = {
-    Outcome.MISSING: (
-        Exit.SOURCE_MISSING,
-        "there is nothing at {url}",
-        "see how it is spelt, and whether it is still there",
-    ),
-    Outcome.REFUSED: (
-        Exit.SOURCE_UNREADABLE,
-        "the server refuses {url}, or wants credentials",
-        "put them where fsspec looks for them: ~/.netrc, ~/.aws/credentials, the "
-        "environment; for a public bucket set FSSPEC_S3_ANON=true",
-    ),
-    Outcome.CHANGED: (
-        Exit.SOURCE_UNREADABLE,
-        "{url} is being changed",
-        "try again when it is complete",
-    ),
-    Outcome.UNREACHABLE: (
-        Exit.SOURCE_UNREADABLE,
-        "the server of {url} does not answer as it should ({word})",
-        "see whether the network works, and the server's name",
-    ),
-    Outcome.NO_RANGES: (
-        Exit.SOURCE_UNSUPPORTED,
-        "the server of {url} sends only the whole and no part of it",
-        "download it, and give the path of the file; or use a server that supports "
-        "range requests",
-    ),
-    Outcome.NO_LIBRARY: (
-        Exit.SOURCE_UNSUPPORTED,
-        "what fsspec needs for {url} is not installed",
-        "pip install 'dicomfs[remote]' brings HTTP and S3; others are named by "
-        "fsspec's list of built-in implementations",
-    ),
-    Outcome.NO_PROTOCOL: (
-        Exit.SOURCE_UNSUPPORTED,
-        "fsspec knows no such protocol: {url}",
-        "see how it is spelt",
-    ),
-    Outcome.NO_FOLDERS: (
-        Exit.SOURCE_UNSUPPORTED,
-        "{url} is a folder of a web server, which cannot be listed",
-        "give the URL of an image or archive",
-    ),
+_PROBLEMS: Final = {
+    Outcome.MISSING: Problem.URL_MISSING,
+    Outcome.REFUSED: Problem.URL_REFUSED,
+    Outcome.CHANGED: Problem.URL_CHANGED,
+    Outcome.UNREACHABLE: Problem.URL_UNREACHABLE,
+    Outcome.NO_RANGES: Problem.URL_NO_RANGES,
+    Outcome.NO_LIBRARY: Problem.URL_NO_LIBRARY,
+    Outcome.NO_PROTOCOL: Problem.URL_NO_PROTOCOL,
+    Outcome.NO_FOLDERS: Problem.URL_NO_FOLDERS,
 }
 
 
 def failure(url: str, looked: UrlStatus) -> Failure:
     """Return the Failure for a URL that leads to nothing; a query it leaves out."""
-    exit_code, what, mend = _MEANINGS[looked.outcome]
-    return Failure(exit_code, what.format(url=shown(url), word=looked.word), mend)
+    return Failure(_PROBLEMS[looked.outcome], name=shown(url), reason=looked.word)
 
 
 # -- the process -----------------------------------------------------------------------

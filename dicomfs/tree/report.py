@@ -13,9 +13,9 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from dicomfs.cli.terminal import is_harmless, printable
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.printable import is_harmless, printable
 from dicomfs.tree.tree import Tree
 
 SCHEMA: Final = 1

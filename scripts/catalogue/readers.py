@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from pydicom.fileset import FileSet
 
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.folder import FolderMedium as FolderMedium
@@ -80,7 +81,7 @@ def dicomfs(root: Path, _dicomdir: Path) -> Reading:
     try:
         tree = Tree(open_file_sets(medium), read_headers=True)
     except Failure as failure:
-        return Reading([], f"exit code {int(failure.exit_code)}")
+        return Reading([], f"exit code {int(complaint(failure).exit_code)}")
     tree.check_links()
     shown: list[Shown] = []
     waiting: list[tuple[Selection, tuple[str, ...]]] = [(tree.root, ())]

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple, Unpack
 from pydicom import uid
 from pydicom.datadict import tag_for_keyword
 
-from dicomfs.errors import Exit
+from dicomfs.errors import Problem
 from dicomfs.findings import Kind
 from tests.build.medium import (
     INACTIVE,
@@ -194,7 +194,7 @@ class Broken(Usual):
         self.silent: Sequence[Record] = ()
         # What the report has to have; or why there is no tree, and so no report.
         self.kinds = kinds
-        self.failure: Exit | None = None
+        self.failure: Problem | None = None
         self.says = ""
 
     def silence(self) -> None:
@@ -1840,40 +1840,57 @@ def _cms(content_type: int, length: bytes) -> bytes:
 
 _DIRECTORY: Final = uid.MediaStorageDirectoryStorage
 # The file itself, or what is left of it; how commands end, and what they say.
-_USELESS: Final[dict[str, tuple[int, bytes | Callable[[Layout], bytes], Exit, str]]] = {
-    "encrypted": (50, _cms(3, b"\x82\x10\x20"), Exit.NOT_DICOM, "encrypted"),
-    "encrypted-as-a-stream": (50, _cms(3, b"\x80"), Exit.NOT_DICOM, "encrypted"),
-    "signed": (50, _cms(2, b"\x82\x10\x20"), Exit.NOT_DICOM, "signed"),
-    "empty": (50, b"", Exit.NOT_DICOM, "empty"),
-    "text": (50, b"No DICOM at all.\r\n" * 40, Exit.NOT_DICOM, "not in DICOM format"),
-    "zeros": (50, bytes(5000), Exit.NOT_DICOM, "not in DICOM format"),
+_USELESS: Final[
+    dict[str, tuple[int, bytes | Callable[[Layout], bytes], Problem, str]]
+] = {
+    "encrypted": (
+        50,
+        _cms(3, b"\x82\x10\x20"),
+        Problem.DICOMDIR_ENCRYPTED,
+        "encrypted",
+    ),
+    "encrypted-as-a-stream": (
+        50,
+        _cms(3, b"\x80"),
+        Problem.DICOMDIR_ENCRYPTED,
+        "encrypted",
+    ),
+    "signed": (50, _cms(2, b"\x82\x10\x20"), Problem.DICOMDIR_SIGNED, "signed"),
+    "empty": (50, b"", Problem.DICOMDIR_EMPTY, "empty"),
+    "text": (
+        50,
+        b"No DICOM at all.\r\n" * 40,
+        Problem.NOT_DICOM,
+        "not in DICOM format",
+    ),
+    "zeros": (50, bytes(5000), Problem.NOT_DICOM, "not in DICOM format"),
     "an-image": (
         44,
         instance_bytes(SOPClassUID=_DIRECTORY),
-        Exit.NOT_DICOM,
+        Problem.NOT_DICOM,
         "no directory",
     ),
     "cut-off-in-its-header": (
         46,
         lambda layout: layout.data[:200],
-        Exit.NOT_DICOM,
+        Problem.NOT_DICOM,
         "no directory",
     ),
     "cut-off-in-its-first-record": (
         46,
         lambda layout: layout.data[: min(layout.offsets.values()) + 4],
-        Exit.DICOMDIR_BROKEN,
+        Problem.DICOMDIR_BROKEN,
         "no directory record is left",
     ),
 }
 
-for _name, (_entry, _data, _exit, _says) in _USELESS.items():
+for _name, (_entry, _data, _problem, _says) in _USELESS.items():
 
     @_case(f"dicomdir-is-{_name}", _entry)
     def _(
         it: Broken,
         data: bytes | Callable[[Layout], bytes] = _data,
-        failure: Exit = _exit,
+        failure: Problem = _problem,
         says: str = _says,
     ) -> None:
         it.damage = data if callable(data) else lambda _: data

@@ -13,13 +13,14 @@ import pydicom
 import pytest
 
 from dicomfs import __version__
-from dicomfs.errors import MEANINGS, Exit
+from dicomfs.cli.exits import MEANINGS, Exit
 from tests.build.medium import image, leaf, patient, series, study, write_medium
 from tests.support import mounting
 from tests.support.mounting import (
     COMMAND,
     BarePython,
     Mount,
+    Mounter,
     dicomfs,
     need,
     python,
@@ -55,12 +56,6 @@ def test_help_names_every_command_and_every_exit_code() -> None:
     for code, meaning in MEANINGS.items():
         assert re.search(rf"^ +{code.value} +{meaning}$", done.stdout, re.MULTILINE)
     assert "--version" in done.stdout
-
-
-def test_every_exit_code_has_a_meaning_and_a_number_of_its_own() -> None:
-    assert set(MEANINGS) == set(Exit)
-    assert len({code.value for code in Exit}) == len(Exit)
-    assert len(set(MEANINGS.values())) == len(MEANINGS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -223,6 +218,53 @@ def test_a_path_is_told_on_one_line_and_does_nothing_to_the_terminal(
     assert len(done.stderr.splitlines()) == 2
     assert name not in done.stderr
     assert ascii(name)[1:-1] in done.stderr
+
+
+# -- what it is called -----------------------------------------------------------------
+
+
+def test_messages_name_the_command_as_it_was_installed(tmp_path: Path) -> None:
+    usage = dicomfs("mount", "--help").stdout
+    mistake = dicomfs("mount", tmp_path).stderr
+
+    assert usage.startswith("usage: dicomfs mount ")
+    assert "to mend it: see dicomfs mount --help\n" in mistake
+
+
+def test_messages_name_the_command_as_a_launcher_was_called(tmp_path: Path) -> None:
+    called = {"DICOMFS_COMMAND": "scripts/dicomfs"}
+    usage = dicomfs("mount", "--help", env=called).stdout
+    mistakes = [
+        dicomfs(*mistake, env=called, cwd=tmp_path).stderr
+        for mistake in (["mount"], ["mount", "a"], ["mount", "-o", "nope", "a", "b"])
+    ]
+
+    assert usage.startswith("usage: scripts/dicomfs mount ")
+    for mistake in mistakes:
+        assert "to mend it: see scripts/dicomfs mount --help\n" in mistake
+
+
+def test_a_command_with_a_blank_is_named_as_a_shell_takes_it() -> None:
+    done = dicomfs("nope", env={"DICOMFS_COMMAND": "my scripts/100%/dicomfs"})
+
+    assert "see 'my scripts/100%/dicomfs' --help" in done.stderr
+
+
+def test_the_launcher_of_a_clone_says_what_it_is_called() -> None:
+    launcher = (mounting.ROOT / "scripts/dicomfs").read_text(encoding="utf-8")
+
+    assert "export DICOMFS_COMMAND=$0" in launcher
+
+
+@pytest.mark.mount
+def test_a_mount_says_how_to_end_it_with_the_same_command(
+    mount: Mounter, medium: Path
+) -> None:
+    shown = mount(medium, env={"DICOMFS_COMMAND": "scripts/dicomfs"})
+    again = dicomfs("mount", medium, shown.place)
+
+    assert f"to end it: scripts/dicomfs umount {shown.place}\n" in shown.said
+    assert f"end that mount first: dicomfs umount {shown.place}\n" in again.stderr
 
 
 # -- cost ------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.cli.exits import complaint
+from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.dicomdirs import find_dicomdirs, open_file_sets
 from tests.build.medium import build_dicomdir, build_layout, instance_bytes, patient
 from tests.conftest import ExpectLog
@@ -74,26 +75,25 @@ BROKEN = CUT_OFF.data[: min(CUT_OFF.offsets.values())]
 
 
 @pytest.mark.parametrize(
-    ("files", "code"),
+    ("files", "problem"),
     [
-        ({"README.TXT": b""}, Exit.NO_DICOMDIR),
-        ({}, Exit.NO_DICOMDIR),
-        ({"DICOMDIR": b""}, Exit.NOT_DICOM),
-        ({"DICOMDIR": b"text" * 100}, Exit.NOT_DICOM),
-        ({"DICOMDIR": instance_bytes()}, Exit.NOT_DICOM),
-        ({"DICOMDIR": BROKEN}, Exit.DICOMDIR_BROKEN),
+        ({"README.TXT": b""}, Problem.NO_DICOMDIR),
+        ({}, Problem.NO_DICOMDIR),
+        ({"DICOMDIR": b""}, Problem.DICOMDIR_EMPTY),
+        ({"DICOMDIR": b"text" * 100}, Problem.NOT_DICOM),
+        ({"DICOMDIR": instance_bytes()}, Problem.NOT_DICOM),
+        ({"DICOMDIR": BROKEN}, Problem.DICOMDIR_BROKEN),
     ],
     ids=["none", "empty-medium", "empty", "text", "instance", "cut-off"],
 )
 def test_a_medium_without_a_good_dicomdir_fails_with_its_own_code(
-    files: dict[str, bytes], code: Exit
+    files: dict[str, bytes], problem: Problem
 ) -> None:
     with pytest.raises(Failure) as caught:
         open_file_sets(FakeMedium(files))
 
-    assert caught.value.exit_code is code
-    assert caught.value.what
-    assert caught.value.mend
+    assert caught.value.problem is problem
+    assert all(complaint(caught.value))
 
 
 @pytest.mark.parametrize("place", ["", "DICOMDIR"], ids=["folder", "dicomdir"])
@@ -103,7 +103,7 @@ def test_a_medium_that_cannot_be_read_fails_with_its_own_code(place: str) -> Non
     with pytest.raises(Failure, match="cannot be read") as caught:
         open_file_sets(medium)
 
-    assert caught.value.exit_code is Exit.SOURCE_UNREADABLE
+    assert caught.value.problem is Problem.SOURCE_UNREADABLE
 
 
 def test_the_dicomdir_that_was_named_is_opened_and_no_other() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.terminal import Audience
+from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.open import capacity_of, file_sets_of
@@ -49,7 +51,9 @@ MTIME_NS = 1_600_000_000 * 10**9
 @contextmanager
 def tree_of(*paths: Path, scan: bool = False) -> Iterator[Tree]:
     """Open the tree of sources, as the commands do."""
-    file_sets = file_sets_of(open_sources(paths), Findings(), scan=scan)
+    file_sets = file_sets_of(
+        open_sources(paths), Findings(), scan=scan, listener=Audience()
+    )
     try:
         yield Tree(file_sets, read_headers=True)
     finally:
@@ -197,7 +201,7 @@ def test_archives_in_archives_end_somewhere(
     with pytest.raises(Failure) as raised:
         file_sets_of(open_sources([inner]), Findings())
 
-    assert raised.value.exit_code is Exit.NO_DICOMDIR
+    assert raised.value.problem is Problem.NO_DICOMDIR
 
 
 def nothing_there(tmp_path: Path) -> Path:
@@ -241,7 +245,7 @@ def test_a_source_of_no_use_ends_with_a_code_of_its_own(
     with pytest.raises(Failure) as raised:
         file_sets_of(open_sources([source(tmp_path)]), Findings())
 
-    assert raised.value.exit_code is exit_code
+    assert complaint(raised.value).exit_code is exit_code
 
 
 def test_an_archive_that_is_cut_off_is_shown_as_far_as_it_goes_and_said_to_be(
@@ -313,8 +317,8 @@ def test_without_its_password_an_archive_is_said_to_need_one(
     with pytest.raises(Failure) as raised:
         file_sets_of(sources, Findings(), passwords=passwords)
 
-    assert raised.value.exit_code is Exit.PASSWORD_NEEDED
-    assert "--password-file" in raised.value.mend
+    assert raised.value.problem is Problem.PASSWORD_NEEDED
+    assert "--password-file" in complaint(raised.value).mend
 
 
 # -- several ---------------------------------------------------------------------------
@@ -563,8 +567,8 @@ def test_a_locked_archive_in_an_archive_is_said_to_need_a_password(
             open_sources([zipped(tmp_path / "outer", tmp_path / "q.zip")]), Findings()
         )
 
-    assert raised.value.exit_code is Exit.PASSWORD_NEEDED
-    assert "--password-file" in raised.value.mend
+    assert raised.value.problem is Problem.PASSWORD_NEEDED
+    assert "--password-file" in complaint(raised.value).mend
 
 
 @pytest.mark.parametrize("passwords", [(), (b"wrong",)], ids=["none", "wrong"])
@@ -577,7 +581,7 @@ def test_a_scan_of_a_locked_archive_is_said_to_need_a_password(
     with pytest.raises(Failure) as raised:
         file_sets_of(sources, Findings(), scan=True, passwords=passwords)
 
-    assert raised.value.exit_code is Exit.PASSWORD_NEEDED
+    assert raised.value.problem is Problem.PASSWORD_NEEDED
 
 
 def test_a_folder_full_of_images_says_to_give_those(tmp_path: Path) -> None:
@@ -587,8 +591,8 @@ def test_a_folder_full_of_images_says_to_give_those(tmp_path: Path) -> None:
     with pytest.raises(Failure) as raised:
         file_sets_of(open_sources([tmp_path / "disc"]), Findings())
 
-    assert raised.value.exit_code is Exit.NO_DICOMDIR
-    assert "give those themselves" in raised.value.mend
+    assert raised.value.problem is Problem.ONLY_IMAGES
+    assert "give those themselves" in complaint(raised.value).mend
 
 
 # -- opening ---------------------------------------------------------------------------
@@ -632,14 +636,14 @@ def test_one_of_several_that_cannot_be_opened_costs_only_itself(
     assert f"left out: {dead} cannot be read: " in capsys.readouterr().err
     with pytest.raises(Failure, match=r"dead\.iso cannot be read") as raised:
         open_sources([dead])
-    assert raised.value.exit_code is Exit.SOURCE_UNREADABLE
+    assert raised.value.problem is Problem.SOURCE_UNREADABLE
 
 
 def test_one_of_several_that_is_not_there_ends_the_command(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="nothing") as raised:
         open_sources([the_folder(tmp_path), nothing_there(tmp_path)])
 
-    assert raised.value.exit_code is Exit.SOURCE_MISSING
+    assert raised.value.problem is Problem.SOURCE_MISSING
 
 
 def descriptors() -> list[Path]:
@@ -676,7 +680,7 @@ class SilentSource:
     def open(self) -> Files:
         """Wait, and have nothing in the end."""
         self.let_go.wait(mounting.PATIENCE)
-        raise Failure(Exit.SOURCE_UNREADABLE, "it was let go", "")
+        raise Failure(Problem.UNFORESEEN, reason="it was let go")
 
     def leave(self) -> None:
         """Do nothing."""

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from pydicom import Dataset, uid
 from pydicom.datadict import dictionary_VR
 
+from dicomfs.cli.exits import Exit
 from dicomfs.dicom import tags
 from dicomfs.dicomdir import writer
-from dicomfs.errors import Exit, Failure
+from dicomfs.errors import Failure, Problem
 from dicomfs.fileset import scan as scanning
 from dicomfs.fileset.scan import Scan, scan, scanned
 from dicomfs.findings import Finding, Findings, Kind
@@ -900,10 +901,10 @@ def test_progress_is_told_file_by_file() -> None:
 
 
 def test_a_scan_that_finds_nothing_is_a_failure() -> None:
-    with pytest.raises(Failure, match="none of the 2 files") as caught:
+    with pytest.raises(Failure, match=r"\(files 2\)") as caught:
         scanned(FakeMedium({"A": b"text", "B": b""}), Findings())
 
-    assert caught.value.exit_code == Exit.NO_DICOMDIR
+    assert caught.value.problem is Problem.NO_INSTANCE
 
 
 def test_a_scan_of_an_unreadable_medium_is_a_failure() -> None:
@@ -912,7 +913,7 @@ def test_a_scan_of_an_unreadable_medium_is_a_failure() -> None:
     with pytest.raises(Failure, match="Input/output error") as caught:
         scanned(medium, Findings())
 
-    assert caught.value.exit_code == Exit.SOURCE_UNREADABLE
+    assert caught.value.problem is Problem.SOURCE_UNREADABLE
 
 
 def test_what_a_scan_finds_goes_to_the_report(expect_log: ExpectLog) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.errors import Exit
+from dicomfs.cli.exits import Exit
 from tests.build.medium import (
     build_layout,
     image,

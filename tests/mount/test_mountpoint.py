@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.cli.exits import complaint
+from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import Mount
 from dicomfs.mount import mountpoint
 from dicomfs.mount.mountpoint import find_mount, is_ours
@@ -174,8 +175,8 @@ def test_without_fusermount3_there_is_a_failure_that_says_what_to_install(
     with pytest.raises(Failure) as caught:
         mountpoint.fusermount()
 
-    assert caught.value.exit_code == Exit.NO_FUSERMOUNT
-    assert "apt install fuse3" in caught.value.mend
+    assert caught.value.problem is Problem.NO_FUSERMOUNT
+    assert "apt install fuse3" in complaint(caught.value).mend
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere"], ids=["empty", "useless"])
@@ -198,5 +199,5 @@ def test_without_the_device_there_is_a_failure_that_says_what_to_load(
     with pytest.raises(Failure) as caught:
         mountpoint.check_fuse()
 
-    assert caught.value.exit_code == Exit.NO_FUSE_DEVICE
-    assert "modprobe fuse" in caught.value.mend
+    assert caught.value.problem is Problem.NO_FUSE_DEVICE
+    assert "modprobe fuse" in complaint(caught.value).mend

@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.errors import Exit
+from dicomfs.cli.exits import Exit
 from tests.build.medium import (
     Record,
     build_dicomdir,

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from dicomfs.check.check import check
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Kind
@@ -256,10 +257,11 @@ def test_a_dicomdir_of_no_use_is_said_to_be_what_it_is(
     with pytest.raises(Failure) as caught, opened(tmp_path):
         pass
 
-    assert caught.value.exit_code is broken.failure
-    assert broken.says in caught.value.what
+    assert caught.value.problem is broken.failure
+    told = complaint(caught.value)
+    assert broken.says in told.what
     # Scanning is of no use where the instances are encrypted or wrapped like the index.
-    assert ("--scan" in caught.value.mend) == ("CMS" not in caught.value.what)
+    assert ("--scan" in told.mend) == ("CMS" not in told.what)
 
 
 def test_an_instance_in_a_wrong_folder_would_be_noticed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from dicomfs.errors import MEANINGS
+from dicomfs.cli.exits import MEANINGS
 from tests.support.mounting import ROOT, dicomfs
 
 COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")

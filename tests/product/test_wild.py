@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 
 from dicomfs.check.check import check
+from dicomfs.cli.exits import Exit
 from dicomfs.dicom.disguise import ENCRYPTED, ENVELOPE_HEAD, SIGNED, how_secured
-from dicomfs.errors import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Findings, Kind

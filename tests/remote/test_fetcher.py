@@ -16,7 +16,8 @@ from typing import Final
 
 import pytest
 
-from dicomfs.errors import Exit, Failure
+from dicomfs.cli.exits import Exit, complaint
+from dicomfs.errors import Failure
 from dicomfs.media.opening import is_url
 from dicomfs.remote import fetcher
 from dicomfs.remote.medium import Remotes
@@ -123,17 +124,20 @@ def test_a_url_that_is_not_to_be_opened_is_refused_at_once(url: str, what: str) 
     with pytest.raises(Failure) as caught:
         fetcher.start([url], 1.0)
 
-    assert caught.value.exit_code == Exit.USAGE
-    assert what in caught.value.what
-    assert SECRET not in caught.value.what + caught.value.mend
+    told = complaint(caught.value)
+    assert told.exit_code == Exit.USAGE
+    assert what in told.what
+    assert SECRET not in told.what + told.mend
 
 
 def test_without_fsspec_it_is_said_how_to_get_it(bare_python: BarePython) -> None:
     done = bare_python.run(
-        "from dicomfs import errors\n"
+        "from dicomfs.cli.exits import complaint\n"
+        "from dicomfs.errors import Failure\n"
         "from dicomfs.remote import fetcher\n"
         "try:\n    fetcher.start(['http://127.0.0.1/'], 1.0)\n"
-        "except errors.Failure as failure: print(failure.exit_code, failure.mend)"
+        "except Failure as failure: told = complaint(failure)\n"
+        "print(told.exit_code, told.mend)"
     )
     assert done.stdout == "11 install it: pip install 'dicomfs[remote]'\n", done.stderr
 
@@ -142,10 +146,12 @@ def test_a_fetcher_that_cannot_start_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / "fsspec.py").write_text("import os\nos._exit(1)\n")
     said = python(
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from dicomfs import errors\n"
+        "from dicomfs.cli.exits import complaint\n"
+        "from dicomfs.errors import Failure\n"
         "from dicomfs.remote import fetcher\n"
         "try:\n    fetcher.start(['http://127.0.0.1/disc.iso'], 1.0)\n"
-        "except errors.Failure as failure: print(failure.exit_code, failure.what)"
+        "except Failure as failure: told = complaint(failure)\n"
+        "print(told.exit_code, told.what)"
     )
     assert said == "15 the process that reads over the network has ended\n"
 
@@ -170,8 +176,8 @@ def test_each_url_that_leads_to_nothing_says_why_and_costs_itself(
             assert made.source(6).read_at(0, 10) == DATA[:10]
 
     missing = [each for each in zip(urls, looked, strict=True) if each[1].outcome]
-    failures = [fetcher.failure(*each) for each in missing]
-    assert [each.exit_code for each in failures] == [
+    told = [complaint(fetcher.failure(*each)) for each in missing]
+    assert [each.exit_code for each in told] == [
         Exit.SOURCE_MISSING,
         Exit.SOURCE_UNREADABLE,
         Exit.SOURCE_UNREADABLE,
@@ -187,9 +193,9 @@ def test_each_url_that_leads_to_nothing_says_why_and_costs_itself(
         "not installed",
         "is a folder",
     ]
-    for word, failure in zip(words, failures, strict=True):
-        assert word in failure.what
-        assert SECRET not in failure.what + failure.mend
+    for word, each in zip(words, told, strict=True):
+        assert word in each.what
+        assert SECRET not in each.what + each.mend
 
 
 def test_a_server_that_sends_only_the_whole_is_refused_without_taking_it() -> None:
@@ -200,7 +206,7 @@ def test_a_server_that_sends_only_the_whole_is_refused_without_taking_it() -> No
         with remotes(url) as made:
             looked = made.connection.looked[0]
         assert looked.outcome == Outcome.NO_RANGES
-        assert "only the whole" in fetcher.failure(url, looked).what
+        assert "only the whole" in str(fetcher.failure(url, looked))
         # What the buffers of two sockets hold.
         assert server.bytes_written < size // 8
 

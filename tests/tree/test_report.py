@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomfs.cli.terminal import printable
 from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.printable import printable
 from dicomfs.tree import report
 from dicomfs.tree.report import Progress, Stage
 

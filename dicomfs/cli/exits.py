@@ -1,0 +1,394 @@
+"""How a command ends: its exit code, and what people are told about a problem.
+
+The core says which problem there is, and its facts. Here that becomes an exit code, a
+sentence, and how to mend it.
+"""
+
+import shlex
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from dicomfs.cli.command import command
+from dicomfs.errors import Failure, Problem
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line, each with its *meaning*."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> "Exit":
+        """Make a member that is equal to its *code*."""
+        made = int.__new__(cls, code)
+        made._value_ = code
+        made.meaning = meaning
+        return made
+
+    OK = 0, "all went well"
+    UNEXPECTED = 1, "an error that dicomfs did not foresee"
+    USAGE = 2, "the command line is not understood"
+    FAULTS = 4, "check: the medium has faults"
+    UNCHECKED = 8, "check: the medium could not be read to the end, or not at all"
+    SOURCE_MISSING = 10, "SOURCE does not exist"
+    SOURCE_UNSUPPORTED = (
+        11,
+        "SOURCE is neither a folder, a DICOMDIR, an image nor an archive",
+    )
+    NO_DICOMDIR = 12, "there is no DICOMDIR on the medium"
+    NOT_DICOM = 13, "the DICOMDIR is not a DICOM file"
+    DICOMDIR_BROKEN = 14, "the DICOMDIR is damaged at its root"
+    SOURCE_UNREADABLE = 15, "the medium cannot be read"
+    MOUNTPOINT_MISSING = 16, "MOUNTPOINT does not exist"
+    MOUNTPOINT_NOT_FOLDER = 17, "MOUNTPOINT is not a folder"
+    MOUNTPOINT_NOT_EMPTY = 18, "MOUNTPOINT is not empty"
+    MOUNTPOINT_IN_USE = 19, "something is mounted on MOUNTPOINT already"
+    MOUNTPOINT_STALE = 20, "MOUNTPOINT holds a dead mount that is not ours to clear"
+    MOUNTPOINT_OVERLAPS = 21, "MOUNTPOINT lies inside SOURCE or around it"
+    NO_FUSE_DEVICE = 22, "/dev/fuse is missing or may not be opened"
+    NO_FUSERMOUNT = 23, "fusermount3 is not installed"
+    NO_PYFUSE3 = 24, "pyfuse3 is not installed"
+    MOUNT_REFUSED = 25, "MOUNTPOINT cannot be looked into, or fusermount3 refused"
+    WORKER_DIED = 26, "the serving process ended before the mount was ready"
+    NOT_MOUNTED = 27, "umount: nothing of dicomfs is mounted there"
+    UNMOUNT_BUSY = 28, "umount: the mount is in use, or somebody else's"
+    IMAGE_BROKEN = 29, "the image or archive is damaged as a whole"
+    PASSWORD_NEEDED = 30, "the archive is encrypted, and no password fits"
+    INTERRUPTED = 130, "interrupted by Ctrl-C"
+
+
+MEANINGS: Final[Mapping[Exit, str]] = {each: each.meaning for each in Exit}
+
+
+class Complaint(NamedTuple):
+    """What a failed command ends with: its exit code, what is wrong, how to mend it."""
+
+    exit_code: Exit
+    what: str
+    mend: str
+
+
+def complaint(failure: Failure) -> Complaint:
+    """Return what people are told about *failure*."""
+    row = TABLE[failure.problem]
+    facts = {name: _Fact(fact) for name, fact in failure.facts.items()}
+    facts["dicomfs"] = _Fact(command())
+    return Complaint(
+        row.exit_code,
+        failure.inside(row.what.format_map(facts)),
+        row.mend.format_map(facts),
+    )
+
+
+class _Fact(str):
+    """A fact in a sentence; ``{fact:shell}`` is what a shell takes for it."""
+
+    __slots__ = ()
+
+    def __format__(self, form: str) -> str:
+        return shlex.quote(self) if form == "shell" else str(self)
+
+
+_SCAN: Final = "give --scan to build the tree from the files themselves"
+_SPELLING: Final = "see how it is spelt"
+
+# Facts of the failure stand in braces; {dicomfs} is the command, as it was called.
+TABLE: Final[Mapping[Problem, Complaint]] = {
+    Problem.UNFORESEEN: Complaint(
+        Exit.UNEXPECTED,
+        "an error that dicomfs did not foresee: {reason}",
+        "report it, with what you did and with {dicomfs} --version",
+    ),
+    # -- what was asked for, and the machine -------------------------------------------
+    Problem.USAGE: Complaint(Exit.USAGE, "{reason}", "see {command} --help"),
+    Problem.PASSWORD_FILE: Complaint(
+        Exit.USAGE,
+        "the password file {file} cannot be read: {reason}",
+        "give a file of yours that has a password on each line",
+    ),
+    Problem.LOG_FILE: Complaint(
+        Exit.USAGE,
+        "the log file {file} cannot be written: {reason}",
+        "give a file in a folder of your own",
+    ),
+    Problem.OUTPUT: Complaint(
+        Exit.UNEXPECTED,
+        "the output cannot be written: {reason}",
+        "see that there is room where it goes",
+    ),
+    Problem.NO_SAMPLE: Complaint(
+        Exit.SOURCE_MISSING,
+        "the sample medium of pydicom is not installed",
+        "install pydicom with its data: pip install --force-reinstall pydicom",
+    ),
+    Problem.DEMO_FOLDER: Complaint(
+        Exit.MOUNTPOINT_NOT_FOLDER,
+        "{name} belongs to somebody else",
+        "set XDG_RUNTIME_DIR to a folder of your own",
+    ),
+    Problem.NO_FUSE_DEVICE: Complaint(
+        Exit.NO_FUSE_DEVICE,
+        "{name} cannot be opened: {reason}",
+        "load the kernel module (sudo modprobe fuse); in a container add "
+        "--device /dev/fuse --cap-add SYS_ADMIN",
+    ),
+    Problem.NO_FUSERMOUNT: Complaint(
+        Exit.NO_FUSERMOUNT,
+        "{name} is not installed",
+        "install it: sudo apt install fuse3 (Fedora, Arch, openSUSE: package fuse3)",
+    ),
+    Problem.NO_PYFUSE3: Complaint(
+        Exit.NO_PYFUSE3,
+        "pyfuse3 is not installed",
+        "install it: sudo apt install fuse3 libfuse3-dev pkg-config gcc python3-dev "
+        "&& pip install pyfuse3",
+    ),
+    Problem.NOT_IMPORTED: Complaint(
+        Exit.NO_PYFUSE3,
+        "{name} cannot be imported: {reason}",
+        "install it: pip install pyfuse3 (it needs the system packages fuse3 "
+        "libfuse3-dev pkg-config gcc)",
+    ),
+    # -- a source ----------------------------------------------------------------------
+    Problem.SOURCE_MISSING: Complaint(
+        Exit.SOURCE_MISSING,
+        "there is no {name}",
+        "look whether the medium is inserted and mounted, and how the path is spelt",
+    ),
+    Problem.SOURCE_UNSUPPORTED: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "{name} is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP archive",
+        "give the folder that the medium is mounted on, or an image of the medium",
+    ),
+    Problem.SOURCE_UNREADABLE: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "{name} cannot be read: {reason}",
+        "see that you may read it (ls -l), clean the disc, or try another drive",
+    ),
+    Problem.SOURCE_SILENT: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "the medium does not answer",
+        "see whether the drive or the network works; or give it longer: --deadline",
+    ),
+    Problem.TOO_MANY_SOURCES: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "{count} sources are more than {most} open files allow",
+        "raise the limit (ulimit -Hn shows it), or give fewer sources",
+    ),
+    Problem.PASSWORD_NEEDED: Complaint(
+        Exit.PASSWORD_NEEDED,
+        "the archive cannot be opened: {reason}",
+        "write the password into a file of yours and give it with --password-file",
+    ),
+    Problem.LIBRARY_NEEDED: Complaint(
+        Exit.PASSWORD_NEEDED,
+        "the archive cannot be opened: {reason}",
+        "install it: pip install 'dicomfs[aes]'",
+    ),
+    Problem.IMAGE_BROKEN: Complaint(
+        Exit.IMAGE_BROKEN,
+        "the image or archive is damaged: {reason}",
+        "copy or download it again",
+    ),
+    Problem.NESTED_TOO_DEEP: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "{name} lies in too many archives",
+        "unpack the outermost",
+    ),
+    Problem.TOO_MANY_IMAGES: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "{count} images behind the first {most}",
+        "unpack the archive, and give some of its images",
+    ),
+    # -- a URL -------------------------------------------------------------------------
+    Problem.NO_FSSPEC: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "a URL cannot be read: fsspec is not installed",
+        "install it: pip install 'dicomfs[remote]'",
+    ),
+    Problem.FETCHER_DIED: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "the process that reads over the network has ended",
+        "run it again; if it stays so, see that fsspec can be imported: "
+        "python -c 'import fsspec'",
+    ),
+    Problem.URL_IN_URL: Complaint(
+        Exit.USAGE,
+        "a URL inside another one (::) is not read",
+        "give the URL of the image or archive itself: dicomfs looks inside",
+    ),
+    Problem.URL_LOCAL: Complaint(
+        Exit.USAGE, "{name} leads to no other machine", "give the path itself"
+    ),
+    Problem.URL_MALFORMED: Complaint(Exit.USAGE, "a URL is not understood", _SPELLING),
+    Problem.URL_WITH_PASSWORD: Complaint(
+        Exit.USAGE,
+        "a URL must not hold a password: everybody on this machine can see it",
+        "put it where fsspec looks for it: ~/.netrc, ~/.aws/credentials, the "
+        "environment, or ~/.config/fsspec",
+    ),
+    Problem.URL_EMPTY: Complaint(Exit.USAGE, "a URL leads nowhere", _SPELLING),
+    Problem.URL_MISSING: Complaint(
+        Exit.SOURCE_MISSING,
+        "there is nothing at {name}",
+        f"{_SPELLING}, and whether it is still there",
+    ),
+    Problem.URL_REFUSED: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "the server refuses {name}, or wants credentials",
+        "put them where fsspec looks for them: ~/.netrc, ~/.aws/credentials, the "
+        "environment; for a public bucket set FSSPEC_S3_ANON=true",
+    ),
+    Problem.URL_CHANGED: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "{name} is being changed",
+        "try again when it is complete",
+    ),
+    Problem.URL_UNREACHABLE: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "the server of {name} does not answer as it should ({reason})",
+        "see whether the network works, and the server's name",
+    ),
+    Problem.URL_NO_RANGES: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "the server of {name} sends only the whole and no part of it",
+        "download it, and give the path of the file; or use a server that supports "
+        "range requests",
+    ),
+    Problem.URL_NO_LIBRARY: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "what fsspec needs for {name} is not installed",
+        "pip install 'dicomfs[remote]' brings HTTP and S3; others are named by "
+        "fsspec's list of built-in implementations",
+    ),
+    Problem.URL_NO_PROTOCOL: Complaint(
+        Exit.SOURCE_UNSUPPORTED, "fsspec knows no such protocol: {name}", _SPELLING
+    ),
+    Problem.URL_NO_FOLDERS: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "{name} is a folder of a web server, which cannot be listed",
+        "give the URL of an image or archive",
+    ),
+    # -- the File-sets of a source -----------------------------------------------------
+    Problem.NO_DICOMDIR: Complaint(
+        Exit.NO_DICOMDIR,
+        "there is no DICOMDIR on the medium, down to {depth} folders deep",
+        f"give the folder that holds the DICOMDIR; or {_SCAN}",
+    ),
+    Problem.NO_INSTANCE: Complaint(
+        Exit.NO_DICOMDIR,
+        "none of the {files} files on the medium is in DICOM format",
+        "give the folder that holds the files; if they are in an archive, unpack it",
+    ),
+    Problem.ONLY_IMAGES: Complaint(
+        Exit.NO_DICOMDIR,
+        "the folder is not a medium itself, but holds images or archives",
+        "give those themselves, one or several of them",
+    ),
+    Problem.DICOMDIR_EMPTY: Complaint(
+        Exit.NOT_DICOM,
+        "the DICOMDIR is empty: it has no bytes",
+        f"copy it again, or {_SCAN}",
+    ),
+    Problem.DICOMDIR_ENCRYPTED: Complaint(
+        Exit.NOT_DICOM,
+        "the medium is encrypted: its DICOMDIR is an enveloped CMS object",
+        "decrypt it with the key of its recipient (PS3.15), then mount the result",
+    ),
+    Problem.DICOMDIR_SIGNED: Complaint(
+        Exit.NOT_DICOM,
+        "the medium is secured: its DICOMDIR is wrapped in a signed CMS object",
+        "unwrap it first (openssl cms -verify), then mount the result",
+    ),
+    Problem.NOT_DICOM: Complaint(
+        Exit.NOT_DICOM,
+        "the DICOMDIR is not a DICOM directory: {reason}",
+        f"look whether the medium was copied whole; or {_SCAN}",
+    ),
+    Problem.DICOMDIR_BROKEN: Complaint(
+        Exit.DICOMDIR_BROKEN,
+        "the DICOMDIR is damaged: {reason}",
+        f"copy the medium again, or {_SCAN}",
+    ),
+    # -- a mountpoint, and the mount ---------------------------------------------------
+    Problem.MOUNTPOINT_MISSING: Complaint(
+        Exit.MOUNTPOINT_MISSING,
+        "the mountpoint {mountpoint} does not exist",
+        "make it: mkdir -p {mountpoint:shell}",
+    ),
+    Problem.MOUNTPOINT_NOT_FOLDER: Complaint(
+        Exit.MOUNTPOINT_NOT_FOLDER,
+        "the mountpoint {mountpoint} is not a folder",
+        "give an empty folder",
+    ),
+    Problem.MOUNTPOINT_NOT_EMPTY: Complaint(
+        Exit.MOUNTPOINT_NOT_EMPTY,
+        "the mountpoint {mountpoint} is not empty",
+        "give an empty folder: what is in this one would be hidden",
+    ),
+    Problem.MOUNTPOINT_CLOSED: Complaint(
+        Exit.MOUNT_REFUSED,
+        "the mountpoint {mountpoint} cannot be looked into: {reason}",
+        "give a folder of your own",
+    ),
+    Problem.MOUNTPOINT_OVERLAPS: Complaint(
+        Exit.MOUNTPOINT_OVERLAPS,
+        "the mountpoint {mountpoint} lies inside the source or around it",
+        "give an empty folder elsewhere",
+    ),
+    Problem.MOUNTPOINT_OURS: Complaint(
+        Exit.MOUNTPOINT_IN_USE,
+        "{mountpoint} is mounted already (fuse.dicomfs)",
+        "end that mount first: {dicomfs} umount {mountpoint:shell}",
+    ),
+    Problem.MOUNTPOINT_TAKEN: Complaint(
+        Exit.MOUNTPOINT_IN_USE,
+        "{mountpoint} is mounted already ({fstype})",
+        "end that mount first: fusermount3 -u {mountpoint:shell}",
+    ),
+    Problem.MOUNTPOINT_STALE: Complaint(
+        Exit.MOUNTPOINT_STALE,
+        "{mountpoint} holds a dead mount (transport endpoint is not connected)",
+        "clear it as the user who made it: fusermount3 -u {mountpoint:shell}",
+    ),
+    Problem.MOUNT_REFUSED: Complaint(
+        Exit.MOUNT_REFUSED,
+        "{reason}",
+        "give a folder of your own, on a file system that can be mounted on",
+    ),
+    Problem.OTHERS_REFUSED: Complaint(
+        Exit.MOUNT_REFUSED,
+        "{reason}",
+        "leave --allow-other out, or add user_allow_other to /etc/fuse.conf",
+    ),
+    Problem.USER_REFUSED: Complaint(
+        Exit.MOUNT_REFUSED,
+        "{reason}",
+        "give your user a name: fusermount3 wants a line in /etc/passwd",
+    ),
+    Problem.DEVICE_REFUSED: Complaint(
+        Exit.MOUNT_REFUSED,
+        "{reason}",
+        "see that you may open /dev/fuse: sudo chmod 666 /dev/fuse",
+    ),
+    Problem.WORKER_DIED: Complaint(
+        Exit.WORKER_DIED,
+        "the serving process ended before the mount was ready",
+        "run it again with --foreground --verbose to see why",
+    ),
+    Problem.WORKER_FAILED: Complaint(
+        Exit.UNEXPECTED,
+        "the serving process failed; the mount is gone",
+        "mount it again",
+    ),
+    Problem.NOT_MOUNTED: Complaint(
+        Exit.NOT_MOUNTED,
+        "nothing of dicomfs is mounted on {mountpoint}",
+        "see what is: findmnt --types fuse.dicomfs",
+    ),
+    Problem.UNMOUNT_REFUSED: Complaint(
+        Exit.UNMOUNT_BUSY,
+        "{mountpoint} cannot be unmounted: {reason}",
+        "end what uses it (fuser -vm {mountpoint:shell} shows it), or use --lazy",
+    ),
+}

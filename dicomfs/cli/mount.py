@@ -1,0 +1,139 @@
+"""``dicomfs mount``: media on an empty folder."""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from dicomfs import logs
+from dicomfs.cli import sources
+from dicomfs.cli.command import command
+from dicomfs.cli.exits import Exit
+from dicomfs.cli.parser import id_of, path_of, umask_of
+from dicomfs.cli.terminal import Audience, say, warnings_handler
+from dicomfs.errors import Failure, Problem
+from dicomfs.media.opening import OpenedFolder
+from dicomfs.mount import mountpoint, supervisor
+from dicomfs.mount.options import Options
+
+# mount(8) and fstab hand these on; a dicomfs mount is what it is without them.
+_IGNORED_OPTIONS: Final = frozenset(
+    "ro rw dev nodev suid nosuid exec noexec auto noauto user users nouser defaults "  # noqa: SIM905
+    "nofail _netdev relatime noatime default_permissions".split()
+)
+
+
+def run(given: argparse.Namespace) -> Exit:
+    """Mount what was *given*; raises Failure."""
+    *paths, last = given.paths
+    if not paths:
+        raise _misunderstood("there is no MOUNTPOINT")
+    place = mount(paths, path_of(last), _options(given))
+    if not given.foreground:
+        how = f"{command()} umount {shlex.quote(str(place))}"
+        say(f"mounted on {place}; to end it: {how}")
+    return Exit.OK
+
+
+def mount(paths: Sequence[str], place: Path, options: Options) -> Path:
+    """Mount sources on *place*; return it as the kernel calls it; raises Failure."""
+    opened = sources.opened(paths, options.deadline)
+    place = mountpoint.resolve(place)
+    folders = [each.path for each in opened if isinstance(each, OpenedFolder)]
+    mountpoint.check(place, folders)
+    mountpoint.check_fuse()
+    if find_spec("pyfuse3") is None:
+        raise Failure(Problem.NO_PYFUSE3)
+    _begin_log(options)
+    audience = Audience(tells_names=not _is_logged(options))
+    if not options.foreground:
+        supervisor.mount_in_background(opened, place, options, audience)
+        return place
+    is_well = supervisor.mount_in_foreground(
+        opened,
+        place,
+        options,
+        audience,
+        lambda: say(f"mounted on {place}; Ctrl-C ends it"),
+    )
+    if not is_well:
+        raise Failure(Problem.WORKER_FAILED)
+    return place
+
+
+def _is_logged(options: Options) -> bool:
+    """Whether what is said on stderr may end up in a log, as it does under systemd."""
+    return options.foreground and not (sys.stderr and sys.stderr.isatty())
+
+
+def _begin_log(options: Options) -> None:
+    """Log to a file if one was named, else to the terminal or to syslog.
+
+    A mount in the background shows warnings on the terminal as well, until it lets go
+    of it: who asked should see what is wrong with the medium. Raises Failure.
+    """
+    logs.configure(
+        _handler(options), verbose=options.verbose, log_names=options.log_names
+    )
+    if not options.foreground:
+        logging.getLogger().addHandler(warnings_handler())
+
+
+def _handler(options: Options) -> logging.Handler:
+    if options.log_file is None:
+        return logging.StreamHandler() if options.foreground else logs.syslog()
+    try:
+        return logging.FileHandler(options.log_file, encoding="utf-8")
+    except OSError as error:
+        raise Failure(
+            Problem.LOG_FILE, file=options.log_file, reason=error.strerror
+        ) from error
+
+
+def _options(given: argparse.Namespace) -> Options:
+    wanted = {
+        "allow_other": given.allow_other,
+        "uid": os.getuid() if given.uid is None else given.uid,
+        "gid": os.getgid() if given.gid is None else given.gid,
+        "umask": given.umask,
+    }
+    for option in ",".join(given.mount_options).split(","):
+        wanted |= _mount_option(option)
+    return Options(
+        **wanted,
+        index_only=given.index_only,
+        scan=given.scan,
+        foreground=given.foreground,
+        deadline=given.deadline,
+        log_file=given.log_file and given.log_file.absolute(),
+        verbose=given.verbose,
+        log_names=given.log_names,
+        passwords=sources.passwords(given),
+    )
+
+
+def _mount_option(option: str) -> dict[str, int]:
+    """Return what an ``-o`` option of mount(8) means to us; raises Failure."""
+    name, _, value = option.partition("=")
+    name = name.replace("-", "_")
+    if not name or name in _IGNORED_OPTIONS or name.startswith("x_"):
+        return {}
+    try:
+        if name == "allow_other":
+            return {name: True}
+        if name in {"uid", "gid"}:
+            return {name: id_of(value)}
+        if name == "umask":
+            return {name: umask_of(value)}
+    except argparse.ArgumentTypeError as error:
+        raise _misunderstood(f"-o {option}: {error}") from error
+    raise _misunderstood(f"-o {option}: there is no such option")
+
+
+def _misunderstood(reason: str) -> Failure:
+    return Failure(Problem.USAGE, reason=reason, command=f"{command()} mount")

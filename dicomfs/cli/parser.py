@@ -1,0 +1,261 @@
+"""What the command line understands: its commands, arguments and options."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from dicomfs.cli.command import command
+from dicomfs.cli.exits import MEANINGS, Exit, complaint
+from dicomfs.cli.terminal import complain
+from dicomfs.errors import Failure, Problem
+from dicomfs.mount.options import DEFAULT_DEADLINE, DEFAULT_UMASK
+from dicomfs.printable import printable
+
+_SOURCE_HELP: Final = (
+    "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP archive, "
+    "or a drive; several are joined"
+)
+
+# The last number means "nobody in particular" to the kernel.
+_MAX_ID: Final = 2**32 - 2
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return what *arguments* ask for, by default those that dicomfs was started with.
+
+    ``command`` names the module that does it. A mistake ends the process.
+    """
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    # argparse takes the paths in one piece: those behind an option come as a rest, and
+    # what follows "--" is a path, whatever it begins with.
+    end = rest.index("--") if "--" in rest else len(rest)
+    is_option = any(each.startswith("-") for each in rest[:end])
+    if rest and ("paths" not in given or is_option):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        given.paths += rest[:end] + rest[end + 1 :]
+    return given
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        told = complaint(Failure(Problem.USAGE, reason=message, command=self.prog))
+        complain(told)
+        raise SystemExit(told.exit_code)
+
+
+class _Version(argparse.Action):
+    def __call__(self, *_: object) -> NoReturn:
+        from dicomfs.cli.versions import versions
+
+        print(versions())
+        raise SystemExit(Exit.OK)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=printable(command()),
+        description="Show a DICOMDIR medium as Patient/Study/Series folders.",
+        epilog=_exit_codes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="show the versions and end"
+    )
+    commands = parser.add_subparsers(
+        title="commands",
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        prog=parser.prog,
+    )
+    _add_mount(commands)
+    _add_umount(commands)
+    _add_tree(commands)
+    _add_check(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _exit_codes() -> str:
+    rows = [f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items()]
+    return "\n".join(["exit codes:", *rows])
+
+
+_Commands = argparse._SubParsersAction
+
+
+def _add_mount(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "mount",
+        help="mount media on an empty folder",
+        description="Mount one medium or several, read-only, on an empty folder. "
+        "Returns when the mount answers; it is then served in the background.",
+        usage="%(prog)s [OPTION ...] SOURCE [SOURCE ...] MOUNTPOINT",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "paths",
+        metavar="SOURCE ... MOUNTPOINT",
+        nargs="+",
+        help=f"{_SOURCE_HELP}; last an empty folder",
+    )
+    _add_ways(parser)
+    access = parser.add_argument_group("who may read the mount (by default: you alone)")
+    access.add_argument(
+        "--allow-other", action="store_true", help="other users too, within the modes"
+    )
+    access.add_argument("--uid", type=id_of, help="owner of all files (default: you)")
+    access.add_argument("--gid", type=id_of, help="group of all files (default: yours)")
+    access.add_argument(
+        "--umask",
+        type=umask_of,
+        default=DEFAULT_UMASK,
+        help=f"permission bits to take away, octal (default: {DEFAULT_UMASK:03o})",
+    )
+    running = parser.add_argument_group("how it runs")
+    running.add_argument(
+        "-f", "--foreground", action="store_true", help="stay in front until the end"
+    )
+    running.add_argument(
+        "--deadline",
+        type=_seconds,
+        default=DEFAULT_DEADLINE,
+        metavar="SECONDS",
+        help="answer a request with an error after this long (default: 30)",
+    )
+    running.add_argument(
+        "--log-file",
+        type=Path,
+        metavar="FILE",
+        help="log there (default: syslog, or the terminal with -f)",
+    )
+    running.add_argument("-v", "--verbose", action="store_true", help="log more")
+    running.add_argument(
+        "--log-names",
+        action="store_true",
+        help="log names of patients too, where there are findings about them",
+    )
+    running.add_argument(
+        "-o",
+        dest="mount_options",
+        action="append",
+        default=[],
+        metavar="OPTION[,...]",
+        help="the same as mount(8) would give it: allow_other, uid=, gid=, umask=; "
+        "others that every mount knows are accepted and change nothing",
+    )
+
+
+def _add_umount(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "umount",
+        help="end a mount",
+        description="End mounts of dicomfs. fusermount3 -u does the same.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "-z",
+        "--lazy",
+        action="store_true",
+        help="take it out of sight now, even if files are open",
+    )
+    parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=path_of, nargs="+")
+
+
+def _add_tree(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "tree",
+        help="print what a mount would show, without mounting",
+        description="Print the same names and structure that a mount shows. Needs "
+        "no FUSE.",
+        allow_abbrev=False,
+    )
+    _add_sources(parser)
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object, with sizes and times"
+    )
+
+
+def _add_check(commands: "_Commands[_Parser]") -> None:
+    parser = commands.add_parser(
+        "check",
+        help="read everything, and say what is wrong with a medium",
+        description="Read all of a medium, every record and every file, and say what "
+        "is wrong with it: 0 is the exit code if nothing is, 4 if there are faults, 8 "
+        "if the medium cannot be read. Needs no FUSE.",
+        allow_abbrev=False,
+    )
+    _add_sources(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_demo(commands: "_Commands[_Parser]") -> None:
+    commands.add_parser(
+        "demo",
+        help="mount the sample medium that pydicom ships, and show it",
+        description="Mount the sample medium that pydicom ships on a private folder, "
+        "and show what is in it.",
+        allow_abbrev=False,
+    )
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
+    _add_ways(parser)
+
+
+def _add_ways(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--password-file",
+        type=path_of,
+        metavar="FILE",
+        help="passwords of encrypted archives, one a line",
+    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--index-only",
+        action="store_true",
+        help="name everything from the DICOMDIR alone: open no instance for a series "
+        "description (or a patient) that the DICOMDIR lacks",
+    )
+    way.add_argument(
+        "--scan",
+        action="store_true",
+        help="leave the DICOMDIR alone and read the headers of all files instead: for "
+        "media without one, or with one that is of no use",
+    )
+
+
+# -- arguments and what they mean ----------------------------------------------
+
+
+def path_of(text: str) -> Path:
+    """Return the path *text*; raises Failure for none, which is not the current folder."""
+    if not text:
+        raise Failure(Problem.USAGE, reason="an empty path", command=command())
+    return Path(text)
+
+
+def umask_of(text: str) -> int:
+    """Return the umask *text*, which is octal."""
+    if not re.fullmatch("0?[0-7]{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a umask like 077")
+    return int(text, 8)
+
+
+def id_of(text: str) -> int:
+    """Return the number *text* of a user or group."""
+    if not text.isdecimal() or int(text) > _MAX_ID:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of a user or group")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d*)?", text) or float(text) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return float(text)

@@ -1,0 +1,65 @@
+"""The sources that a command was given: opened, and as File-sets."""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dicomfs.cli.parser import path_of
+from dicomfs.errors import Failure, Problem
+from dicomfs.fileset.listener import Listener
+from dicomfs.mount.options import DEFAULT_DEADLINE
+
+if TYPE_CHECKING:
+    from dicomfs.fileset.fileset import FileSet
+    from dicomfs.media.opening import OpenedSource
+
+
+def opened(
+    sources: Sequence[str], deadline: float = DEFAULT_DEADLINE
+) -> "list[OpenedSource]":
+    """Open all *sources*, paths and URLs; raises Failure."""
+    from dicomfs.media.opening import is_url, open_sources
+    from dicomfs.mount import mountpoint
+
+    urls = [each for each in sources if is_url(each)]
+    paths = [path_of(each) for each in sources if not is_url(each)]
+    local = iter(open_sources([mountpoint.resolve(path) for path in paths]))
+    if not urls:
+        return list(local)
+    from dicomfs.remote.fetcher import open_urls
+
+    remote = iter(open_urls(urls, deadline))
+    return [next(remote if is_url(each) else local) for each in sources]
+
+
+def passwords(given: argparse.Namespace) -> tuple[bytes, ...]:
+    """Return the lines of the password file; raises Failure if it cannot be read."""
+    if given.password_file is None:
+        return ()
+    from dicomfs.media.zip import decrypt
+
+    # In the sandbox of a mount nothing can be imported any more.
+    decrypt.load()
+    try:
+        return tuple(given.password_file.read_bytes().splitlines())
+    except OSError as error:
+        raise Failure(
+            Problem.PASSWORD_FILE, file=given.password_file, reason=error.strerror
+        ) from error
+
+
+def file_sets(given: argparse.Namespace, listener: Listener) -> "list[FileSet]":
+    """Return the File-sets of the sources that were *given*; raises Failure.
+
+    The *listener* hears how their opening goes.
+    """
+    from dicomfs.fileset.open import file_sets_of
+    from dicomfs.findings import Findings
+
+    return file_sets_of(
+        opened(given.paths),
+        Findings(),
+        scan=given.scan,
+        passwords=passwords(given),
+        listener=listener,
+    )

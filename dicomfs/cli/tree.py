@@ -1,0 +1,33 @@
+"""``dicomfs tree``: the names and the structure that a mount shows, without one."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+
+from dicomfs.cli import outline, output, sources
+from dicomfs.cli.exits import Exit
+from dicomfs.cli.terminal import Audience, warnings_handler
+from dicomfs.media.opening import unreadable
+from dicomfs.tree.tree import Tree
+
+
+def run(given: argparse.Namespace) -> Exit:
+    """Print the tree of the sources that were *given*; raises Failure."""
+    logging.getLogger().handlers[:] = [warnings_handler()]
+    file_sets = sources.file_sets(given, Audience())
+    tree = Tree(file_sets, read_headers=not given.index_only)
+    output.write(_outlined(tree, as_json=given.json), is_json=given.json)
+    return Exit.OK
+
+
+def _outlined(tree: Tree, *, as_json: bool) -> Iterator[str]:
+    """Yield the lines of *tree*; raises Failure if the medium cannot be read."""
+    try:
+        # What is printed cannot be taken back: first see that the links are sound.
+        tree.check_links()
+        if as_json:
+            yield outline.as_json(tree.root)
+        else:
+            yield from outline.lines(tree.root)
+    except OSError as error:
+        raise unreadable(error) from error

@@ -1,0 +1,24 @@
+"""Who is told how the opening of sources goes."""
+
+from typing import Final
+
+from dicomfs.errors import Failure
+
+
+class Listener:
+    """Hears what is left out, and how far a scan is; this one does not care.
+
+    Its methods are called by whatever thread opens a source, and return at once.
+    """
+
+    def left_out(self, name: str, failure: Failure) -> None:
+        """Hear that the source or image *name* has no File-set, and why."""
+
+    def scanned(self, name: str, files: int, instances: int) -> None:
+        """Hear how many *files* of the source *name* were looked at so far."""
+
+    def scan_ended(self) -> None:
+        """Hear that the scan that was told about is over."""
+
+
+NOBODY: Final = Listener()
