@@ -106,6 +106,12 @@ class Leaf:
         return Position(self.file_set.identity, self.record.offset)
 
 
+def alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
+    """Return the part of a folder that is one *record*, which has these *attributes*."""
+    sets = attributes.character_sets
+    return Part(file_set, record.offset, whole_entity=False, character_sets=sets)
+
+
 def number(leaves: Sequence[Leaf]) -> None:
     """Give *leaves* numbers in the order in which they lie, as far as their File IDs tell.
 

@@ -17,37 +17,22 @@ from contextlib import suppress
 from typing import Final
 
 from dicomfs.dicom import tags
-from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.types import FOREIGN_TYPES, MRDR, Level, is_known
+from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import MOST_RECORDS
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.dicomdir.recovery import MAX_DEPTH
+from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset.fileset import FileSet, Item, Part
+from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.fileset.links import LinkCheck, LinksMended
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import draft
 from dicomfs.tree.draft import Branch, Leaf, Role
+from dicomfs.tree.headers import Headers
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
 from dicomfs.tree.listings import Listings
 from dicomfs.tree.selection import Instance, Listing, Selection
+from dicomfs.tree.sorting import Sorter
 
-# Of folders in folders: of all that recovery leaves, and of what is filled in above it.
-_MAX_DEPTH: Final = MAX_DEPTH + 8
 _UNLINKED: Final = "Unlinked"
-# What a record must have of a level to stand in for the missing record of that level.
-_SIGNS: Final = {
-    Level.PATIENT: (tags.PATIENT_ID, tags.PATIENT_NAME),
-    Level.STUDY: (tags.STUDY_INSTANCE_UID,),
-    Level.SERIES: (tags.SERIES_INSTANCE_UID,),
-}
-# Folders that are filled in above records whose own level is further down.
-_FILLED_IN: Final = {
-    Level.PATIENT: Role.PATIENT,
-    Level.STUDY: Role.STUDY,
-    Level.SERIES: Role.SERIES,
-}
-_LEVELS_ABOVE: Final = {role: level for level, role in _FILLED_IN.items()}
 
 
 class Tree:
@@ -61,8 +46,7 @@ class Tree:
         """
         self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
         self.findings = self._tops[0].findings.of_all
-        self._read_headers = read_headers
-        self._headers: dict[tuple[Position, bool], Attributes | None] = {}
+        self._headers = Headers(may_be_read=read_headers)
         # Of several, those that somebody looked into.
         self._entered: set[FileSet] = set()
         # How often a folder was computed.
@@ -153,7 +137,8 @@ class Tree:
             branches, leaves = self._drafts_of_all(folder)
         else:
             self._entered |= {part.file_set for part in folder.parts}
-            branches, leaves = self._drafts(folder, folder.parts)
+            drafts = self._sorted(folder, folder.parts)
+            branches, leaves = drafts.branches, drafts.leaves
         branches = draft.joined(branches)
         for branch in branches:
             if branch.level is Level.SERIES:
@@ -187,13 +172,13 @@ class Tree:
             parts = [part for part in root.parts if part.file_set is file_set]
             try:
                 file_set.check_unchanged()
-                more_branches, more_leaves = self._drafts(root, parts)
+                drafts = self._sorted(root, parts)
             except OSError as error:
                 failures.append(error)
                 self._note_failed(file_set, error)
                 continue
-            branches += more_branches
-            leaves += more_leaves
+            branches += drafts.branches
+            leaves += drafts.leaves
         if len(failures) == len(self._tops):
             raise failures[0]
         return branches, leaves
@@ -245,98 +230,29 @@ class Tree:
             unlinked=True,
         )
 
-    def _drafts(
-        self, folder: Selection, parts: Sequence[Part]
-    ) -> tuple[list[Branch], list[Leaf]]:
+    def _sorted(self, folder: Selection, parts: Sequence[Part]) -> Sorter:
         """Return what the records of *parts* become in *folder*; raises OSError."""
         for file_set in {part.file_set for part in parts}:
             file_set.check_unchanged()
-        branches: list[Branch] = []
-        leaves: list[Leaf] = []
-        above = _above(folder)
+        sorter = Sorter(folder, self._headers)
         for part in parts:
             for item in part.file_set.children(part):
-                self._add_draft(folder, item, above, branches, leaves)
-        return branches, leaves
-
-    def _add_draft(
-        self,
-        folder: Selection,
-        item: Item,
-        above: Sequence[frozenset[tuple[FileSet, int]]],
-        branches: list[Branch],
-        leaves: list[Leaf],
-    ) -> None:
-        """Add what *item* becomes in *folder* to its *branches* and *leaves*."""
-        record, file_set = item.record, item.file_set
-        if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
-            file_set.doubt()
-        if (role := _role(folder, record)) is not Role.OWN:
-            branches.append(self._folder_above(role, item))
-            return
-        file_id = self._file_id(folder, item)
-        if file_id and (folder.unlinked or item.is_home):
-            leaves.append(Leaf(item.attributes, file_set, record, file_id))
-        below = item.below
-        if below or (_is_folder(record) and not file_id):
-            place = (file_set, record.lower)
-            if len(above) > _MAX_DEPTH or any(place in each for each in above):
-                file_set.doubt()
-                below = [part for part in below if part.file_set is not file_set]
-            branches.append(_own_folder(item, below))
-
-    def _file_id(self, folder: Selection, item: Item) -> bytes:
-        """Return the File ID of an instance, empty if *item* is not one."""
-        record, note = item.record, item.file_set.note
-        if record.damage:
-            note(Finding(Kind.DAMAGED_RECORD, record.offset, record.type))
-        file_id = item.file_id
-        if record.type == MRDR or item.nested is not None:
-            return b""
-        if not file_id and _should_have_file(record):
-            note(Finding(Kind.BROKEN_REFERENCE, record.offset, record.type))
-        # One such file in a folder keeps DICOM clients from sending any.
-        if file_id and record.type in FOREIGN_TYPES:
-            offset, done = record.offset, "not listed"
-            note(
-                Finding(Kind.FOREIGN_FILE, offset, record.type, folder.path, done=done)
-            )
-            return b""
-        return file_id
-
-    def _folder_above(self, role: Role, item: Item) -> Branch:
-        """Return a folder that is filled in above *item*."""
-        level = _LEVELS_ABOVE.get(role, Level.OTHER)
-        signs = _SIGNS.get(level, ())
-        attributes = item.attributes
-        if signs and not any(attributes.raw(sign) for sign in signs):
-            attributes = self._header(item.file_set, item.record) or attributes
-        parts = [_alone(item.file_set, item.record, attributes)]
-        return Branch(level, role, attributes, item.file_set, item.record, parts)
+                sorter.add(item)
+        return sorter
 
     def _description(self, folder: Selection, branch: Branch) -> str:
         """Return a series' description; from an instance if its record has none."""
         if own := branch.attributes.text(tags.SERIES_DESCRIPTION):
             return own
-        if not self._read_headers:
+        if not self._headers.may_be_read:
             return ""
-        header = self._header(branch.file_set, branch.record)
+        header = self._headers.below(branch.file_set, branch.record)
         if header is None and branch.parts:
             offset, type_ = branch.record.offset, branch.record.type
             branch.file_set.note(
                 Finding(Kind.HEADER_UNREADABLE, offset, type_, folder.path)
             )
         return header.text(tags.SERIES_DESCRIPTION) if header else ""
-
-    def _header(self, file_set: FileSet, record: DirectoryRecord) -> Attributes | None:
-        """Return the header of an instance below *record*, read once and then kept."""
-        if not self._read_headers:
-            return None
-        # Links that were wrong may have led to another patient's instance.
-        key = Position(file_set.identity, record.offset), file_set.is_mended
-        if key not in self._headers:
-            self._headers.setdefault(key, file_set.header(record))
-        return self._headers[key]
 
     def _folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
         return Selection(
@@ -348,7 +264,7 @@ class Tree:
             parts=branch.parts,
             lister=self.listings,
             by_type=branch.role is Role.OTHER,
-            origin=_alone(branch.file_set, branch.record, branch.attributes),
+            origin=draft.alone(branch.file_set, branch.record, branch.attributes),
         )
 
     def _time_ns(self, parent: Selection, branch: Branch) -> int:
@@ -358,53 +274,10 @@ class Tree:
             own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
         elif branch.level is Level.SERIES:
             own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-            header = self._headers.get((branch.position, branch.file_set.is_mended))
+            header = self._headers.kept(branch.file_set, branch.record)
             if own is None and header is not None:
                 own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
         return parent.mtime_ns if own is None else own
-
-
-def _alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
-    """Return the part of a folder that is one *record*, which has these *attributes*."""
-    sets = attributes.character_sets
-    return Part(file_set, record.offset, whole_entity=False, character_sets=sets)
-
-
-def _above(folder: Selection) -> list[frozenset[tuple[FileSet, int]]]:
-    """Return where *folder* and the folders above it begin, from the lowest up.
-
-    A record that leads to one of those places leads round in a circle.
-    """
-    places = [folder.begins]
-    while folder.parent is not None:
-        folder = folder.parent
-        places.append(folder.begins)
-    return places
-
-
-def _role(folder: Selection, record: DirectoryRecord) -> Role:
-    """Return which folder of *folder* the record goes into: its own, or one above."""
-    if folder.by_type:
-        return Role.TYPE
-    if record.level is Level.OTHER:
-        return Role.OTHER if folder.level is Level.ROOT else Role.OWN
-    if record.level > folder.level + 1:
-        return _FILLED_IN[Level(folder.level + 1)]
-    return Role.OWN
-
-
-def _should_have_file(record: DirectoryRecord) -> bool:
-    is_instance = record.level is Level.INSTANCE and is_known(record.type)
-    return is_instance and record.lower == NO_RECORD and not record.damage
-
-
-def _is_folder(record: DirectoryRecord) -> bool:
-    return Level.PATIENT <= record.level <= Level.SERIES
-
-
-def _own_folder(item: Item, below: list[Part]) -> Branch:
-    level = item.record.level if _is_folder(item.record) else Level.OTHER
-    return Branch(level, Role.OWN, item.attributes, item.file_set, item.record, below)
 
 
 def _file(parent: Selection, leaf: Leaf, name: str) -> Instance:
