@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from dicomfs.media.archive import Archive
-from dicomfs.media.iso import Iso
-from dicomfs.media.iso import recognises as is_iso
-from dicomfs.media.udf import Udf
-from dicomfs.media.udf import recognises as is_udf
-from dicomfs.media.zip import Zip
-from dicomfs.media.zip import recognises as is_zip
+from dicomfs.media.iso.image import Iso
+from dicomfs.media.iso.image import recognises as is_iso
+from dicomfs.media.udf.image import Udf
+from dicomfs.media.udf.image import recognises as is_udf
+from dicomfs.media.zip.archive import Zip
+from dicomfs.media.zip.archive import recognises as is_zip
 from dicomfs.source.source import Source
 
 

@@ -19,7 +19,7 @@ import pycdlib
 import pytest
 
 from dicomfs.errors import MediumError
-from dicomfs.media.iso import Iso, recognises
+from dicomfs.media.iso.image import Iso, recognises
 from dicomfs.media.iso.rockridge import Attributes, RockRidge
 from dicomfs.media.medium import Place
 from dicomfs.source.file import FileSource

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from dicomfs.errors import MediumError
 from dicomfs.media.medium import Place
-from dicomfs.media.udf import Udf, recognises
+from dicomfs.media.udf.image import Udf, recognises
 from dicomfs.source.file import FileSource
 from dicomfs.source.source import BytesSource, Source
 from tests.build import udf as udf
@@ -742,7 +742,7 @@ def test_what_hangs_is_what_lies_on_the_disc() -> None:
 
 _ALONE: Final = """
 import sys
-from dicomfs.media.udf import Udf, recognises
+from dicomfs.media.udf.image import Udf, recognises
 from dicomfs.source.source import BytesSource
 source = BytesSource(open(sys.argv[1], "rb").read())
 before = set(sys.modules)

@@ -27,7 +27,8 @@ import pytest
 from dicomfs.errors import Failure, MediumError, PasswordError
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.media.medium import Place
-from dicomfs.media.zip import Zip, decrypt, recognises
+from dicomfs.media.zip import decrypt
+from dicomfs.media.zip.archive import Zip, recognises
 from dicomfs.media.zip.inflate import PIECE, WHOLE
 from dicomfs.source.source import BytesSource, Source, Status
 from tests.build import archives
@@ -1012,7 +1013,7 @@ def test_members_with_passwords_of_their_own_are_all_read() -> None:
 def test_a_member_under_aes_without_the_library_says_what_is_lacking() -> None:
     code = """
 import sys
-from dicomfs.media.zip import Zip
+from dicomfs.media.zip.archive import Zip
 from dicomfs.source.source import BytesSource
 archive = Zip(BytesSource(sys.stdin.buffer.read()), [b"open sesame"])
 try:
@@ -1130,7 +1131,7 @@ from itertools import islice
 from dicomfs.sandbox import confine as sandbox
 from dicomfs.media.walk import Walk
 from dicomfs.media.zip import decrypt
-from dicomfs.media.zip import Zip
+from dicomfs.media.zip.archive import Zip
 from dicomfs.source.file import FileSource
 
 decrypt.load()

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.media.iso import Iso
+from dicomfs.media.iso.image import Iso
 from dicomfs.remote.blocks import Blocks
 from dicomfs.remote.medium import RemoteSource
 from dicomfs.source.window import BLOCK, Window

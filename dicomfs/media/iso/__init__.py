@@ -1,5 +1,4 @@
-"""ISO 9660 images (ECMA-119), with Joliet and Rock Ridge, read in user space."""
+"""ISO 9660 images (ECMA-119), with Joliet and Rock Ridge, read in user space.
 
-from dicomfs.media.iso.image import Iso, recognises
-
-__all__ = ["Iso", "recognises"]
+Others use ``image``. It stands on ``tree``, that on ``volume``, and all on ``record``.
+"""

@@ -1,5 +1,5 @@
-"""UDF images (ECMA-167 and OSTA UDF), read in user space."""
+"""UDF images (ECMA-167 and OSTA UDF), read in user space.
 
-from dicomfs.media.udf.image import Udf, recognises
-
-__all__ = ["Udf", "recognises"]
+Others use ``image``. It stands on ``volume``, that on ``node`` and ``description``, those
+on ``partition``, and all on ``descriptor``.
+"""

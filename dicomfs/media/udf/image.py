@@ -18,7 +18,8 @@ from dicomfs.media.medium import Place
 from dicomfs.media.sectors import unpacked
 from dicomfs.media.udf.description import is_recorded
 from dicomfs.media.udf.descriptor import Address, Tag, damaged, tag_of
-from dicomfs.media.udf.volume import FileType, Node, Volume
+from dicomfs.media.udf.node import FileType, Node
+from dicomfs.media.udf.volume import Volume
 from dicomfs.source.source import Extent, Source, Status
 from dicomfs.source.window import BLOCK, Window
 
@@ -172,8 +173,8 @@ class Udf(Archive[UdfEntry]):
     def _identified(self, directory: Source) -> Iterator[tuple[bytes, UdfEntry]]:
         """Yield name and entry of each file identifier in *directory* (4/14.4).
 
-        Hidden files are files, but for one of UDF's own. Raises OSError at the first identifier that is damaged:
-        what comes after it is unknown.
+        Hidden files are files, but for one of UDF's own. Raises OSError at the first
+        identifier that is damaged: what comes after it is unknown.
         """
         window = Window(directory)
         at, count = 0, 0

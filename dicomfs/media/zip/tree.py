@@ -1,0 +1,97 @@
+"""The folders of an archive, and which members lie in them."""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from dicomfs.errors import MediumError
+from dicomfs.media.medium import Place
+from dicomfs.media.zip.record import Record, UnsafeNameError
+
+_MOST_FOLDERS: Final = 100_000
+
+_NO_FOLDERS: Final[dict[bytes, "Folder"]] = {}
+
+
+class Folder:
+    """The folders in a folder by their names, and the numbers of its members."""
+
+    __slots__ = ("folders", "numbers")
+
+    def __init__(self) -> None:
+        # Most have none, and a hostile archive may have very many.
+        self.folders = _NO_FOLDERS
+        self.numbers = array("I")
+
+
+class Tree:
+    """Puts members into folders; *left_out* counts those that belong nowhere.
+
+    *name_of* returns the name of a member by its number.
+    """
+
+    def __init__(self, left_out: Counter[str], name_of: Callable[[int], bytes]) -> None:
+        self.root = Folder()
+        self._left_out = left_out
+        self._name_of = name_of
+        self._folders = [self.root]
+        # The hash of each name in a folder; folders in which two seem to be the same.
+        self._hashes: set[int] = set()
+        self._doubtful: set[Folder] = set()
+
+    def add(self, record: Record, number: int) -> bool:
+        """Add the member *number*; return whether it is one that has a place."""
+        try:
+            path = record.path()
+        except UnsafeNameError as error:
+            self._left_out[str(error)] += 1
+            return False
+        if record.is_folder:
+            self._folder(path)
+            return False
+        folder = self._folder(path[:-1])
+        folder.numbers.append(number)
+        self._note(folder, path[-1])
+        return True
+
+    def _folder(self, path: Place) -> Folder:
+        folder = self.root
+        for name in path:
+            below = folder.folders.get(name)
+            if below is None:
+                if len(self._folders) > _MOST_FOLDERS:
+                    raise MediumError(f"it has more than {_MOST_FOLDERS} folders")
+                below = Folder()
+                self._folders.append(below)
+                self._note(folder, name)
+                folder.folders = folder.folders or {}
+                folder.folders[name] = below
+            folder = below
+        return folder
+
+    def _note(self, folder: Folder, name: bytes) -> None:
+        key = hash((id(folder), name))
+        if key in self._hashes:
+            self._doubtful.add(folder)
+        self._hashes.add(key)
+
+    def finish(self) -> list[int]:
+        """Let each name be one thing, and return the numbers of the members."""
+        for folder in self._doubtful:
+            self._resolve(folder)
+        return [number for folder in self._folders for number in folder.numbers]
+
+    def _resolve(self, folder: Folder) -> None:
+        """Leave one of those that have the same name.
+
+        The last of several members, as that is what an archive was changed to; and a
+        folder rather than a member, as it may hold more.
+        """
+        last = {self._name_of(number): number for number in folder.numbers}
+        if repeated := len(folder.numbers) - len(last):
+            self._left_out["a name that a later member has, too"] += repeated
+        for name in last.keys() & folder.folders.keys():
+            self._left_out["a name that a folder has, too"] += 1
+            del last[name]
+        folder.numbers = array("I", last.values())
