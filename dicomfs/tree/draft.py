@@ -59,6 +59,8 @@ class Branch:
     parts: list[Part]
     # Of the series, as its record or one of its instances has it.
     description: str = ""
+    # That of an instance, where the record says too little.
+    header: Attributes | None = None
 
     @property
     def position(self) -> Position:

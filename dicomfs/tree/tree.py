@@ -142,7 +142,7 @@ class Tree:
         branches = draft.joined(branches)
         for branch in branches:
             if branch.level is Level.SERIES:
-                branch.description = self._description(folder, branch)
+                self._describe(folder, branch)
         draft.number(leaves)
         draft.locate(leaves)
         leaves = self._instances(folder, leaves)
@@ -240,19 +240,19 @@ class Tree:
                 sorter.add(item)
         return sorter
 
-    def _description(self, folder: Selection, branch: Branch) -> str:
-        """Return a series' description; from an instance if its record has none."""
-        if own := branch.attributes.text(tags.SERIES_DESCRIPTION):
-            return own
-        if not self._headers.may_be_read:
-            return ""
-        header = self._headers.below(branch.file_set, branch.record)
-        if header is None and branch.parts:
+    def _describe(self, folder: Selection, branch: Branch) -> None:
+        """Give a series its description; that of an instance if its record has none."""
+        branch.description = branch.attributes.text(tags.SERIES_DESCRIPTION)
+        if branch.description or not self._headers.may_be_read:
+            return
+        branch.header = self._headers.below(branch.file_set, branch.record)
+        if branch.header is not None:
+            branch.description = branch.header.text(tags.SERIES_DESCRIPTION)
+        elif branch.parts:
             offset, type_ = branch.record.offset, branch.record.type
             branch.file_set.note(
                 Finding(Kind.HEADER_UNREADABLE, offset, type_, folder.path)
             )
-        return header.text(tags.SERIES_DESCRIPTION) if header else ""
 
     def _folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
         return Selection(
@@ -274,7 +274,8 @@ class Tree:
             own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
         elif branch.level is Level.SERIES:
             own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-            header = self._headers.kept(branch.file_set, branch.record)
+            kept = self._headers.kept(branch.file_set, branch.record)
+            header = branch.header or kept
             if own is None and header is not None:
                 own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
         return parent.mtime_ns if own is None else own
