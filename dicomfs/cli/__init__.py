@@ -1,5 +1,6 @@
 """The command line: what it understands, what it says, and how it ends.
 
 It stands on everything; nothing stands on it. Only here are there exit codes and words
-for people.
+for people. ``main`` runs the module of a command: ``mount``, ``umount``, ``tree``,
+``check`` or ``demo``.
 """

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final, TextIO
@@ -49,15 +49,18 @@ def warnings_handler() -> "logging.Handler":
 class StatusLine:
     """Shows in one line of *stream* how far something is; nowhere if it is no terminal."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(
+        self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         is_terminal = stream is not None and stream.isatty()
         self._stream = stream if is_terminal else None
+        self._clock = clock
         self._due = 0.0
 
     def show(self, text: str) -> None:
         """Show *text* in the place of the last one; one that follows too soon is not."""
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _SECONDS_SHOWN
+        if (now := self._clock()) >= self._due:
+            self._due = now + _SECONDS_SHOWN
             self._write(_CLEARED + text)
 
     def clear(self) -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -250,10 +252,18 @@ def test_a_command_with_a_blank_is_named_as_a_shell_takes_it() -> None:
     assert "see 'my scripts/100%/dicomfs' --help" in done.stderr
 
 
-def test_the_launcher_of_a_clone_says_what_it_is_called() -> None:
-    launcher = (mounting.ROOT / "scripts/dicomfs").read_text(encoding="utf-8")
+def test_messages_name_the_launcher_of_a_clone(tmp_path: Path) -> None:
+    scripts, installed = tmp_path / "scripts", tmp_path / ".venv/bin/dicomfs"
+    scripts.mkdir()
+    installed.parent.mkdir(parents=True)
+    shutil.copy(mounting.ROOT / "scripts/dicomfs", scripts)
+    (scripts / "setup").touch()
+    installed.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    installed.chmod(0o755)
 
-    assert "export DICOMFS_COMMAND=$0" in launcher
+    done = run(["scripts/dicomfs", "umount"], cwd=tmp_path)
+
+    assert "to mend it: see scripts/dicomfs umount --help\n" in done.stderr
 
 
 @pytest.mark.mount

@@ -9,7 +9,6 @@ import pytest
 
 from dicomfs.cli.exits import MEANINGS, TABLE, Exit, complaint
 from dicomfs.errors import Failure, Problem
-from dicomfs.mount import control
 from tests.support.mounting import ROOT
 
 # How a command ends that has no problem of its own.
@@ -111,37 +110,9 @@ def test_what_lies_in_a_source_is_told_with_it() -> None:
     failure = Failure(Problem.SOURCE_SILENT).found_in("discs.zip")
 
     assert complaint(failure).what == "discs.zip: the medium does not answer"
-    assert str(failure) == "discs.zip: the medium does not answer"
-
-
-def test_a_source_that_is_named_already_is_not_named_twice() -> None:
-    failure = Failure(Problem.SOURCE_MISSING, name="/media/discs.zip")
-
-    assert failure.found_in("discs.zip") is failure
 
 
 def test_braces_in_a_path_are_part_of_it() -> None:
     failure = Failure(Problem.SOURCE_MISSING, name="{name}{reason}")
 
     assert complaint(failure).what == "there is no {name}{reason}"
-
-
-def test_a_failure_says_what_it_is_about_the_matter_and_the_reason() -> None:
-    failure = Failure(Problem.SOURCE_UNREADABLE, name="a.iso", reason="bad sector")
-    several = Failure(Problem.TOO_MANY_SOURCES, count=20, most=10)
-
-    assert str(failure) == "a.iso cannot be read: bad sector"
-    assert str(several) == "more sources than open files allow (count 20, most 10)"
-
-
-def test_a_failure_comes_over_a_connection_as_it_is() -> None:
-    failure = Failure(Problem.SOURCE_UNREADABLE, name="a\udcff.iso", reason="lost")
-    ours, theirs = control.pair()
-
-    with ours, theirs:
-        theirs.send(control.encode(failure))
-        with pytest.raises(Failure) as caught:
-            control.expect(ours, control.READY)
-
-    assert caught.value.problem is failure.problem
-    assert caught.value.facts == failure.facts

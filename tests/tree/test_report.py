@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.printable import printable
 from dicomfs.tree import report
 from dicomfs.tree.report import Progress, Stage
 
@@ -178,22 +177,6 @@ def test_codes_are_unique_and_for_programs() -> None:
 
 
 # -- letters ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("山田 太郎", "山田 太郎"),
-        ("a\x1b[31mred", "a\\x1b[31mred"),
-        ("two\nlines", "two\\nlines"),
-        ("c1\x9b1m", "c1\\x9b1m"),
-        ("turned\u202earound", "turned\\u202earound"),
-        (os.fsdecode(b"no \xff UTF-8"), "no \\xff UTF-8"),
-        ("\u0646\u200c\u0627", "\u0646\u200c\u0627"),
-    ],
-)
-def test_what_a_terminal_would_obey_or_hide_is_escaped(name: str, shown: str) -> None:
-    assert printable(name) == shown
 
 
 TEXT = st.text(max_size=20) | st.binary(max_size=10).map(os.fsdecode)

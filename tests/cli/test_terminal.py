@@ -1,0 +1,109 @@
+"""What is said to people while something is done."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+
+import pytest
+
+from dicomfs.cli.terminal import Audience, StatusLine
+from dicomfs.errors import Failure, Problem
+
+CLEARED = "\r\x1b[K"
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """Take what is said meanwhile."""
+    taken = Screen()
+    with redirect_stderr(taken):
+        yield taken
+
+
+SILENT = Failure(Problem.SOURCE_SILENT)
+
+
+# -- what is left out ------------------------------------------------------------------
+
+
+def test_what_is_left_out_is_told_by_its_name() -> None:
+    with screen() as said:
+        Audience().left_out("two.iso", SILENT)
+
+    told = "dicomfs: left out: two.iso: the medium does not answer\n"
+    assert said.getvalue() == told
+
+
+def test_a_name_that_the_reason_has_is_not_told_twice() -> None:
+    failure = Failure(Problem.SOURCE_UNREADABLE, name="/two.iso", reason="lost")
+
+    with screen() as said:
+        Audience().left_out("/two.iso", failure)
+
+    assert said.getvalue() == "dicomfs: left out: /two.iso cannot be read: lost\n"
+
+
+def test_more_than_a_terminal_holds_is_told_to_be_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DICOMFS_COMMAND", "scripts/dicomfs")
+
+    with screen() as said:
+        audience = Audience()
+        for number in range(100):
+            audience.left_out(f"{number}.iso", SILENT)
+
+    *lines, last = said.getvalue().splitlines()
+    assert len(lines) == 20
+    assert last.endswith("further ones, too; scripts/dicomfs check names all")
+
+
+def test_names_are_kept_where_nobody_is_to_see_them() -> None:
+    with screen() as said:
+        Audience(tells_names=False).left_out("two.iso", SILENT)
+
+    assert said.getvalue() == ""
+
+
+# -- how far something is --------------------------------------------------------------
+
+
+def test_a_scan_shows_how_far_it_is_and_leaves_nothing() -> None:
+    with screen() as said:
+        audience = Audience()
+        audience.scanned("a\nb", 12_345, 7)
+        audience.scan_ended()
+
+    shown = r"a\nb: 12,345 files looked at, 7 instances found"
+    assert said.getvalue() == f"{CLEARED}{shown}{CLEARED}"
+
+
+def test_what_follows_too_soon_is_passed_over() -> None:
+    stream, now = Screen(), 100.0
+    line = StatusLine(stream, lambda: now)
+
+    line.show("one")
+    line.show("two")
+    now = 101.0
+    line.show("three")
+
+    assert stream.getvalue() == f"{CLEARED}one{CLEARED}three"
+
+
+def test_where_there_is_no_terminal_no_line_is_shown() -> None:
+    stream = io.StringIO()
+    line = StatusLine(stream)
+
+    line.show("one")
+    line.clear()
+    StatusLine(None).show("one")
+
+    assert stream.getvalue() == ""

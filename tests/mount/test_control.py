@@ -1,0 +1,37 @@
+"""What supervisor and worker say to each other, without either of them."""
+
+import pytest
+
+from dicomfs.errors import Failure, Problem
+from dicomfs.mount import control
+
+
+def test_a_word_that_is_expected_passes() -> None:
+    ours, theirs = control.pair()
+
+    with ours, theirs:
+        theirs.send(control.READY)
+        control.expect(ours, control.READY)
+
+
+def test_a_failure_comes_over_a_connection_as_it_is() -> None:
+    failure = Failure(Problem.SOURCE_UNREADABLE, name="a\udcff.iso", reason="lost")
+    ours, theirs = control.pair()
+
+    with ours, theirs:
+        theirs.send(control.encode(failure))
+        with pytest.raises(Failure) as caught:
+            control.expect(ours, control.READY)
+
+    assert caught.value.problem is failure.problem
+    assert caught.value.facts == failure.facts
+
+
+def test_an_end_that_says_nothing_is_a_worker_that_died() -> None:
+    ours, theirs = control.pair()
+    theirs.close()
+
+    with ours, pytest.raises(Failure) as caught:
+        control.expect(ours, control.OPENED)
+
+    assert caught.value.problem is Problem.WORKER_DIED
