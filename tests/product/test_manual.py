@@ -4,6 +4,7 @@ import ast
 import errno
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -238,3 +239,74 @@ def test_every_test_and_script_that_a_page_names_exists(page: Path) -> None:
     told = set(re.findall(r"(?<![\w/])(?:tests|scripts)/[\w/.]*\w", text_of(page)))
 
     assert {each for each in told if not (ROOT / each).exists()} == set()
+
+
+# -- the map of the house --------------------------------------------------------------
+
+_MAP: Final = DOCS / "architecture.md"
+_CODE: Final = ROOT / "dicomfs"
+_GROUND: Final = "The ground"
+
+
+def rooms_told() -> dict[str, set[str]]:
+    """Return the modules that the map names, by room, in the order of the map."""
+    sections = re.split(r"^### (.*)$", section(_MAP, "The rooms"), flags=re.MULTILINE)
+    return {
+        room: {row[0].strip("`") for row in rows_of(text)}
+        for room, text in zip(sections[1::2], sections[2::2], strict=True)
+    }
+
+
+def modules_in(folder: Path, pattern: str) -> set[str]:
+    """Return the modules below *folder*, without its packages themselves."""
+    found = (path.relative_to(folder).with_suffix("") for path in folder.glob(pattern))
+    return {path.as_posix() for path in found if path.name != "__init__"}
+
+
+def layers() -> list[set[str]]:
+    """Return the layers of the import contract, from the highest on."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    (contract,) = (each for each in contracts if each["type"] == "layers")
+    return [set(re.findall(r"\w+", layer)) for layer in contract["layers"]]
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    rooms = {path.parent.name for path in _CODE.glob("*/__init__.py")}
+
+    there = {room: modules_in(_CODE / room, "**/*.py") for room in rooms}
+    assert rooms_told() == there | {_GROUND: modules_in(_CODE, "*.py")}
+
+
+def test_the_map_has_the_layers_of_the_import_contract() -> None:
+    *above, ground = layers()
+    rooms = list(rooms_told())
+
+    for layer in above:
+        assert set(rooms[: len(layer)]) == layer
+        del rooms[: len(layer)]
+    assert rooms == [_GROUND]
+    assert rooms_told()[_GROUND] == ground
+
+
+def test_the_drawing_has_the_layers_of_the_import_contract() -> None:
+    drawn = re.findall(
+        r"^    (\S.*)$", text_of(_MAP).partition("\n## ")[0], re.MULTILINE
+    )
+
+    assert [set(re.findall(r"\w+", line)) for line in drawn] == layers()
+
+
+def test_every_module_that_the_trips_pass_exists() -> None:
+    rooms = "|".join(rooms_told())
+    told = set(re.findall(rf"`((?:{rooms})/[\w/]+)`", text_of(_MAP)))
+
+    assert told
+    assert {e for e in told if not (_CODE / e).with_suffix(".py").exists()} == set()
+
+
+def test_every_noun_lives_where_the_map_says() -> None:
+    for noun, module, _ in rows_of(section(_MAP, "Where each noun lives")):
+        code = text_of((_CODE / module.strip("`")).with_suffix(".py"))
+
+        assert re.search(rf"^(class )?{noun.strip('`')}\b", code, re.MULTILINE), noun
