@@ -20,8 +20,8 @@ _SEARCH_DEPTH: Final = 3
 def find_dicomdirs(medium: Medium) -> list[Place]:
     """Return where the DICOMDIRs of *medium* lie, found without regard to case.
 
-    There is one in the root of a conformant medium. Only if there is none, folders are
-    searched, to depth 3; then all of the first level that has any are returned. Raises
+    A conformant medium has one in its root. If there is not, folders are searched, to
+    depth 3, and all DICOMDIRs of the first level that has any are returned. Raises
     OSError if the root cannot be read.
     """
     found: list[Place] = []
@@ -39,9 +39,9 @@ def find_dicomdirs(medium: Medium) -> list[Place]:
 def open_file_sets(
     medium: Medium, dicomdir: bytes = b"", findings: Findings | None = None
 ) -> list[FileSet]:
-    """Return the File-sets of *medium*; only that of *dicomdir* in its root if named.
+    """Return the File-sets of *medium*, or only that of the *dicomdir* in its root.
 
-    One of several that is broken costs only itself. Raises Failure if there is none.
+    One of several that is broken costs only itself. Raises Failure if all are.
     """
     findings = Findings() if findings is None else findings
     try:
@@ -51,7 +51,7 @@ def open_file_sets(
     file_sets: list[FileSet] = []
     failures: list[tuple[Place, Failure]] = []
     for place in places:
-        # Of several, findings have to say which they are about.
+        # Findings have to say which of several they are about.
         about = findings.about(_shown(place)) if len(places) > 1 else findings
         try:
             file_set = _open_file_set(medium, place, about)

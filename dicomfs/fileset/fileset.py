@@ -31,7 +31,7 @@ _HEADER_ATTEMPTS: Final = 2
 
 
 class Part(NamedTuple):
-    """Where records of a File-set lie: one alone, or a directory entity from its first.
+    """A place of records in a File-set: one alone, or an entity from its first on.
 
     *owner* is the offset of the record that the entity is below, 0 if there is none;
     *character_sets* are those of the records above, for records without their own.
@@ -47,8 +47,8 @@ class Part(NamedTuple):
 class Item:
     """One *record*, with its *attributes* in the character sets of those above it.
 
-    What it references and leads to is looked up when somebody asks, as that may take
-    reading other records and files.
+    The files and records that it leads to are looked up when somebody asks for them, as
+    other records and files may have to be read for that.
     """
 
     __slots__ = ("attributes", "file_set", "record")
@@ -115,8 +115,8 @@ class FileSet:
     ) -> None:
         """Read the header of the DICOMDIR in *source*; raises what ``Directory`` does.
 
-        Without a *place* it is not a file of the medium, and *mtime_ns* its time. One
-        that is nested belongs to a *family*, and the directories *above* lead to it.
+        A DICOMDIR that is not a file of the medium has no *place*, and *mtime_ns* is its
+        time. A nested one belongs to a *family*, and the directories *above* lead to it.
         """
         self.medium = medium
         self.findings = findings
@@ -124,7 +124,7 @@ class FileSet:
         self._status = medium.status(place) if place else Status(source.size, mtime_ns)
         self.mtime_ns = self._status.mtime_ns
         self._directory = Directory(source)
-        # What tells this File-set from others, the same on every mount.
+        # It tells this File-set from others, and is the same on every mount.
         self.identity = self._directory.identity
         self._is_nested = bool(above)
         if family is not None:
@@ -177,7 +177,7 @@ class FileSet:
 
     @property
     def unlinked(self) -> list[Part]:
-        """What belongs nowhere: whole entities, and single records that strayed."""
+        """The parts that belong nowhere: whole entities, and single records that strayed."""
         links = self._links
         return [
             *(Part(self, first, whole_entity=True) for first in links.unlinked),
@@ -200,7 +200,7 @@ class FileSet:
     def everything(self) -> Iterator[Item]:
         """Yield all records in the order of the file, inactive and unlinked ones too.
 
-        What cannot be read is passed over. Raises OSError if the medium fails.
+        Records that cannot be read are passed over. Raises OSError if the medium fails.
         """
         window = Window(self._directory.source)
         for offset in read_index(self._directory).offsets:
@@ -208,7 +208,7 @@ class FileSet:
                 yield Item(self, self._directory.written(offset, window))
 
     def record(self, offset: int) -> DirectoryRecord:
-        """Return the directory record at *offset*; DirectoryError if there is none."""
+        """Return the directory record at *offset*; DirectoryError if none is there."""
         return self._directory.record(offset)
 
     # -- links -------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class FileSet:
     def check_links(self, most: int = MOST_RECORDS) -> None:
         """Look at all records, unless there are more than *most*, and mend the links.
 
-        Where the links had to be guessed, the headers of all instances are asked, too.
+        The headers of all instances are asked, too, if the links had to be guessed.
         Raises OSError if the medium fails.
         """
         self._links.check(most)

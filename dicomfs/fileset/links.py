@@ -40,8 +40,8 @@ class LinkCheck(Enum):
 class LinkedRecords:
     """The records of *directory* as they are linked, or should have been.
 
-    Who reads its records should ``begin`` first. The *references* are those of its
-    records; *note* hears what is wrong. Safe to use from several threads.
+    ``begin`` comes before all else. The *references* are those of its records; *note*
+    hears what is wrong. Safe to use from several threads.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class LinkedRecords:
     def check(self, most: int) -> None:
         """Look at all records, unless there are more than *most*, and mend the links.
 
-        Where the links had to be guessed, the headers of all instances are asked, too.
+        The headers of all instances are asked, too, if the links had to be guessed.
         Raises OSError if the medium fails.
         """
         self._check(most)

@@ -1,4 +1,4 @@
-"""Where on a medium the files lie that File IDs name.
+"""Finding the files that File IDs name on a medium.
 
 One ``Locator`` for each way in which a File-set has its files: as they are written
 (``WrittenLocator``), moved to another folder (``moved``), or numbered by a scan

@@ -1,9 +1,10 @@
 """Files that lie in another folder than their File IDs say.
 
-Who copies a disc into a folder without its DICOMDIR, or a DICOMDIR without the folder,
-gives all File IDs a few components too many or too few; and there are writers that leave
-the parent folder out. Where the files are is found out once for a File-set, and only
-when files are missing: by some of its instances, whose own headers have to confirm it.
+A disc that is copied into a folder without its DICOMDIR, or a DICOMDIR without the
+folder, has File IDs with a few components too many or too few; and there are writers
+that leave the parent folder out. The search for the files is made once for a File-set,
+and only when files are missing: some of its instances are looked for, and their own
+headers have to confirm that they are found.
 """
 
 import os
@@ -34,7 +35,7 @@ class Sample(NamedTuple):
 
 
 class Move(NamedTuple):
-    """Where files are: what File IDs call *prefix* is the folder *base* of the medium."""
+    """A folder has moved: File IDs call it *prefix*, and on the medium it is *base*."""
 
     prefix: Place
     base: Place
@@ -117,8 +118,8 @@ def find_move(medium: Medium, root: Place, missing: Sequence[Sample]) -> Move | 
 
     Most of them have to lie in one other folder, and to say themselves that they are
     what is looked for; one that says something else is enough for doubt. If several
-    folders have them in different versions, nobody can tell which is meant. Then it is
-    none.
+    folders have them in different versions, nobody can tell which is meant: then the
+    answer is None.
     """
     fits = [*_Search(medium, root, missing).fits()]
     # The one that concerns most File IDs and explains most, of those the nearest.

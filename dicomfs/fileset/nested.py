@@ -30,9 +30,9 @@ _LEAST_NESTED: Final = 16 * 1024
 
 
 class Family:
-    """What a DICOMDIR and the directories in it have in common.
+    """A DICOMDIR and the directories in it share this.
 
-    That is the *locator* of their files, and how many bytes of directories may be read.
+    It is the *locator* of their files, and how many bytes of directories may be read.
     """
 
     def __init__(self, locator: Locator) -> None:

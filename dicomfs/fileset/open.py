@@ -116,14 +116,15 @@ def _silent() -> Failure:
 
 
 def capacity_of(file_sets: Sequence[FileSet]) -> Capacity:
-    """Return how large the media of *file_sets* are together, of those that say it."""
+    """Return how large the media of *file_sets* are together, as far as they say it."""
     media = {id(each.medium): each.medium for each in file_sets}.values()
-    rooms = [Capacity(1, 0)]
+    capacities = [Capacity(1, 0)]
     for medium in media:
         with suppress(OSError):
-            rooms.append(medium.capacity())
-    block = max(room.block for room in rooms)
-    return Capacity(block, sum(-(-room.block * room.blocks // block) for room in rooms))
+            capacities.append(medium.capacity())
+    block = max(each.block for each in capacities)
+    blocks = sum(-(-each.block * each.blocks // block) for each in capacities)
+    return Capacity(block, blocks)
 
 
 def _tell_apart(file_sets: Sequence[FileSet]) -> None:
@@ -190,7 +191,7 @@ class _Opening:
 
         It lies in *depth* - 1 others. Raises Failure.
         """
-        # Of a folder nobody needs them, and they take their time to load.
+        # A folder does not need them, and they take their time to load.
         from dicomfs.media.formats import Ways, formats_of
 
         ways = Ways(opened.session, self.passwords)
@@ -215,8 +216,8 @@ class _Opening:
     ) -> list[FileSet]:
         """Return the File-sets on *medium*, and those of the images on it.
 
-        Beside a DICOMDIR images are sought only where that takes no reading, as all
-        *is_listed*. Raises Failure.
+        Images beside a DICOMDIR are sought only where all names are known already, as
+        *is_listed* says. Raises Failure.
         """
         own: list[FileSet] = []
         reason = None
@@ -298,7 +299,7 @@ def _most_telling(failures: Sequence[_Missed], otherwise: Failure) -> Failure:
 
 @contextmanager
 def _closed_if_of_no_use(each: Medium | Source) -> Iterator[None]:
-    """Close a medium or source where what is done with it fails."""
+    """Close a medium or source if something that is done with it fails."""
     try:
         yield
     except BaseException:

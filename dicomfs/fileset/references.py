@@ -27,7 +27,7 @@ _SAMPLED: Final = 4096
 
 
 class References:
-    """What the records of *directory* reference on *medium*.
+    """The files on *medium* that the records of *directory* reference.
 
     File IDs count from the folder *root*, and are found by a *locator* of that folder
     if there is one already. *note* hears what is wrong.

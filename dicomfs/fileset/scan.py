@@ -58,7 +58,7 @@ _EXAMPLES: Final = 5
 _BEGINNING: Final = 512
 _PREFIX: Final = slice(128, 132)
 
-# A file that has none of these is no instance, or one that says nothing about itself.
+# A file that has none of these is not an instance, or says nothing about itself.
 _TELLING: Final = (
     *tags.NAMING,
     tags.SOP_CLASS_UID,
@@ -69,7 +69,7 @@ _DIRECTORY_GROUP: Final = (tags.FILE_SET_ID, tags.OFFSET_OF_FIRST_ROOT_RECORD)
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a scan found.
+    """The findings of a scan, and all that a File-set is made of.
 
     *index* is a DICOMDIR, whose File IDs *places* resolves; *mtime_ns* the time of the
     newest instance. *files* counts those that were looked at, *instances* those of them
@@ -122,7 +122,7 @@ def scan(medium: Medium, progress: Progress) -> Scan:
     """Look at every file of *medium* and return what was found.
 
     The same medium gives the same index, in whatever order its files answer. Links,
-    devices and pipes are no files. *progress* is told how many files were looked at,
+    devices and pipes are not files. *progress* is told how many files were looked at,
     and how many instances they were. Raises OSError if the root cannot be read.
     """
     troubles = _Troubles()
@@ -153,7 +153,7 @@ def scan(medium: Medium, progress: Progress) -> Scan:
 
 
 class _Seen(NamedTuple):
-    """What a name on the medium turned out to be; with a *header* an instance."""
+    """A name on the medium, and what it turned out to be; an instance has a *header*."""
 
     name: bytes
     is_file: bool
@@ -223,7 +223,7 @@ def _unreadable(name: bytes, error: Exception) -> _Seen:
 def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
     """Return the header of the instance in *source*, and what is wrong with the file.
 
-    None for what is no instance. One whose header cannot be read has an empty one.
+    The header is None if it is not an instance, and empty if it cannot be read.
     """
     header = Attributes({})
     trouble = Kind.HEADER_UNREADABLE
@@ -247,7 +247,7 @@ def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
 
 
 def _with_title(source: Source, header: Attributes) -> Attributes:
-    """Return *header*, with what else names an instance that is no image."""
+    """Return *header*, with what else names an instance that is not an image."""
     if type_of_class(sop_class_uid(header)) == IMAGE:
         return header
     try:

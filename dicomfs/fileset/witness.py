@@ -1,4 +1,4 @@
-"""What records and headers say of where something belongs: the repair of links asks."""
+"""A witness for the repair of links: records and headers say where they belong."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -21,7 +21,7 @@ from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, patient_keys
 from dicomfs.tree.naming import Name
 
-# What the medium has under the name is a link, a device, or elsewhere.
+# The medium has a link or a device of that name, or something outside of it.
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
 _FEW: Final = 5
 _DONE: Final = {
@@ -57,7 +57,7 @@ class Branch:
     file_set: FileSet
     record: DirectoryRecord
     parts: list[Part]
-    # Of the series, as its record or one of its instances has it.
+    # A series has that of its record, or of one of its instances.
     description: str = ""
     # That of an instance, where the record says too little.
     header: Attributes | None = None
@@ -150,7 +150,7 @@ def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
     if isinstance(error, FileIdError):
         return errno.EACCES, Kind.REFUSED_PATH, str(error)
     if error.errno in _REFUSALS:
-        return errno.EACCES, Kind.NOT_A_FILE, "it is no regular file of this medium"
+        return errno.EACCES, Kind.NOT_A_FILE, "it is not a regular file of this medium"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errno.ENOENT, Kind.MISSING_FILE, os.strerror(errno.ENOENT)
     number = error.errno or errno.EIO
@@ -162,7 +162,7 @@ def faults(
 ) -> Iterator[Finding]:
     """Yield what is wrong with the files of *leaves*, which folder *where* consists of.
 
-    Of these some are *shown*, the others repeat one of those.
+    Some of them are *shown*; the others repeat one of those.
     """
     bad: dict[tuple[Kind, str], list[Leaf]] = defaultdict(list)
     for leaf in leaves:

@@ -12,9 +12,9 @@ from dicomfs.tree.draft import Branch, Leaf, Role, alone
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.selection import Selection
 
-# Of folders in folders: of all that recovery leaves, and of what is filled in above it.
+# Folders in folders: all that recovery leaves, and those that are filled in above it.
 _MAX_DEPTH: Final = MAX_DEPTH + 8
-# What a record must have of a level to stand in for the missing record of that level.
+# A record must have one of these of a level to stand in for its missing record.
 _SIGNS: Final = {
     Level.PATIENT: (tags.PATIENT_ID, tags.PATIENT_NAME),
     Level.STUDY: (tags.STUDY_INSTANCE_UID,),

@@ -3,7 +3,7 @@
     /                      the root of all File-sets together
     ├── Doe, Jane (12345)  patients
     │   └── ...            studies, series, instances
-    ├── Other              root-level records that are no patients, by type
+    ├── Other              root-level records that are not patients, by type
     └── Unlinked           records that nothing links to and that belong nowhere
 
 A folder's listing depends on the records of that folder alone: it is computed when
@@ -47,7 +47,7 @@ class Tree:
         self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
         self.findings = self._tops[0].findings.of_all
         self._headers = Headers(may_be_read=read_headers)
-        # Of several, those that somebody looked into.
+        # Those that somebody looked into, if there are several.
         self._entered: set[FileSet] = set()
         # How often a folder was computed.
         self.listed = 0
@@ -191,8 +191,8 @@ class Tree:
             file_set.findings.add(finding, key=Kind.SOURCE_FAILED)
 
     def _instances(self, folder: Selection, leaves: list[Leaf]) -> list[Leaf]:
-        """Return *leaves* without what is no instance of its own; note what is wrong."""
-        # The DICOMDIR itself is no instance, whatever its records say.
+        """Return the *leaves* that are instances of their own; note what is wrong."""
+        # The DICOMDIR itself is not an instance, whatever its records say.
         for leaf in leaves:
             if leaf.place and leaf.place == leaf.file_set.place:
                 offset, type_ = leaf.record.offset, leaf.record.type
@@ -211,7 +211,7 @@ class Tree:
     def _add_unlinked(self, listing: Listing) -> None:
         """Add the folder of what belongs nowhere to the root's, if there is anything."""
         parts = [part for each in self.file_sets for part in each.unlinked]
-        # Of all File-sets first the entities: the first part gives the folder its number.
+        # Entities first, those of all File-sets: the first part gives the folder its number.
         parts.sort(key=lambda part: not part.whole_entity)
         if not parts:
             return

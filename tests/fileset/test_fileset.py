@@ -4,24 +4,22 @@ import pytest
 from pydicom import uid
 
 from dicomfs.dicom import tags
+from dicomfs.dicom.uids import DIRECTORY
 from dicomfs.errors import DirectoryError, FileIdError
 from dicomfs.fileset.dicomdirs import open_file_sets
-from dicomfs.fileset.fileset import FileSet, Item
-from dicomfs.findings import Kind
 from tests.build.medium import (
+    INACTIVE,
     Record,
     build_dicomdir,
-    build_layout,
     image,
     instance_bytes,
-    leaf,
     patient,
     record,
     series,
     study,
 )
 from tests.conftest import ExpectLog
-from tests.support.trees import FakeMedium
+from tests.support.trees import CountingFake, FakeMedium
 
 INDEX = build_dicomdir([patient("Doe^Jane", "1")])
 
@@ -71,40 +69,6 @@ def test_a_broken_entity_is_logged_without_names(expect_log: ExpectLog) -> None:
     [root] = file_set.roots
 
     assert len([*file_set.children(root)]) == 1
-
-
-def with_mrdr(offset: int | None = None) -> tuple[FileSet, Item]:
-    """Return a File-set with a record whose file is named by another one."""
-    shared = record("MRDR", file="SHARED/I1", NumberOfReferences=2)
-    user = leaf("IMAGE", "1.2.3", file=None)
-    user["MRDRDirectoryRecordOffset"] = shared if offset is None else offset
-    layout = build_layout([user], unlinked=[shared])
-    [file_set] = open_file_sets(FakeMedium({"DICOMDIR": layout.data}))
-    return file_set, Item(file_set, file_set.record(layout.offsets[user]))
-
-
-def test_a_multi_referenced_record_lends_its_file() -> None:
-    _, user = with_mrdr()
-
-    assert user.file_id == b"SHARED\\I1"
-
-
-def test_a_multi_referenced_record_that_is_missing_lends_none() -> None:
-    file_set, user = with_mrdr(13)
-
-    assert user.file_id == b""
-    [finding] = file_set.findings.all()
-    assert finding.kind is Kind.BROKEN_REFERENCE
-
-
-def test_an_own_file_comes_before_that_of_a_multi_referenced_record() -> None:
-    user = image("1.2.3", file="OWN/I1")
-    user["MRDRDirectoryRecordOffset"] = 13
-    layout = build_layout([user])
-    [file_set] = open_file_sets(FakeMedium({"DICOMDIR": layout.data}))
-
-    [item] = file_set.children(file_set.roots[0])
-    assert item.file_id == b"OWN\\I1"
 
 
 def header_of(roots: list[Record], files: dict[str, bytes]) -> str | None:
@@ -180,3 +144,49 @@ def test_the_time_of_a_file_set_is_that_of_its_dicomdir() -> None:
     [file_set] = open_file_sets(FakeMedium({"DICOMDIR": INDEX}))
 
     assert file_set.mtime_ns == 0
+
+
+def test_an_item_opens_what_it_leads_to_only_when_somebody_asks() -> None:
+    leading = study("1", ReferencedSOPClassUIDInFile=DIRECTORY)
+    leading.file = "DIRFILE"
+    below = build_dicomdir([series("1.1", [image("1.1.1", file="I1")])])
+    jane = patient("Doe^Jane", "1", [leading])
+    medium = CountingFake({"DICOMDIR": build_dicomdir([jane]), "DIRFILE": below})
+    [file_set] = open_file_sets(medium)
+
+    [root] = file_set.roots
+    [first] = file_set.children(root)
+    [item] = file_set.children(first.below[0])
+    assert medium.opened == ["DICOMDIR"]
+
+    [part] = item.below
+    assert "DIRFILE" in medium.opened
+    assert part.file_set is item.nested
+    assert part.file_set.family == [part.file_set]
+    assert file_set.family == [file_set, part.file_set]
+    assert [each.record.type for each in part.file_set.children(part)] == ["SERIES"]
+
+
+def test_records_below_have_the_character_sets_of_those_above() -> None:
+    jane = patient("Doe^Jane", "1", [study("1")], SpecificCharacterSet="ISO_IR 100")
+    [file_set] = open_file_sets(FakeMedium({"DICOMDIR": build_dicomdir([jane])}))
+
+    [root] = file_set.roots
+    [above] = file_set.children(root)
+    [item] = file_set.children(above.below[0])
+
+    assert item.attributes.inherited[:1] == (b"ISO_IR 100",)
+
+
+def test_everything_is_there_whatever_links_to_it() -> None:
+    gone = image("1.1", file="I1")
+    gone.in_use = INACTIVE
+    lost = image("1.2", file="I2")
+    jane = patient("Doe^Jane", "1", [gone])
+    data = build_dicomdir([jane], unlinked=[lost])
+    [file_set] = open_file_sets(FakeMedium({"DICOMDIR": data}))
+
+    items = [*file_set.everything()]
+
+    assert [item.record.in_use for item in items] == [True, False, True]
+    assert [item.file_id for item in items] == [b"", b"I1", b"I2"]

@@ -183,6 +183,19 @@ class FakeMedium:
             raise error
 
 
+class CountingFake(FakeMedium):
+    """A medium in memory that remembers what was opened."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(files)
+        self.opened: list[str] = []
+
+    def open(self, path: Place) -> Source:
+        """Open, and remember it."""
+        self.opened.append(_text(path))
+        return super().open(path)
+
+
 class Seen(NamedTuple):
     """A node of the tree as plain values."""
 

@@ -5,11 +5,19 @@ from pathlib import Path
 import pytest
 
 from dicomfs.dicom import tags
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.tree import headers
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.selection import Selection
-from tests.build.medium import image, patient, series, study, write_medium
-from tests.support.trees import CountingMedium, opened
+from tests.build.medium import (
+    build_dicomdir,
+    image,
+    patient,
+    series,
+    study,
+    write_medium,
+)
+from tests.support.trees import CountingFake, CountingMedium, opened
 
 
 @pytest.fixture
@@ -69,3 +77,14 @@ def test_a_header_that_was_given_up_is_read_again_and_the_tree_stays_the_same(
     assert [name for name, *_ in seen[0]] == ["001 CT S1", "002 CT S2", "003 CT S3"]
     assert seen[0] == seen[1]
     assert len(medium.opened) == 1 + 2 * 3
+
+
+def test_a_header_that_is_unreadable_is_not_asked_for_again() -> None:
+    dicomdir = build_dicomdir([series("1.1", [image("1.1.1", file="I1")])])
+    fake = CountingFake({"DICOMDIR": dicomdir, "I1": b"no DICOM" * 40})
+    [file_set] = open_file_sets(fake)
+    [item] = file_set.children(file_set.roots[0])
+    kept = Headers(may_be_read=True)
+
+    assert [kept.below(file_set, item.record) for _ in range(3)] == [None] * 3
+    assert fake.opened == ["DICOMDIR", "I1"]
