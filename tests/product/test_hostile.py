@@ -40,11 +40,12 @@ from tests.build.medium import (
     write_medium,
 )
 from tests.support import mounting, trees
+from tests.support.amounts import tries_all
 from tests.support.mounting import Mount, Mounter, need, need_root, run
 from tests.support.tracing import OPENS, traced
 
 _LONGEST: Final = 30.0
-_SWAPPING: Final = 60.0 if os.environ.get("DICOMFS_LONG") == "1" else 4.0
+_SWAPPING: Final = 60.0 if tries_all() else 4.0
 
 _REFUSED: Final = errno.EACCES
 _MISSING: Final = errno.ENOENT
@@ -541,6 +542,7 @@ def looked_at(root: int, path: beneath.Place) -> bytes:
 
 
 @pytest.mark.slow
+@pytest.mark.counted
 @pytest.mark.parametrize("look", [opened, walked, looked_at])
 @pytest.mark.parametrize(
     "path", [(b"FILE",), (b"FOLDER", b"FILE")], ids=["file", "folder"]
