@@ -5,12 +5,14 @@ import errno
 import os
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
-from dicomfs.cli.exits import MEANINGS
+from dicomfs.cli.exits import MEANINGS, TABLE
+from dicomfs.errors import Problem
 from tests.support.mounting import ROOT, dicomfs
 
 COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
@@ -99,6 +101,7 @@ def target_of(page: Path, link: Link) -> Path:
     return (page.parent / link.file).resolve() if link.file else page
 
 
+@cache
 def options_of_help(command: str) -> set[str]:
     """Return all options that the help of *command* explains, long and short."""
     explained = re.findall(
@@ -164,6 +167,7 @@ def all_text() -> str:
 # -- messages --------------------------------------------------------------------------
 
 
+@cache
 def words_of_the_code() -> str:
     """Return all text that stands in the code of dicomfs, values left out."""
     trees = [ast.parse(text_of(path)) for path in (ROOT / "dicomfs").rglob("*.py")]
@@ -176,6 +180,15 @@ def words_of_the_code() -> str:
     return re.sub(r"\{\w+\}", "\n", "\n".join(constants))
 
 
+def parts_explained(text: str) -> set[str]:
+    """Return what messages that tables in *text* explain say, values left out."""
+    explained = [
+        say for row in rows_of(text) for say in re.findall("`([^`]+)`", row[0])
+    ]
+    parts = {part.strip(" ,") for say in explained for part in re.split(_VALUES, say)}
+    return parts - {""}
+
+
 @pytest.mark.parametrize(
     ("page", "title"),
     [
@@ -184,19 +197,28 @@ def words_of_the_code() -> str:
         (DOCS / "troubleshooting.md", "Images, archives and URLs"),
         (DOCS / "troubleshooting.md", "Several media"),
         (DOCS / "troubleshooting.md", "Mounting and unmounting"),
+        (DOCS / "troubleshooting.md", "The command itself"),
         (DOCS / "troubleshooting.md", "In a mount"),
     ],
 )
 def test_every_message_that_is_explained_is_one_that_dicomfs_gives(
     page: Path, title: str
 ) -> None:
-    rows = rows_of(section(page, title))
-    explained = [text for row in rows for text in re.findall("`([^`]+)`", row[0])]
+    parts = parts_explained(section(page, title)) - _SAID_BY_OTHERS
 
     words = words_of_the_code()
-    parts = {part.strip(" ,") for text in explained for part in re.split(_VALUES, text)}
-    assert explained
-    assert {each for each in parts - _SAID_BY_OTHERS if each not in words} == set()
+    assert parts
+    assert {each for each in parts if each not in words} == set()
+
+
+@pytest.mark.parametrize("problem", Problem, ids=lambda problem: problem.name)
+def test_the_manual_explains_every_message_that_has_words_of_its_own(
+    problem: Problem,
+) -> None:
+    parts = parts_explained(text_of(DOCS / "troubleshooting.md")) - _SAID_BY_OTHERS
+
+    words = re.sub(r"\{\w+\}", "", TABLE[problem].what)
+    assert not words or any(each in words for each in parts)
 
 
 # -- links -----------------------------------------------------------------------------
