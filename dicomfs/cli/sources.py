@@ -18,15 +18,16 @@ def opened(
     sources: Sequence[str], deadline: float = DEFAULT_DEADLINE
 ) -> "list[OpenedSource]":
     """Open all *sources*, paths and URLs; raises Failure."""
-    from dicomfs.media.opening import is_url, open_sources
+    from dicomfs.media.opening import open_sources
     from dicomfs.mount import mountpoint
+    from dicomfs.remote.urls import is_url
 
     urls = [each for each in sources if is_url(each)]
     paths = [path_of(each) for each in sources if not is_url(each)]
     local = iter(open_sources([mountpoint.resolve(path) for path in paths]))
     if not urls:
         return list(local)
-    from dicomfs.remote.fetcher import open_urls
+    from dicomfs.remote.opening import open_urls
 
     remote = iter(open_urls(urls, deadline))
     return [next(remote if is_url(each) else local) for each in sources]

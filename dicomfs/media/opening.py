@@ -2,6 +2,9 @@
 
 Done by the process that was asked, with the rights of its user. From here on there are
 only descriptors, so what comes to lie at the path later is nobody's business.
+
+Nothing here knows of URLs: ``remote.opening`` makes an ``OpenedSource`` of one, and who
+stands above both chooses (``cli.sources``).
 """
 
 import fcntl
@@ -23,7 +26,6 @@ from dicomfs.media.mountinfo import fstype
 from dicomfs.source.file import FileSource
 from dicomfs.source.source import Source
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+-]*://")
 # A DICOMDIR by name, whatever it holds, also as ISO 9660 writes it (7.5.1), or by its
 # prefix (PS3.10 7.1).
 _NAME: Final = re.compile(r"dicomdir\.?(;1)?", re.IGNORECASE)
@@ -141,11 +143,6 @@ class Unopened(NamedTuple):
 
 
 Opened = OpenedFolder | OpenedFile | Unopened
-
-
-def is_url(source: str) -> bool:
-    """Whether *source* is a URL, and not a path."""
-    return _URL.match(source) is not None
 
 
 def is_image(name: str) -> bool:

@@ -25,16 +25,14 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 from dicomfs.errors import Failure, Problem
-from dicomfs.media.opening import is_dicomdir
-from dicomfs.remote.medium import OpenedUrl, Remotes
+from dicomfs.remote.connection import Connection, receive_greeting
 from dicomfs.remote.stores import Refusal, Store, open_store
+from dicomfs.remote.urls import check
 from dicomfs.remote.wire import (
     MOST_LISTED,
     REQUEST_SIZE,
-    Connection,
     Outcome,
     ProtocolError,
     Request,
@@ -44,7 +42,6 @@ from dicomfs.remote.wire import (
     encode_answer,
     encode_greeting,
     encode_listing,
-    receive_greeting,
 )
 from dicomfs.sandbox import confine as sandbox
 from dicomfs.sandbox import process
@@ -72,60 +69,7 @@ _LONGEST_PATIENCE: Final = 15.0
 # What starting takes besides, on a busy machine.
 _MARGIN: Final = 20.0
 
-# What reads this machine's files, or writes to them, or leads to a URL in a file.
-_NOT_REMOTE: Final = frozenset(
-    {
-        "asynclocal",
-        "blockcache",
-        "cached",
-        "dir",
-        "file",
-        "filecache",
-        "generic",
-        "git",
-        "libarchive",
-        "local",
-        "reference",
-        "simplecache",
-        "tar",
-        "zip",
-    }
-)
-
-
 # -- starting it -----------------------------------------------------------------------
-
-
-def open_urls(urls: Sequence[str], deadline: float) -> list[OpenedUrl]:
-    """Start the fetcher for *urls*, and return what it found; see ``start``."""
-    split = [_without_dicomdir(url) for url in urls]
-    remotes = Remotes(start([url for url, _ in split], deadline))
-    return [
-        OpenedUrl(
-            shown(url),
-            remotes,
-            which,
-            dicomdir,
-            None if looked.found is not None else failure(url, looked),
-        )
-        for which, ((url, dicomdir), looked) in enumerate(
-            zip(split, remotes.connection.looked, strict=True)
-        )
-    ]
-
-
-def _without_dicomdir(url: str) -> tuple[str, bytes]:
-    """Return the URL of a folder, and the DICOMDIR in it if *url* names one."""
-    folder, _, name = url.rpartition("/")
-    # A web server has no folders.
-    if is_dicomdir(name) and not url.lower().startswith("http"):
-        return folder, os.fsencode(name)
-    return url, b""
-
-
-def shown(url: str) -> str:
-    """Return *url* as it may be shown: without a query, which may hold a signature."""
-    return url.partition("?")[0]
 
 
 def start(urls: Sequence[str], deadline: float) -> Connection:
@@ -138,7 +82,7 @@ def start(urls: Sequence[str], deadline: float) -> Connection:
     fsspec is missing.
     """
     for url in urls:
-        _check(url)
+        check(url)
     if importlib.util.find_spec("fsspec") is None:
         raise Failure(Problem.NO_FSSPEC)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -162,43 +106,6 @@ def start(urls: Sequence[str], deadline: float) -> Connection:
         ours.close()
         raise
     return Connection(ours, looked, deadline, pid)
-
-
-def _check(url: str) -> None:
-    """Raise Failure for a URL that is not to be opened."""
-    protocol, _, rest = url.partition("://")
-    if "::" in url:
-        raise Failure(Problem.URL_IN_URL)
-    if protocol.lower() in _NOT_REMOTE:
-        raise Failure(Problem.URL_LOCAL, name=f"{protocol}://")
-    try:
-        parts = urlsplit(url)
-        is_secret = parts.password is not None or (
-            parts.username is not None and protocol.lower() in {"http", "https"}
-        )
-    except ValueError as error:
-        raise Failure(Problem.URL_MALFORMED) from error
-    if is_secret:
-        raise Failure(Problem.URL_WITH_PASSWORD)
-    if not rest:
-        raise Failure(Problem.URL_EMPTY)
-
-
-_PROBLEMS: Final = {
-    Outcome.MISSING: Problem.URL_MISSING,
-    Outcome.REFUSED: Problem.URL_REFUSED,
-    Outcome.CHANGED: Problem.URL_CHANGED,
-    Outcome.UNREACHABLE: Problem.URL_UNREACHABLE,
-    Outcome.NO_RANGES: Problem.URL_NO_RANGES,
-    Outcome.NO_LIBRARY: Problem.URL_NO_LIBRARY,
-    Outcome.NO_PROTOCOL: Problem.URL_NO_PROTOCOL,
-    Outcome.NO_FOLDERS: Problem.URL_NO_FOLDERS,
-}
-
-
-def failure(url: str, looked: UrlStatus) -> Failure:
-    """Return the Failure for a URL that leads to nothing; a query it leaves out."""
-    return Failure(_PROBLEMS[looked.outcome], name=shown(url), reason=looked.word)
 
 
 # -- the process -----------------------------------------------------------------------

@@ -13,14 +13,12 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Final, NamedTuple
 
-from dicomfs.errors import Failure
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
-from dicomfs.media.opening import Bytes, Files
 from dicomfs.remote.blocks import Blocks
+from dicomfs.remote.connection import Connection
 from dicomfs.remote.wire import (
     MOST_NAME,
-    Connection,
     ProtocolError,
     RemoteStatus,
     Request,
@@ -62,29 +60,6 @@ class Remotes:
             wrong = errno.EISDIR if found.is_folder else errno.ENOTDIR
             raise OSError(wrong, os.strerror(wrong))
         return found
-
-
-class OpenedUrl(NamedTuple):
-    """What URL *which* of *remotes* leads to, or the *failure* to find that out."""
-
-    name: str
-    remotes: Remotes
-    which: int
-    dicomdir: bytes = b""
-    failure: Failure | None = None
-
-    def open(self) -> Files | Bytes:
-        """Return what it leads to; raises Failure."""
-        if self.failure is not None:
-            raise self.failure
-        found = self.remotes.connection.looked[self.which].found
-        if found is not None and found.is_folder:
-            return Files(self.remotes.folder(self.which), self.dicomdir)
-        return Bytes(self.remotes.source(self.which))
-
-    def leave(self) -> None:
-        """Close what this process has of it; others have it still."""
-        self.remotes.connection.leave()
 
 
 class RemoteSource(Source):

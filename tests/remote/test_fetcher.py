@@ -18,13 +18,14 @@ import pytest
 
 from dicomfs.cli.exits import Exit, complaint
 from dicomfs.errors import Failure
-from dicomfs.media.opening import is_url
 from dicomfs.remote import fetcher
+from dicomfs.remote.connection import Connection, receive_greeting
 from dicomfs.remote.medium import Remotes
+from dicomfs.remote.opening import failure
+from dicomfs.remote.urls import is_url
 from dicomfs.remote.wire import (
     MOST_BYTES,
     REQUEST_SIZE,
-    Connection,
     Outcome,
     ProtocolError,
     RemoteStatus,
@@ -35,7 +36,6 @@ from dicomfs.remote.wire import (
     encode_answer,
     encode_greeting,
     encode_request,
-    receive_greeting,
 )
 from dicomfs.source.window import BLOCK
 from tests.sandbox.test_sandbox import Held, in_the_sandbox
@@ -176,7 +176,7 @@ def test_each_url_that_leads_to_nothing_says_why_and_costs_itself(
             assert made.source(6).read_at(0, 10) == DATA[:10]
 
     missing = [each for each in zip(urls, looked, strict=True) if each[1].outcome]
-    told = [complaint(fetcher.failure(*each)) for each in missing]
+    told = [complaint(failure(*each)) for each in missing]
     assert [each.exit_code for each in told] == [
         Exit.SOURCE_MISSING,
         Exit.SOURCE_UNREADABLE,
@@ -206,7 +206,7 @@ def test_a_server_that_sends_only_the_whole_is_refused_without_taking_it() -> No
         with remotes(url) as made:
             looked = made.connection.looked[0]
         assert looked.outcome == Outcome.NO_RANGES
-        assert "only the whole" in str(fetcher.failure(url, looked))
+        assert "only the whole" in str(failure(url, looked))
         # What the buffers of two sockets hold.
         assert server.bytes_written < size // 8
 
