@@ -187,6 +187,7 @@ def messages_explained(text: str) -> list[set[str]]:
     return [each - _SAID_BY_OTHERS - {""} for each in parts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "title"),
     [

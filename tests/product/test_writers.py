@@ -314,6 +314,7 @@ def documented(images: Path) -> Path:
     return write_documents(images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", WRITERS.values(), ids=WRITERS)
 def test_the_tree_is_the_same_whoever_wrote_the_index(
     index: Index, images: Path
@@ -364,6 +365,7 @@ def test_documents_that_gdcm_indexes_as_images_are_where_they_belong(
     assert files_of(gdcmgendir(documented)) == must_be
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", WRITERS.values(), ids=WRITERS)
 def test_a_medium_in_lower_case_has_the_identical_tree(
     index: Index, images: Path, tmp_path: Path
