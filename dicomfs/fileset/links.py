@@ -14,7 +14,7 @@ from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.dicomdir.recovery import Mended, Repair, repair
+from dicomfs.dicomdir.recovery.repair import Mended, Repair, repair
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.references import References
 from dicomfs.fileset.witness import Witness

@@ -5,7 +5,7 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.types import FOREIGN_TYPES, MRDR, Level, is_known
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.dicomdir.recovery import MAX_DEPTH
+from dicomfs.dicomdir.recovery.forest import MAX_DEPTH
 from dicomfs.fileset.fileset import FileSet, Item, Part
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree.draft import Branch, Leaf, Role, alone
