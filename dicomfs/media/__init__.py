@@ -1,5 +1,5 @@
 """Media: what a patient CD is to the rest of dicomfs, wherever its bytes lie.
 
-It stands on ``source``. Others use ``medium`` (the seam), ``opening`` (a
-path becomes a medium) and ``formats`` (bytes become one).
+It stands on ``source``. Others use ``medium`` (the seam), ``walk`` (through its folders),
+``opening`` (a path becomes a medium), ``formats`` (bytes become one) and ``mountinfo``.
 """

@@ -1,5 +1,6 @@
 """Bytes at offsets: what every reader of dicomfs stands on.
 
 It stands on nothing but the ground (``errors``). Others use ``source`` (the seam and what
-wraps one), ``file`` (open files and devices) and ``window`` (small reads out of large ones).
+wraps one), ``file`` (open files and devices), ``window`` (small reads out of large ones) and
+``cache`` (what may be wanted again).
 """
