@@ -5,20 +5,17 @@
     the files     every byte, and whether header and records agree
     the media     what lies on them and no record lists
 
-Files are read by a few threads, folder by folder. Only findings are kept of them,
-grouped by folder, so that memory does not grow with the medium.
+Only findings are kept, grouped by folder, so that memory does not grow with the medium.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from threading import Event
-from typing import Final, NamedTuple
+from typing import Final
 
-from dicomfs.check.inspection import Inspection, inspect
-from dicomfs.check.readability import GONE, Readability, first_difference, read_through
-from dicomfs.check.records import Keys, character_set_fault, disagreements
+from dicomfs.check.listed import ListedFiles, Where
+from dicomfs.check.readability import GONE
+from dicomfs.check.records import Keys, character_set_fault
 from dicomfs.check.seen import Seen
 from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
 from dicomfs.dicom import tags
@@ -27,25 +24,16 @@ from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
-from dicomfs.source.source import Source
 from dicomfs.tree import report
 from dicomfs.tree.node import Said
 from dicomfs.tree.report import Progress, Report, Stage
 from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 
-Where = tuple[str, ...]
 Tell = Callable[[Stage, int], None]
-# Where a file lies that repeats another one.
-Copy = tuple[FileSet, Place]
-
-# Enough to keep a drive busy while headers are looked at; more would make it seek.
-_THREADS: Final = 4
 _BATCH: Final = 500
-# A source without which nothing that was looked at is all there is.
+# Without such a source, what was looked at is not all that there is.
 _LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
-# Further unreadable ranges of a file are not named one by one.
-_MOST_LETTERS: Final = 1000
 
 
 def check(
@@ -69,21 +57,6 @@ def check(
     return run.report()
 
 
-class _Trouble(NamedTuple):
-    """Something about a file.
-
-    Alike in a folder where *kind*, *what* and *source* (see ``Finding``) are the same.
-    """
-
-    kind: Kind
-    what: str
-    source: str
-    file: Place
-    offset: int
-    record_type: str
-    example: str = ""
-
-
 class _Check:
     """One run."""
 
@@ -95,11 +68,9 @@ class _Check:
         self._counts = Counter[Stage]()
         self._complete: set[Stage] = set()
         self._failure = ""
-        # Studies, alone and with their patient's folder; instances of other folders.
+        # Studies, alone and with their patient's folder.
         self._studies = Seen()
-        self._instances = Seen()
-        self._is_ended = Event()
-        self._threads = ThreadPoolExecutor(_THREADS, "check")
+        self._files = ListedFiles(self._end_if_gone, lambda: self._count(Stage.FILES))
 
     def report(self) -> Report:
         """Return the report on what was looked at so far."""
@@ -110,9 +81,8 @@ class _Check:
         return report.make(self._findings, progress, self._failure)
 
     def end(self) -> None:
-        """Let go of the threads: what they are at ends with the next block."""
-        self._is_ended.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let go of the threads that read files."""
+        self._files.end()
 
     def everything(self) -> None:
         """Look at the index, the tree with all files, and the rest of the media."""
@@ -255,90 +225,9 @@ class _Check:
                 )
 
     def _look_at_files(self, where: Where, above: Said, nodes: Listing) -> None:
-        """Look at those files of a folder that can be opened, in physical order."""
         files = [node for node in nodes.values() if isinstance(node, Instance)]
-        there = sorted((each for each in files if not each.error), key=_place)
-        alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
-        for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
-            self._count(Stage.FILES)
-            for each in troubles:
-                alike.setdefault(each[:3], []).append(each)
-        for group in alike.values():
-            self._findings.add(_finding(where, group, len(files)))
-        for file in there:
-            if uid := file.record.sop_instance_uid:
-                self._instances.add(uid)
-
-    def _look_at(self, file: Instance, above: Said) -> list[_Trouble]:
-        try:
-            source = file.open()
-        except OSError as error:
-            return [self._unopened(file, error)]
-        try:
-            found = inspect(source, self._go_on)
-        except OSError as error:
-            source.close()
-            return [self._unopened(file, error)]
-        try:
-            troubles = [*self._troubles(file, found, above)]
-            if found.readability.is_whole:
-                for copy in file.copies:
-                    troubles += self._compare(file, source, copy)
-            return troubles
-        finally:
-            source.close()
-
-    def _troubles(
-        self, file: Instance, found: Inspection, above: Said
-    ) -> Iterator[_Trouble]:
-        """Yield what is wrong with *file* according to what was *found* out about it."""
-        if not found.readability.is_whole:
-            yield _unreadable(file, found.readability)
-        uid = file.record.sop_instance_uid
-        if uid and uid in self._instances:
-            yield _trouble(file, Kind.REPEATED_ELSEWHERE)
-        if not found.is_dicom:
-            kind = Kind.SECURED_FILE if found.secured else Kind.NOT_DICOM
-            yield _trouble(file, kind, found.secured)
-        if found.is_cut_off:
-            yield _trouble(file, Kind.FILE_CUT_OFF)
-        if found.program:
-            yield _trouble(file, Kind.EXECUTABLE_PREAMBLE, found.program)
-        if found.header is not None:
-            for each in disagreements(file.record, above, found.header):
-                example = f"record {each.record!r}, file {each.file!r}"
-                yield _trouble(file, each.kind, each.attribute, example)
-
-    def _compare(self, file: Instance, source: Source, at: Copy) -> list[_Trouble]:
-        """Hold a file, by its *source*, against the one that repeats it."""
-        file_set, place = at
-        try:
-            copy = file_set.medium.open(place)
-        except OSError as error:
-            return [self._unopened(file, error, at)]
-        try:
-            readability = read_through(copy, self._go_on)
-            if not readability.is_whole:
-                return [_unreadable(file, readability, at)]
-            differ = first_difference(source, copy)
-        except OSError as error:
-            return [self._unopened(file, error, at)]
-        finally:
-            copy.close()
-        if differ is None:
-            return []
-        example = f"from byte {differ} on"
-        return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
-
-    def _unopened(
-        self, file: Instance, error: OSError, at: Copy | None = None
-    ) -> _Trouble:
-        """Return that the file cannot be read; raises *error* if no file can."""
-        self._end_if_gone(error)
-        return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
-
-    def _go_on(self) -> bool:
-        return not self._is_ended.is_set()
+        for finding in self._files.look_at(files, where, above):
+            self._findings.add(finding)
 
     # -- the rest of the media ---------------------------------------------------------
 
@@ -364,48 +253,3 @@ class _Check:
             others += looked.others[: MOST_NAMED - len(others)]
         if count:
             findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
-
-
-def _place(file: Instance) -> Place:
-    return file.place
-
-
-def _trouble(
-    file: Instance,
-    kind: Kind,
-    what: str = "",
-    example: str = "",
-    at: Copy | None = None,
-) -> _Trouble:
-    """Return what is wrong with *file*, or with the copy of it that is *at* a place."""
-    record = file.record
-    file_set, place = at or (file.file_set, file.place)
-    source = file_set.findings.source
-    return _Trouble(kind, what, source, place, record.offset, record.type, example)
-
-
-def _unreadable(
-    file: Instance, readability: Readability, at: Copy | None = None
-) -> _Trouble:
-    """Return which bytes of the file are unreadable, a finding by itself."""
-    ranges = str(readability)
-    if len(ranges) > _MOST_LETTERS:
-        ranges = ranges[:_MOST_LETTERS].rpartition(",")[0] + " and more"
-    return _trouble(file, Kind.UNREADABLE_BYTES, ranges, at=at)
-
-
-def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
-    """Return the finding that is about all of *group*, out of *of* files in a folder."""
-    first = group[0]
-    detail = f"{first.what}, {first.example}" if first.what else first.example
-    return Finding(
-        first.kind,
-        first.offset,
-        first.record_type,
-        where,
-        len(group),
-        of,
-        detail=detail if first.example else first.what,
-        files=named([each.file for each in group]),
-        source=first.source,
-    )

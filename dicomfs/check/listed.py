@@ -1,0 +1,205 @@
+"""The files that records list: each one read through, and held against its records.
+
+A few threads read them, folder by folder. What is wrong in the same way with several
+files of a folder becomes one finding, so that memory does not grow with the medium.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Final, NamedTuple
+
+from dicomfs.check.inspection import Inspection, inspect
+from dicomfs.check.readability import Readability, first_difference, read_through
+from dicomfs.check.records import disagreements
+from dicomfs.check.seen import Seen
+from dicomfs.check.unlisted import named
+from dicomfs.fileset.fileset import FileSet
+from dicomfs.findings import Finding, Kind
+from dicomfs.media.medium import Place
+from dicomfs.source.source import Source
+from dicomfs.tree.node import Said
+from dicomfs.tree.selection import Instance
+
+Where = tuple[str, ...]
+# Where a file lies that repeats another one.
+Copy = tuple[FileSet, Place]
+
+# Enough to keep a drive busy while headers are looked at; more would make it seek.
+_THREADS: Final = 4
+# Further unreadable ranges of a file are not named one by one.
+_MOST_LETTERS: Final = 1000
+
+
+class _Trouble(NamedTuple):
+    """Something about a file.
+
+    Alike in a folder where *kind*, *what* and *source* (see ``Finding``) are the same.
+    """
+
+    kind: Kind
+    what: str
+    source: str
+    file: Place
+    offset: int
+    record_type: str
+    example: str = ""
+
+
+class ListedFiles:
+    """Looks at the files of one folder after another.
+
+    *end_if_gone* raises the error that it is given, if that means that no file can be
+    read any more. *count* is called for each file that was looked at.
+    """
+
+    def __init__(
+        self, end_if_gone: Callable[[OSError], None], count: Callable[[], None]
+    ) -> None:
+        self._end_if_gone = end_if_gone
+        self._count = count
+        # Instances of other folders.
+        self._instances = Seen()
+        self._is_ended = Event()
+        self._threads = ThreadPoolExecutor(_THREADS, "check")
+
+    def end(self) -> None:
+        """Let go of the threads: what they are at ends with the next block."""
+        self._is_ended.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def look_at(
+        self, files: Sequence[Instance], where: Where, above: Said
+    ) -> list[Finding]:
+        """Return what is wrong with *files*, all those of the folder at *where*.
+
+        Those that can be opened are read, in physical order. *above* are the attributes
+        of the folder's record and of those above it. Raises OSError if the medium is
+        gone.
+        """
+        there = sorted((each for each in files if not each.error), key=_place)
+        alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
+        for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
+            self._count()
+            for each in troubles:
+                alike.setdefault(each[:3], []).append(each)
+        for file in there:
+            if uid := file.record.sop_instance_uid:
+                self._instances.add(uid)
+        return [_finding(where, group, len(files)) for group in alike.values()]
+
+    def _look_at(self, file: Instance, above: Said) -> list[_Trouble]:
+        try:
+            source = file.open()
+        except OSError as error:
+            return [self._unopened(file, error)]
+        try:
+            found = inspect(source, self._go_on)
+        except OSError as error:
+            source.close()
+            return [self._unopened(file, error)]
+        try:
+            troubles = [*self._troubles(file, found, above)]
+            if found.readability.is_whole:
+                for copy in file.copies:
+                    troubles += self._compare(file, source, copy)
+            return troubles
+        finally:
+            source.close()
+
+    def _troubles(
+        self, file: Instance, found: Inspection, above: Said
+    ) -> Iterator[_Trouble]:
+        """Yield what is wrong with *file* according to what was *found* out about it."""
+        if not found.readability.is_whole:
+            yield _unreadable(file, found.readability)
+        uid = file.record.sop_instance_uid
+        if uid and uid in self._instances:
+            yield _trouble(file, Kind.REPEATED_ELSEWHERE)
+        if not found.is_dicom:
+            kind = Kind.SECURED_FILE if found.secured else Kind.NOT_DICOM
+            yield _trouble(file, kind, found.secured)
+        if found.is_cut_off:
+            yield _trouble(file, Kind.FILE_CUT_OFF)
+        if found.program:
+            yield _trouble(file, Kind.EXECUTABLE_PREAMBLE, found.program)
+        if found.header is not None:
+            for each in disagreements(file.record, above, found.header):
+                example = f"record {each.record!r}, file {each.file!r}"
+                yield _trouble(file, each.kind, each.attribute, example)
+
+    def _compare(self, file: Instance, source: Source, at: Copy) -> list[_Trouble]:
+        """Hold a file, by its *source*, against the one that repeats it."""
+        file_set, place = at
+        try:
+            copy = file_set.medium.open(place)
+        except OSError as error:
+            return [self._unopened(file, error, at)]
+        try:
+            readability = read_through(copy, self._go_on)
+            if not readability.is_whole:
+                return [_unreadable(file, readability, at)]
+            differ = first_difference(source, copy)
+        except OSError as error:
+            return [self._unopened(file, error, at)]
+        finally:
+            copy.close()
+        if differ is None:
+            return []
+        example = f"from byte {differ} on"
+        return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
+
+    def _unopened(
+        self, file: Instance, error: OSError, at: Copy | None = None
+    ) -> _Trouble:
+        """Return that the file cannot be read; raises *error* if no file can."""
+        self._end_if_gone(error)
+        return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
+
+    def _go_on(self) -> bool:
+        return not self._is_ended.is_set()
+
+
+def _place(file: Instance) -> Place:
+    return file.place
+
+
+def _trouble(
+    file: Instance,
+    kind: Kind,
+    what: str = "",
+    example: str = "",
+    at: Copy | None = None,
+) -> _Trouble:
+    """Return what is wrong with *file*, or with the copy of it that is *at* a place."""
+    record = file.record
+    file_set, place = at or (file.file_set, file.place)
+    source = file_set.findings.source
+    return _Trouble(kind, what, source, place, record.offset, record.type, example)
+
+
+def _unreadable(
+    file: Instance, readability: Readability, at: Copy | None = None
+) -> _Trouble:
+    """Return which bytes of the file are unreadable, a finding by itself."""
+    ranges = str(readability)
+    if len(ranges) > _MOST_LETTERS:
+        ranges = ranges[:_MOST_LETTERS].rpartition(",")[0] + " and more"
+    return _trouble(file, Kind.UNREADABLE_BYTES, ranges, at=at)
+
+
+def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
+    """Return the finding that is about all of *group*, out of *of* files in a folder."""
+    first = group[0]
+    detail = f"{first.what}, {first.example}" if first.what else first.example
+    return Finding(
+        first.kind,
+        first.offset,
+        first.record_type,
+        where,
+        len(group),
+        of,
+        detail=detail if first.example else first.what,
+        files=named([each.file for each in group]),
+        source=first.source,
+    )
