@@ -161,7 +161,7 @@ def _lacks(record: DirectoryRecord) -> Iterator[tuple[Kind, int]]:
 def character_set_fault(attributes: Attributes) -> str:
     """Return what is wrong with the character set of *attributes*, empty if nothing is.
 
-    Where they declare none, that of a record above will do.
+    If they do not declare any, that of a record above will do.
     """
     own = attributes.raw(tags.SPECIFIC_CHARACTER_SET)
     name = repr(own.decode("latin-1"))

@@ -1,4 +1,4 @@
-"""What lies on a medium and no directory record lists."""
+"""Files that lie on a medium and that no directory record lists."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from dicomfs.media.walk import Listed, Walk
 
 # Files that are named of many alike.
 MOST_NAMED: Final = 3
-# Of folders in folders.
+# Levels of folders in folders.
 _MAX_DEPTH: Final = 64
 
 
@@ -27,7 +27,7 @@ def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
 
 
 class Looked(NamedTuple):
-    """What was found in one *folder* of a medium."""
+    """The unlisted files in one *folder* of a medium."""
 
     folder: Place
     findings: Sequence[Finding]

@@ -63,7 +63,7 @@ class Attributes(NamedTuple):
         return int(found[1]) if found else None
 
     def date(self, tag: int) -> str:
-        """Return the DA value of *tag* as ``YYYY-MM-DD``, empty if it is no date."""
+        """Return the DA value of *tag* as ``YYYY-MM-DD``, empty if it is not a date."""
         day = self._day(tag)
         return day.date().isoformat() if day else ""
 

@@ -31,7 +31,7 @@ _TYPES: Final = (
     (_SMIME + b"\x02", SIGNED),  # authenticated-data
 )
 
-# What a file is to a system that goes by how it begins.
+# Systems take a file that begins in one of these ways for a program.
 _SIGNATURES: Final = (
     (b"MZ", "a Windows program"),
     (b"ZM", "a DOS program"),

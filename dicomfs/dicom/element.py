@@ -202,7 +202,7 @@ def _read_uncommon(
 ) -> int | None:
     """Read the one element at *offset* into *values*; return where the next begins.
 
-    None if there is none.
+    None if no element begins there.
     """
     run = elements(window, offset, end, syntax)
     element = next(run, None)

@@ -37,7 +37,7 @@ _WANTED: Final = dict.fromkeys(
 
 
 class Meta(NamedTuple):
-    """What the File Meta Information says, and where the data set begins."""
+    """The File Meta Information, and where the data set begins."""
 
     is_whole: bool
     sop_class_uid: bytes

@@ -1,8 +1,8 @@
 """Items laid out as an earlier one: the values of all their elements in one look.
 
 Writers give the images of a series the same elements, with values of the same lengths.
-Where one of them was read element by element, the next needs no more than to be found to
-have the same headers in the same places (PS3.5 7.1.2, explicit VR little endian).
+Once one of them was read element by element, the next one only has to have the same
+headers in the same places (PS3.5 7.1.2, explicit VR little endian).
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from dicomfs.dicom.element import EXPLICIT_LITTLE, SHORT_VRS
 
 _HEADER: Final = 8
-# Of so few parts not even an Item consists that is worth it; ``itemgetter`` wants two.
+# Fewer parts are not worth a layout, and ``itemgetter`` needs at least two.
 _FEWEST: Final = 2
 
 
@@ -50,9 +50,9 @@ def layout_of(
 ) -> Layout | None:
     """Return how *item* is laid out, from its header to its end.
 
-    Of the tags in *wanted*, which gives the longest value of each, values are read, but
-    those of *repeated* tags are to be the same in all such Items. None if there is
-    anything but plain elements in it.
+    *wanted* has the tags whose values are read, and the longest value of each. Values
+    of *repeated* tags have to be the same in all such Items. None if there is anything
+    but plain elements in it.
     """
     found = _Parts()
     start, at = 0, _HEADER

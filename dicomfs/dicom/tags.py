@@ -60,8 +60,9 @@ STRUCTURE_SET_LABEL: Final = 0x30060002
 RT_PLAN_LABEL: Final = 0x300A0002
 USER_CONTENT_LABEL: Final = 0x30100033
 
-# What patients, studies, series and instances are named and told apart by: looked for
-# in directory records, and in the header of an instance where records lack it.
+# Patients, studies, series and instances are named and told apart by these. They are
+# looked for in directory records, and in the header of an instance where records lack
+# them.
 NAMING: Final = (
     SPECIFIC_CHARACTER_SET,
     STUDY_DATE,
@@ -85,7 +86,7 @@ NAMING: Final = (
     INSTANCE_NUMBER,
 )
 
-# What instances other than images are called by: the first of these that is not empty.
+# Instances other than images are called by the first of these that is not empty.
 TITLES: Final = (
     DOCUMENT_TITLE,
     CONCEPT_NAME_CODE_SEQUENCE,
@@ -100,7 +101,7 @@ TITLES: Final = (
     IMPLANT_TEMPLATE_GROUP_NAME,
 )
 
-# What the attributes that records should have are called to people.
+# The names that people read, of the attributes that records should have.
 NAMES: Final = {
     REFERENCED_SOP_CLASS_UID: "Referenced SOP Class UID in File",
     REFERENCED_SOP_INSTANCE_UID: "Referenced SOP Instance UID in File",

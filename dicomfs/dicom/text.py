@@ -56,7 +56,7 @@ _CODECS: Final = (
 _ESCAPES: Final = (
     {b"\x1b-" + final: codec for codec, final in _SINGLE_BYTE.values()}
     | {escape: codec for codec, escape in _MULTI_BYTE.values()}
-    # Of G0: the default repertoire, and JIS X 0201 with its katakana in G1.
+    # In G0: the default repertoire, and JIS X 0201 with its katakana in G1.
     | {b"\x1b(B": "iso8859_1", b"\x1b(J": "shift_jis", b"\x1b)I": "shift_jis"}
 )
 # Python's codecs read their own escape sequences; pydicom thinks that of GB 2312, too.

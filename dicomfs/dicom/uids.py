@@ -8,4 +8,4 @@ EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 
 STORAGE_ROOT: Final = b"1.2.840.10008.5.1."
-"""What the UIDs of all SOP classes of instances begin with."""
+"""The beginning of the UIDs of all SOP classes of instances."""

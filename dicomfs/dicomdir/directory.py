@@ -26,11 +26,11 @@ _BEGINNING: Final = 1024
 
 
 class Header(NamedTuple):
-    """What stands in front of the directory records.
+    """The elements in front of the directory records.
 
     *root* is the offset of the first record of the root entity as written, *records*
     that of the first item of the Directory Record Sequence, *unusual* what is not as
-    the standard wants it, and does no harm.
+    the standard wants it, but harmless.
     """
 
     syntax: Syntax
@@ -64,7 +64,7 @@ class Directory:
         self.source = source
         window = Window(source)
         window.load(0)
-        # Not the File-set UID alone: some writers give all their discs the same.
+        # The File-set UID is not enough: some writers give all their discs the same.
         beginning = b"%d %b" % (source.size, window.data)
         self.identity: bytes = hashlib.sha256(beginning).digest()
         self._beginning = window.data[:_BEGINNING]
@@ -137,7 +137,7 @@ def _read_header(window: Window) -> Header:
         if element.length <= _MAX_VALUE:
             values[element.tag] = window.read(element.start, element.length)
     else:
-        # Without records, it means what it says only if it says that it is empty.
+        # A DICOMDIR without records is whole only if it says that it is empty.
         is_whole = not any(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"?"))
     if not any(tag >> 16 == _DIRECTORY_GROUP for tag in values):
         raise NotDicomError("the file is in DICOM format, but no directory")

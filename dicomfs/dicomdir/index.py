@@ -1,8 +1,8 @@
 """The index pass: every directory record of a DICOMDIR, in the order of the file.
 
-Walking by links needs none of this. It is for finding out whether the links are sound,
-and for mending them: where each record begins, what it links to, and of which level it
-is, in arrays of numbers, as there may be millions.
+Walking by links does not need it. It serves to check the links and to mend them: it
+says where each record begins, what it links to, and of which level it is. There may be
+millions of records, so these are arrays of numbers.
 """
 
 import errno
@@ -42,21 +42,21 @@ MOST_RECORDS: Final = 4_000_000
 
 # Kinds of records: a Level from PATIENT to INSTANCE, or one of these.
 ROOT_KIND: Final = 5
-"""A record of the root entity that is no patient: HANGING PROTOCOL, PALETTE ..."""
+"""A record of the root entity that is not a patient: HANGING PROTOCOL, PALETTE ..."""
 BRANCH_KIND: Final = 6
 """A PRIVATE record, or one of a retired type that has records below it."""
 MRDR_KIND: Final = 7
-"""A retired Multi-Referenced Directory Record: no part of the tree."""
+"""A retired Multi-Referenced Directory Record: not a part of the tree."""
 INACTIVE: Final = 8
 """Added to the kind of an inactive record."""
 
 _HEADER: Final = 8
 _SECTOR: Final = 2048
 _BLOCK: Final = 1024 * 1024
-# What reading a record counts at least, so that many that fail come to an end.
+# A record counts at least so many bytes: reading many in vain has to end, too.
 _LEAST: Final = 64
 _GROUP: Final = 0x0004
-# So many sectors, and the medium is gone rather than damaged.
+# The medium is gone, rather than damaged, if so many sectors are unreadable.
 _MOST_UNREADABLE: Final = 4096
 
 # How nearly all writers begin a record: next, in-use, lower and type in this order,
@@ -76,8 +76,8 @@ class Index:
     """All records: entry *i* of each array is about the record at ``offsets[i]``.
 
     Offsets ascend. ``nexts`` and ``lowers`` are as written, ``kinds`` as above. *gaps*
-    are the offsets behind which bytes were passed over that are no record, *unreadable*
-    the byte ranges that the medium did not give.
+    are the offsets behind which bytes were passed over that are not a record,
+    *unreadable* the byte ranges that the medium did not give.
     """
 
     offsets: "array[int]" = field(default_factory=lambda: array("L"))
@@ -115,7 +115,7 @@ class Index:
 
 
 def read_index(directory: Directory, most: int = MOST_RECORDS) -> Index:
-    """Return the index of *directory*; of *most* records, where there are more.
+    """Return the index of *directory*, or of its first *most* records.
 
     Records that lie behind damage are found again by what the first bytes of a record
     look like, and by the links that name them. Unreadable ranges are passed over.
@@ -208,7 +208,7 @@ class _Reader:
         return offset
 
     def _read_one(self, offset: int) -> int | None:
-        """Read any record at *offset*; return where it ends, None if it is none."""
+        """Read any record at *offset*; return where it ends, None if there is none."""
         header = self._window.read(offset, _HEADER)
         if len(header) < _HEADER or header[:4] != self._item:
             return None

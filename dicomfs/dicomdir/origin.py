@@ -71,7 +71,7 @@ class Origin(NamedTuple):
 
 
 def contradict(said: Sequence[tuple[str | bytes, ...]]) -> bool:
-    """Whether two of *said* have different values in one place; empty is no value."""
+    """Whether two of *said* have different values in one place; empty does not count."""
     return any(len(set(values) - {"", b""}) > 1 for values in zip(*said, strict=True))
 
 

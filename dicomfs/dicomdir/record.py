@@ -19,7 +19,7 @@ from dicomfs.source.window import Window
 NO_RECORD: Final = 0
 _NOT_IN_USE: Final = 0x0000
 
-# Longer values are no names; icons and private data are passed over unread.
+# Longer values are not names; icons and private data are passed over unread.
 _MAX_VALUE: Final = 4096
 _MAX_LINK: Final = 4
 ITEM_HEADER: Final = 8

@@ -1,7 +1,7 @@
 """Writing a DICOMDIR: directory records made of the headers of instances.
 
-What a header says is copied as it is, in its own character set. Only UIDs say which
-instances belong together.
+Values of a header are copied as they are, in its own character set. Only UIDs say
+which instances belong together.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ _SERIES: Final = (
     tags.SERIES_INSTANCE_UID,
     tags.SERIES_NUMBER,
 )
-# What instances other than images are called by; they lie far behind in a header.
+# Titles of instances other than images; they lie far behind in a header.
 TITLES: Final = (*tags.TITLES, tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT)
 _INSTANCE: Final = (tags.SPECIFIC_CHARACTER_SET, tags.INSTANCE_NUMBER, *TITLES)
 _VRS: Final = {
@@ -106,7 +106,7 @@ _NO_LINK: Final = bytes(4)
 # In each record these come first: where their values begin, from that of the item.
 _NEXT_AT: Final = 16
 _LOWER_AT: Final = 38
-# So long as any that is made of the records, and before they are known.
+# As long as the UID that is made of the records, once they are known.
 _NO_UID: Final = b"2.25.1" + b"0" * 38
 
 
@@ -129,7 +129,7 @@ class DirectoryWriter:
     """A DICOMDIR in the making: explicit VR, little endian, records depth first."""
 
     def __init__(self) -> None:
-        # Of the records so far, in bytes.
+        # The bytes of all records so far.
         self.size = 0
         self._root = _Entity()
 
@@ -162,8 +162,8 @@ class DirectoryWriter:
     def _series(self, header: Attributes, number: int) -> _Entity:
         """Return the series that the instance with this *header* belongs to.
 
-        Only UIDs say what belongs together, and of patients all that a header has:
-        what lacks them stands for itself, by its *number*.
+        Only UIDs say what belongs together. Patients are the same if all that headers
+        say of them is. An instance without UIDs stands for itself, by its *number*.
         """
         study_uid = header.raw(tags.STUDY_INSTANCE_UID) or number
         series_uid = header.raw(tags.SERIES_INSTANCE_UID) or number
@@ -223,7 +223,7 @@ def _write(data: bytearray, entity: _Entity) -> None:
 
 
 def _front(uid: bytes, first: int, length: int) -> bytes:
-    """Return what comes before the records: they begin at *first*, and are so long."""
+    """Return the bytes before records that begin at *first* and are *length* long."""
     meta = _elements(
         {
             tags.MEDIA_STORAGE_SOP_CLASS_UID: DIRECTORY,

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import INACTIVE, MRDR_KIND
 
-# Of records below records; the standard's Basic Directory has four levels.
+# Levels of records below records; the Basic Directory of the standard has four.
 MAX_DEPTH: Final = 32
 
 NONE: Final = -1
@@ -16,7 +16,7 @@ NONE: Final = -1
 MISSING: Final = -2
 """A record that is not there, although a link names it."""
 
-# Along chains, to find out which of two links closes a loop.
+# Steps along chains, to find out which of two links closes a loop.
 _MOST_STEPS: Final = 1_000_000
 _SAMPLE: Final = 4096
 _STUDY, _INSTANCE = int(Level.STUDY), int(Level.INSTANCE)

@@ -1,4 +1,4 @@
-"""What records and the headers of instances say about where records belong."""
+"""The testimony of records and headers: where records belong."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -19,7 +19,7 @@ _SERIES, _INSTANCE = int(Level.SERIES), int(Level.INSTANCE)
 
 
 class Witness(Protocol):
-    """Who can say where records belong."""
+    """Somebody who can say where records belong."""
 
     def said_by_records(self, offsets: Sequence[int]) -> Origin:
         """Return what a chain of records says, from the top to the lowest."""
@@ -31,7 +31,7 @@ class Witness(Protocol):
 
 
 class Testimony:
-    """What a *witness* says about the records of an index; not without an end."""
+    """The answers of a *witness* about the records of an index, to so many questions."""
 
     def __init__(self, index: Index, witness: Witness) -> None:
         self._index = index
