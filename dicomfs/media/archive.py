@@ -71,7 +71,7 @@ class Archive(ABC, Generic[_E]):
         return self.open_entry(entry)
 
     def findings(self) -> Iterable[Finding]:
-        """Return what is wrong with the image or archive as a whole, but is no obstacle."""
+        """Return what is wrong with the image or archive as a whole, yet not in the way."""
         return ()
 
     def listing(self, folder: Place) -> Mapping[bytes, _E]:

@@ -48,7 +48,7 @@ def open_file(root: int, path: Place) -> int:
     """Return a descriptor for reading of the regular file at *path* below *root*.
 
     Raises FileIdError for a path that names nothing below a folder, OSError otherwise
-    (EINVAL for what is no regular file).
+    (EINVAL for what is not a regular file).
     """
     return _regular(_open(root, path, _READ))
 
@@ -126,7 +126,7 @@ def _check(path: Sequence[bytes]) -> None:
     """Refuse components that are no names; C would cut them at a NUL, too."""
     for component in path:
         if not _IS_NAME(component):
-            raise FileIdError("a path component is no file name")
+            raise FileIdError("a path component is not a file name")
         if len(component) > _MAX_COMPONENT:
             raise FileIdError("a path component is too long")
 

@@ -51,7 +51,7 @@ _MULTISESSION: Final = struct.Struct("=iBBxx")
 class Files(NamedTuple):
     """A source that is a *medium* by itself, a folder.
 
-    Of its DICOMDIRs the one of this name in its root was meant, if there is a name.
+    *dicomdir* is the name of the DICOMDIR in its root that was meant, empty if none was.
     """
 
     medium: Medium
@@ -61,7 +61,7 @@ class Files(NamedTuple):
 class Bytes(NamedTuple):
     """A source that an image or archive lies in, or a disc in a drive.
 
-    Of a disc the last *session* begins at that sector; 0 if that is not known.
+    The last *session* of a disc begins at that sector; 0 if that is not known.
     """
 
     source: Source
@@ -230,8 +230,8 @@ def _is_known(name: str) -> bool:
 def _begins_as_dicom(fd: int) -> bool:
     """Whether the file has the prefix of a DICOM file.
 
-    A process of its own looks, as a drive that hangs would hold whoever reads; what does
-    not answer in time is none.
+    A process of its own looks, as a drive that hangs would hold whoever reads. A file
+    that does not answer in time does not count as one.
     """
     pid = os.fork()
     if pid == 0:

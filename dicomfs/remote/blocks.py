@@ -98,7 +98,7 @@ class Blocks:
     def read(self, remote: Remote, offset: int, size: int, seconds: float) -> bytes:
         """Return the *size* bytes at *offset*, all of which the object has.
 
-        What others have asked for already is waited for. Raises OSError, and after so
+        Blocks that others have asked for already are waited for. Raises OSError, and after so
         many seconds TimeoutError.
         """
         until = self._clock() + seconds
@@ -224,7 +224,7 @@ class Blocks:
                 for number in run.numbers:
                     self._kept.put((key, number), _block(run, number))
             for number in run.numbers:
-                # Of a run that failed it may be expected of another one by now.
+                # If this run failed, another one may be expected to bring it by now.
                 if self._coming.get((key, number)) is run:
                     del self._coming[key, number]
 
@@ -256,7 +256,7 @@ class Blocks:
         self._streams.remove(stream)
         self._streams.append(stream)
         before, stream.end = stream.end, max(stream.end, end)
-        # Who looks around in a block is not on the way to the next.
+        # A reader that looks around in a block is not on the way to the next.
         return stream if (end - 1) // BLOCK > (before - 1) // BLOCK else None
 
     def _due(self, stream: _Stream, remote: Remote) -> list[int]:

@@ -79,7 +79,7 @@ class Connection:
         self._waiting: dict[int, tuple[Request, Future[bytes]]] = {}
         self._thread: threading.Thread | None = None
         self._is_over = False
-        # What was said in the log already.
+        # What the log says already.
         self._said: set[Outcome] = set()
 
     def ask(self, request: Request) -> Future[bytes]:
@@ -203,7 +203,7 @@ def _word(data: bytes) -> str:
     return word if word.isidentifier() else "an error"
 
 
-# Of a listing these are answers, and no failures.
+# These are answers to a listing, and not failures.
 _NO_FOLDER: Final = {
     Outcome.MISSING: errno.ENOENT,
     Outcome.NO_FOLDERS: errno.ENOTDIR,

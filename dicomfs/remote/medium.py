@@ -2,9 +2,9 @@
 
 Their bytes come from the fetcher (see ``fetcher.py``), as this process has no network,
 through blocks that are kept in memory. All bytes of an object are of the version that
-it had when it was found: of one that is changed what was not read before cannot be read
-any more (OSError, EIO). What fails is asked for anew by the next who wants it, so that
-reads recover when the network does.
+it had when it was found: once it is changed, what was not read before cannot be read any
+more (OSError, EIO). A block that failed is asked for anew by the next who wants it, so
+that reads recover when the network does.
 """
 
 import errno
@@ -27,8 +27,8 @@ from dicomfs.remote.wire import (
 )
 from dicomfs.source.source import BytesSource, Source, Status
 
-# Of a request's deadline, for all that is fetched for it; the rest is for giving the
-# answer, or the error, back. Of that, what the fetcher gets: it can say what failed.
+# The share of a request's deadline in which all is fetched for it; the rest is for giving
+# the answer, or the error, back. The fetcher's share of that: it can say what failed.
 _SHARE: Final = 0.95
 _FETCHERS_SHARE: Final = 0.95
 # Fetched at once of a read that is longer.

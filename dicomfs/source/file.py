@@ -88,8 +88,8 @@ class FileSource(Source):
     def _is_same(self, found: os.stat_result) -> bool:
         """Whether a medium is what it was, though something about it was changed.
 
-        Who copies another image over it may set its time back. A device has no time of
-        its own: that of its node says nothing.
+        A copy of another image over it may bring an older time along. A device has no
+        time of its own: that of its node says nothing.
         """
         if not self._is_medium:
             return False
@@ -132,7 +132,7 @@ class FileSource(Source):
             raise
 
     def _remember(self, offset: int, size: int) -> None:
-        # Of several pages nobody knows which is bad: who needs them asks for each.
+        # If there are several pages, nobody knows which is bad: each is asked for later.
         if offset % PAGE + size <= PAGE:
             self._failures.add(self._id, offset)
 

@@ -61,7 +61,7 @@ class Source(ABC):
     def hangs(self, offset: int, size: int) -> None:  # noqa: B027 - not all can know
         """Let reads of any of the *size* bytes at *offset* fail at once.
 
-        For one who gave up waiting for them; ``hangs_no_more`` takes it back.
+        This is for one who gave up waiting for them; ``hangs_no_more`` takes it back.
         """
 
     def hangs_no_more(self, offset: int, size: int) -> None:  # noqa: B027 - as above
@@ -74,8 +74,8 @@ class Source(ABC):
 class Wrapper(Source):
     """A source made of another one, *source*, which it owns.
 
-    Everything is passed on. Whoever shows other bytes than *source* has says so in
-    ``read_at`` and ``read_cached``, and where they lie in ``hangs`` and
+    Everything is passed on. A wrapper that shows other bytes than *source* has says so
+    in ``read_at`` and ``read_cached``, and where they lie in ``hangs`` and
     ``hangs_no_more``.
     """
 

@@ -42,7 +42,7 @@ def recognises(source: Source) -> bool:
     source = unpacked(source)
     if any(True for _ in descriptors(source, 0, _FEW)):
         return True
-    # Where there is none because it cannot be read, nobody knows what it is.
+    # If there is none because it cannot be read, nobody knows what it is.
     source.read_at(FIRST * SECTOR, 1)
     return False
 

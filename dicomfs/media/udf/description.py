@@ -28,10 +28,10 @@ _SECTOR: Final = 2048
 _SECTORS: Final = 32
 _IDENTIFIER: Final = slice(1, 6)
 _NSR: Final = frozenset({b"NSR02", b"NSR03"})
-# Of each descriptor of a volume at least so much is used.
+# At least so much of each descriptor of a volume is used.
 _LEAST: Final = 512
 
-# More of any of these is no disc but an attack.
+# More of any of these is not a disc but an attack.
 _MOST_DESCRIPTORS: Final = 256
 _MOST_POINTERS: Final = 8
 _MOST_MAPS: Final = 8
@@ -82,7 +82,7 @@ def is_recorded(source: Source) -> bool:
                 return True
     if next(_anchors(source, 0), None) is not None:
         return True
-    # Where there is none because it cannot be read, nobody knows what it is.
+    # If there is none because it cannot be read, nobody knows what it is.
     source.read_at(_RECOGNITION, 1)
     return False
 

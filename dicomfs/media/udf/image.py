@@ -39,8 +39,8 @@ _UTF16: Final = 16
 # What no path can have in a name.
 _IMPOSSIBLE: Final = bytes.maketrans(b"/\0", b"__")
 
-# Of one folder, and how deep it may be. Folders of more bytes than so many are read one
-# after the other, whoever asks: each takes memory.
+# How much a folder may have, and how deep it may be. Folders of more bytes than so many
+# are read one after the other, whoever asks: each takes memory.
 _MOST_ENTRIES: Final = 200_000
 _DEEPEST: Final = 64
 _LARGE: Final = 4 * 1024 * 1024
@@ -57,7 +57,7 @@ def recognises(source: Source) -> bool:
 class UdfEntry:
     """A file identifier; what it identifies is read from its ICB when it is asked for.
 
-    *is_file* says only that it is no folder: the ICB may say otherwise.
+    *is_file* says only that it is not a folder: the ICB may say that it is not a file.
     """
 
     __slots__ = ("_block", "_known", "_volume", "is_folder", "is_unique")
@@ -68,7 +68,7 @@ class UdfEntry:
         self._block = address.partition << _BLOCK_BITS | address.block
         self._known: array[int] | None = None
         self.is_folder = is_folder
-        # Of two files of one name nobody knows which is meant.
+        # If two files have one name, nobody knows which is meant.
         self.is_unique = True
 
     @property
@@ -79,12 +79,12 @@ class UdfEntry:
 
     @property
     def is_file(self) -> bool:
-        """Whether the entry is no folder."""
+        """Whether the entry is not a folder."""
         return not self.is_folder
 
     @property
     def status(self) -> Status:
-        """The status of the file; raises OSError if it is none, or damaged."""
+        """The status of the file; raises OSError if it is not a file, or damaged."""
         return self.node().status
 
     @property
@@ -119,7 +119,7 @@ class UdfEntry:
 class Udf(Archive[UdfEntry]):
     """The file system in the UDF volume *source*, which it owns.
 
-    Of the *session* that begins at this block, 0 if that is not known. Only the
+    Its *session* begins at this block, 0 if that is not known. Only the
     descriptors of the volume are read at first: raises MediumError if they cannot be
     used. Names are UTF-8, whatever they are on the disc.
     """
@@ -230,7 +230,7 @@ class Udf(Archive[UdfEntry]):
 def _name(identifier: bytes) -> bytes:
     """Return an OSTA compressed Unicode name (UDF 2.1.1) in UTF-8.
 
-    What no path can have in it becomes ``_``. Surrogates without the other half stay:
+    Characters that no path can have become ``_``. Surrogates without the other half stay:
     two names that differ in nothing else are two.
     """
     kind, characters = identifier[:1], identifier[1:]

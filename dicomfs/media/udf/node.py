@@ -2,8 +2,8 @@
 
 ECMA-167 gives each file an information control block (ICB) that lies in a block of a
 partition and says in which extents its bytes lie. Here all of them become extents of
-the image. Everything that is counted or followed has a bound. What is damaged raises
-OSError (EIO), for that part alone.
+the image. Everything that is counted or followed has a bound. A damaged part raises
+OSError (EIO), and costs only itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,8 +43,8 @@ class FileType(IntEnum):
 # Types of an extent (4/14.14.1.1).
 _RECORDED: Final = 0
 _CONTINUED: Final = 3
-# Forms of allocation descriptors in the flags of an ICB (4/14.6.8), the last of which is
-# none: the bytes of the file themselves. How the first three are laid out.
+# Forms of allocation descriptors in the flags of an ICB (4/14.6.8). The last means that
+# there are none, but the bytes of the file themselves. How the first three are laid out.
 _FORM: Final = 7
 _SHORT: Final = 0
 _LONG: Final = 1
@@ -58,7 +58,7 @@ _FILE_ENTRY: Final = Struct("<20xH5xB6xH20xQ8x12x12s72xLL")
 _EXTENDED_FILE_ENTRY: Final = Struct("<20xH5xB6xH20xQ8x8x12x12s104xLL")
 _STRATEGY_4096: Final = 4096
 
-# More of these is no disc but an attack; pieces of a file may make one extent together.
+# More of these is not a disc but an attack; pieces of a file may make one extent together.
 _MOST_ENTRIES: Final = 256
 _MOST_PIECES: Final = 262_144
 

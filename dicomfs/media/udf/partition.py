@@ -16,7 +16,7 @@ from dicomfs.source.source import Extent, Source
 
 # Zeros of extents that were not recorded lie here, behind the end of any disc.
 ZEROS: Final = 1 << 62
-# What lies in more pieces is no disc but an attack.
+# A file in more pieces is not a disc's but an attack.
 MOST_EXTENTS: Final = 65_536
 
 
@@ -27,8 +27,8 @@ class Partition(ABC):
     def places(self, block: int, size: int, copy: int) -> Iterator[Extent]:
         """Yield where the *size* bytes from *block* on lie, in their order.
 
-        Of what is there twice, *copy* says which one. Raises OSError (EIO) where
-        nothing does.
+        If they are there twice, *copy* says which are meant. Raises OSError (EIO) where
+        they lie nowhere.
         """
 
 
@@ -45,7 +45,7 @@ class OnDisc(Partition):
 
 
 class Spared(OnDisc):
-    """One of which packets were moved because their place went bad (UDF 2.2.9)."""
+    """A partition some packets of which were moved because their place went bad (UDF 2.2.9)."""
 
     def __init__(self, start: int, block: int, length: int, moved: dict[int, int]):
         super().__init__(start, block)

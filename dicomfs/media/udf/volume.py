@@ -1,7 +1,7 @@
 """The volume below a UDF file system: its partitions, and where its root lies.
 
-Everything that is counted or followed has a bound. What is damaged raises OSError (EIO),
-for that part alone; only the constructor of ``Volume`` raises MediumError.
+Everything that is counted or followed has a bound. A damaged part raises OSError (EIO),
+and costs only itself. Only the constructor of ``Volume`` raises MediumError.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ _VAT_150_TAIL: Final = 36
 # Packets from this number on are free, or bad themselves.
 _NO_PACKET: Final = 0xFFFFFFF0
 
-# More is no disc but an attack.
+# More is not a disc but an attack.
 _MOST_FILE_SETS: Final = 64
 # How many blocks of padding may lie behind what was recorded last.
 _MOST_PADDING: Final = 512

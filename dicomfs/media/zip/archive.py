@@ -1,8 +1,8 @@
 """A ZIP archive as a medium.
 
 Its central directory is read once, within bounds, and kept as it is: some 100 bytes for
-each member. What it says of a member is compared with the member's own header when that
-is opened for the first time. A member that is stored is then read in place; others are
+each member. When a member is opened for the first time, its own header is compared with
+what the directory says of it. A member that is stored is then read in place; others are
 inflated by ``inflate``.
 
 A member that cannot be shown as it is, such as one that is forged, costs itself: it is
@@ -148,7 +148,7 @@ class Zip(Archive[Member]):
 
     def _member(self, number: int, record: Record) -> Member:
         status = Status(record.size, record.mtime_ns)
-        # Whichever system is said to have made it: a link or a device is no file.
+        # A link or a device is not a file, whichever system is said to have made it.
         if stat.S_IFMT(record.mode) not in {0, stat.S_IFREG}:
             return Member(number, status)
         refusal = refusal_of(record, self._shift, self._end)
@@ -248,7 +248,7 @@ class Zip(Archive[Member]):
             key_size = aes_of(record).key_size
             locks = decrypt.unlock_aes(packed, self._passwords, key_size)
         else:
-            # Who could not know the CRC beforehand took the time.
+            # A writer that could not know the CRC beforehand took the time.
             checks = [record.crc >> 24]
             if record.flags & HAS_DESCRIPTOR:
                 checks.append(record.dos_time >> 8)

@@ -95,7 +95,7 @@ def _directory(source: Source, at: int, end: _End) -> CentralDirectory | None:
     end, at = _end64(source, at, end)
     if end.disk or end.first_disk or end.records_here != end.records:
         raise MediumError("it is one part of an archive that was split", at)
-    # Of its size and its place one may be wrong.
+    # Either its size or its place may be wrong.
     for start in (at - end.size, end.offset):
         is_within = 0 <= start <= at
         if is_within and (start == at or source.read_at(start, 4) == RECORD):

@@ -76,7 +76,7 @@ def recover(source: Source, most: int) -> tuple[bytes, int]:
     window = Window(source, PAGE)
     records = bytearray()
     at = count = 0
-    # What lies behind a bad sector cannot be found.
+    # Nobody can find what lies behind a bad sector.
     with suppress(OSError):
         while count < most and len(records) < LARGEST:
             record, at = _made_record(window, at)

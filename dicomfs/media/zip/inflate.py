@@ -4,8 +4,8 @@ A member of up to 16 MiB is inflated to its end and compared with its CRC-32 bef
 first byte of it is given. A larger one is inflated as far as somebody asks; its CRC is
 known once its end was reached, and if it is wrong, nothing is given from then on. The
 pieces are in one cache of the process, and so is the state of the inflater every so
-often, so that a piece that was given up is reached from the one before. Of several who
-read a member one inflates it and the others wait.
+often, so that a piece that was given up is reached from the one before. If several
+read a member, one inflates it and the others wait.
 """
 
 import errno
@@ -115,8 +115,8 @@ class Verdict(NamedTuple):
     stream: int = 0
 
 
-# Of a member, by its key: a piece by its number; a state by that of the piece that comes
-# next, and that number with it.
+# The pieces of a member by their numbers, and states by the number of the piece that
+# comes next, which is kept with them. The member is told by its key.
 _Part = tuple[Hashable, int]
 _PIECES: Final = Cache[_Part, bytearray](_KEPT, len)
 _STATES: Final = Cache[_Part, tuple[int, Stream]](_KEPT_STATES // _STATE)

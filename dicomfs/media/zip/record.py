@@ -34,7 +34,7 @@ _TIMES: Final = 0x5455
 _NAME: Final = 0x7075
 AES_FIELD: Final = 0x9901
 
-# Of the flags (4.4.4).
+# Flags (4.4.4).
 ENCRYPTED: Final = 1 << 0
 HAS_DESCRIPTOR: Final = 1 << 3
 _IS_UTF8: Final = 1 << 11
@@ -50,7 +50,7 @@ _RAW_SEPARATOR: Final = re.compile(rb"/|(?<![\x80-\xff])\\")
 
 
 class UnsafeNameError(DicomfsError):
-    """A member whose name is none within the archive."""
+    """A member whose name leads nowhere within the archive."""
 
 
 class Record(NamedTuple):
