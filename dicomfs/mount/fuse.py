@@ -10,7 +10,16 @@ import logging
 import os
 import stat
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import (
+    Any,
+    Concatenate,
+    Final,
+    NamedTuple,
+    NoReturn,
+    ParamSpec,
+    TypeVar,
+    cast,
+)
 
 import pyfuse3
 import trio
@@ -128,7 +137,8 @@ class Operations(pyfuse3.Operations):
             absent = EntryAttributes()
             absent.entry_timeout = _TIMEOUT
             return absent
-        self._check(node)
+        if not self._lookups.is_free(node):
+            self._refuse(node)
         self._lookups.add(node)
         return await self._attributes(node)
 
@@ -188,7 +198,8 @@ class Operations(pyfuse3.Operations):
         now = folder.children_cached()
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
-            self._check(node)
+            if not self._lookups.is_free(node):
+                self._refuse(node)
             if node.is_folder or node.is_fixed:
                 entry = folder_entry if node.is_folder else file_entry
                 _fill(entry, node)
@@ -282,11 +293,10 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
 
-    def _check(self, node: Node) -> None:
-        """See that the kernel knows no other node by this inode number."""
-        if not self._lookups.is_free(node):
-            log.error("two nodes have the inode number %d", node.inode)
-            raise pyfuse3.FUSEError(errno.EIO)
+    def _refuse(self, node: Node) -> NoReturn:
+        """Answer that *node* cannot be told apart from another."""
+        log.error("two nodes have the inode number %d", node.inode)
+        raise pyfuse3.FUSEError(errno.EIO)
 
     def _reason(self, inode: int) -> bytes:
         node = self._node(inode)

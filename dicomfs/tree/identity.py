@@ -17,7 +17,8 @@ from dicomfs.dicomdir.origin import contradict, normal
 ROOT_INODE: Final = 1
 
 # Files of a folder that are numbered in a row: the rest of the 64 bits is a hash.
-_ORDINALS: Final = 0xFFFF
+ROW_BITS: Final = 16
+_ORDINALS: Final = (1 << ROW_BITS) - 1
 # Set in these numbers and in no others.
 _IN_A_ROW: Final = 1 << 63
 # Attributes that must not contradict each other in one patient.
@@ -52,6 +53,11 @@ def inode(position: Position, role: str, parent: int) -> int:
     number = int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
     number &= ~_IN_A_ROW
     return number if number > ROOT_INODE else number + 2
+
+
+def is_in_a_row(inode: int) -> bool:
+    """Whether *inode* is the number of a file, numbered in a row with those beside it."""
+    return bool(inode & _IN_A_ROW)
 
 
 def file_inode(parent: int, ordinal: int) -> int:
