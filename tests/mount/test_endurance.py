@@ -35,14 +35,14 @@ from tests.build.medium import (
     write_medium,
 )
 from tests.support import mounting
-from tests.support.amounts import part_of
+from tests.support.amounts import part_of, tries_all
 from tests.support.mounting import Mount, Mounter, dicomfs, is_mounted, need, run, until
 from tests.support.readers import reading, write_truth
 
 pytestmark = [pytest.mark.mount, pytest.mark.alone]
 
 TIMES: Final = int(os.environ.get("DICOMFS_ENDURANCE", "1"))
-KILLS: Final = 3 * TIMES
+KILLS: Final = (3 if tries_all() else 1) * TIMES
 CYCLES: Final = 25
 OPENS: Final = 25_000
 ROUNDS: Final = max(part_of(4 * OPENS) // OPENS, 1) * TIMES
@@ -139,6 +139,7 @@ def load(
     assert all(each.right and not each.wrong for each in counts), counts
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("attempt", range(KILLS))
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 @pytest.mark.parametrize("end", ENDS, ids=_name)
@@ -158,6 +159,7 @@ def test_whoever_is_killed_nothing_stays_mounted(
     assert ended, shown.processes
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 @pytest.mark.parametrize("end", IGNORED, ids=_name)
 def test_what_is_not_meant_for_the_worker_disturbs_nobody(
