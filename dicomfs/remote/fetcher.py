@@ -1,7 +1,7 @@
 """The fetcher: the process that holds the sockets of remote media.
 
-    supervisor ──fork──> fetcher    imports fsspec, has the URLs, talks to servers
-         └─────fork──> worker       asks it for bytes at offsets, over a socket pair
+    caller ──fork──> fetcher                        has the URLs, talks to servers
+      └────fork──> supervisor ──fork──> worker      asks it, over a socket pair
 
 The worker that reads a medium has no network, and whoever takes it over by a medium
 gets none either: of the fetcher one can have bytes of the objects that it was started
