@@ -4,6 +4,7 @@ import ast
 import errno
 import os
 import re
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from dicomfs.cli.exits import MEANINGS, TABLE
 from dicomfs.errors import Problem
-from tests.support.mounting import ROOT, dicomfs
+from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
 COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
 README: Final = ROOT / "README.md"
@@ -332,3 +333,25 @@ def test_every_noun_lives_where_the_map_says() -> None:
         code = text_of((_CODE / module.strip("`")).with_suffix(".py"))
 
         assert re.search(rf"^(class )?{noun.strip('`')}\b", code, re.MULTILINE), noun
+
+
+def test_every_symptom_leads_to_something_that_its_module_has() -> None:
+    rows = rows_of(section(_MAP, "From a symptom to a module"))
+
+    assert rows
+    for symptom, module, name in rows:
+        code = text_of((_CODE / module.strip("`")).with_suffix(".py"))
+        begins = r"^(?: *(?:def|class) )?" + name.strip("`")
+        assert re.search(rf"{begins}\b", code, re.MULTILINE), symptom
+
+
+def test_the_example_of_a_front_end_walks_a_medium() -> None:
+    told = section(_MAP, "Where to add something")
+    example = "\n".join(re.findall(r"^ {6}(\S.*| {4}.*)$", told, re.MULTILINE))
+    assert "/media/cd" in example
+
+    code = example.replace("/media/cd", str(SAMPLES))
+    done = run([sys.executable, "-P", "-c", code], env={"PYTHONPATH": str(ROOT)})
+
+    assert done.returncode == 0, done.stderr
+    assert "Doe" in done.stdout
