@@ -53,6 +53,11 @@ class Kind(Enum):
     # Directory records
     DAMAGED_RECORD = "damaged-record", True, "a record cannot be read to its end"
     INACTIVE_RECORD = "inactive-record", False, "a record is marked inactive"
+    MALFORMED_RECORD = (
+        "malformed-record",
+        True,
+        "a record is not encoded as it should be",
+    )
     PRIVATE_RECORD = "private-record", False, "a private record"
     UNKNOWN_TYPE = "unknown-type", False, "a record of a type that is not known"
     BROKEN_REFERENCE = (
@@ -61,7 +66,14 @@ class Kind(Enum):
         "a record's file is not to be found out",
     )
     MISSING_KEY = "missing-key", False, "a record lacks a key that it must have"
+    RUBBISH = "rubbish", True, "values go on behind their end"
+    MALFORMED_DATE = "malformed-date", False, "a date is not written as it must be"
     CHARACTER_SET = "character-set", True, "text does not fit its character set"
+    UNKNOWN_CHARACTER_SET = (
+        "unknown-character-set",
+        False,
+        "a character set has a name that means nothing, and text in ASCII alone",
+    )
     MISSING_DESCRIPTION = "missing-description", False, "no description"
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
@@ -72,7 +84,9 @@ class Kind(Enum):
     UNREADABLE_FILE = "unreadable-file", True, "a file cannot be opened"
     UNREADABLE_FOLDER = "unreadable-folder", True, "a folder cannot be read"
     UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file is unreadable"
-    FILE_CUT_OFF = "file-cut-off", True, "a file is cut off, or damaged inside"
+    FILE_CUT_OFF = "file-cut-off", True, "a file is cut off"
+    MALFORMED_FILE = "malformed-file", True, "a file is not encoded as it should be"
+    NOT_UNDERSTOOD = "not-understood", True, "a part of a file is not understood"
     NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
     SECURED_FILE = "secured-file", True, "a listed file is encrypted or signed"
     FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"

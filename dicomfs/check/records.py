@@ -8,10 +8,13 @@ they are counted by record type.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags, text
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.charsets import declared
+from dicomfs.dicom.text import has_rubbish, is_beyond_ascii
 from dicomfs.dicom.types import FOREIGN_TYPES, REQUIRED, Level
 from dicomfs.dicomdir.origin import normal
 from dicomfs.dicomdir.record import DirectoryRecord
@@ -43,7 +46,6 @@ _DESCRIPTIONS: Final = {
     "STUDY": tags.STUDY_DESCRIPTION,
     "SERIES": tags.SERIES_DESCRIPTION,
 }
-_ESCAPE: Final = b"\x1b"
 _TEXTS: Final = (
     tags.PATIENT_NAME,
     tags.PATIENT_ID,
@@ -56,6 +58,9 @@ _TEXTS: Final = (
     tags.CONTENT_DESCRIPTION,
     tags.CONCEPT_NAME_CODE_SEQUENCE,
 )
+
+
+_DATES: Final = (tags.STUDY_DATE, tags.SERIES_DATE, tags.PATIENT_BIRTH_DATE)
 
 
 class Disagreement(NamedTuple):
@@ -92,9 +97,13 @@ def _different_uids(
 def _of_patient(patient: Attributes, header: Attributes) -> Iterator[Disagreement]:
     for tag in _PATIENT:
         told, found = patient.text(tag), header.text(tag)
-        if told and found and normal(told) != normal(found):
+        is_same = patient.raw(tag) == header.raw(tag)
+        if told and found and not is_same and normal(told) != normal(found):
             name = tags.NAMES[tag]
             yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
+    # The same bytes are the same name, whatever each side says that they are in.
+    if patient.raw(tags.PATIENT_NAME) == header.raw(tags.PATIENT_NAME):
+        return
     told, found = _name(patient), _name(header)
     if any(_contradict(*groups) for groups in _groups(told, found)):
         name = tags.NAMES[tags.PATIENT_NAME]
@@ -118,7 +127,7 @@ def _contradict(told: str, found: str) -> bool:
 
 
 class Keys:
-    """Counts the keys that records lack."""
+    """Counts the keys that records lack, and the values that are not as they must be."""
 
     def __init__(self) -> None:
         self._records = Counter[str]()
@@ -128,13 +137,13 @@ class Keys:
     def add(self, record: DirectoryRecord) -> None:
         """Look at one more *record*."""
         self._records[record.type] += 1
-        for kind, tag in _lacks(record):
+        for kind, tag in chain(_lacks(record), _has_wrong(record.attributes)):
             key = kind, record.type, tags.NAMES[tag]
             self._missing[key] += 1
             self._first.setdefault(key, record.offset)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is missing, with the offset of the first record that lacks it."""
+        """Yield what is wrong, with the offset of the first record that has it so."""
         for key, count in self._missing.items():
             kind, type_, name = key
             of = self._records[type_]
@@ -158,23 +167,26 @@ def _lacks(record: DirectoryRecord) -> Iterator[tuple[Kind, int]]:
         yield Kind.MISSING_DESCRIPTION, description
 
 
+def _has_wrong(attributes: Attributes) -> Iterator[tuple[Kind, int]]:
+    """Yield the tags whose values are not written as they must be, and how."""
+    for tag in _DATES:
+        if not attributes.is_proper_date(tag):
+            yield Kind.MALFORMED_DATE, tag
+    for tag, value in attributes.values.items():
+        if has_rubbish(value) and tag in tags.NAMES:
+            yield Kind.RUBBISH, tag
+    own = attributes.raw(tags.SPECIFIC_CHARACTER_SET)
+    known = declared(own)
+    if (known is None or known.unknown) and not any(
+        map(is_beyond_ascii, map(attributes.raw, _TEXTS))
+    ):
+        yield Kind.UNKNOWN_CHARACTER_SET, tags.SPECIFIC_CHARACTER_SET
+
+
 def character_set_fault(attributes: Attributes) -> str:
     """Return what is wrong with the character set of *attributes*, empty if nothing is.
 
     If they do not declare any, that of a record above will do.
     """
-    own = attributes.raw(tags.SPECIFIC_CHARACTER_SET)
-    name = repr(own.decode("latin-1"))
-    try:
-        text.codecs_of(own)
-    except ValueError:
-        return f"there is no {name}"
-    candidates = (own,) if own else attributes.character_sets
-    for tag in _TEXTS:
-        value = attributes.raw(tag)
-        if value.isascii() and _ESCAPE not in value:
-            continue
-        is_name = tag == tags.PATIENT_NAME
-        if not any(text.fits(value, each, is_name=is_name) for each in candidates):
-            return f"text that is not in {name}" if own else "none is declared"
-    return ""
+    doubts = (attributes.doubt(tag, is_name=tag == tags.PATIENT_NAME) for tag in _TEXTS)
+    return next(filter(None, doubts), "")

@@ -114,6 +114,7 @@ def _options(given: argparse.Namespace) -> Options:
         verbose=given.verbose,
         log_names=given.log_names,
         passwords=sources.passwords(given),
+        charset=given.charset,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 from dicomfs.cli.command import command
 from dicomfs.cli.exits import MEANINGS, Exit, complaint
 from dicomfs.cli.terminal import complain
+from dicomfs.dicom.charsets import declared
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount.options import DEFAULT_DEADLINE, DEFAULT_UMASK
 from dicomfs.printable import printable
@@ -216,6 +217,14 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="passwords of encrypted archives, one a line",
     )
+    parser.add_argument(
+        "--charset",
+        type=charset_of,
+        default=b"",
+        metavar="TERM",
+        help="read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) "
+        "whatever the medium says, unless the bytes prove something else",
+    )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
         "--index-only",
@@ -239,6 +248,16 @@ def path_of(text: str) -> Path:
     if not text:
         raise Failure(Problem.USAGE, reason="an empty path", command=command())
     return Path(text)
+
+
+def charset_of(text: str) -> bytes:
+    """Return *text* as a value of Specific Character Set that means something."""
+    term = text.encode("ascii", "replace")
+    if not text or declared(term) is None:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a character set like ISO_IR 144, GB18030 or windows-1251"
+        )
+    return term
 
 
 def umask_of(text: str) -> int:

@@ -62,5 +62,6 @@ def file_sets(given: argparse.Namespace, listener: Listener) -> "list[FileSet]":
         Findings(),
         scan=given.scan,
         passwords=passwords(given),
+        charset=given.charset,
         listener=listener,
     )

@@ -10,7 +10,12 @@ from dicomfs.dicom import tags, text
 # PS3.5 6.2: 12 characters at most; "17.0" is wrong and yet plain.
 _MAX_DIGITS: Final = 12
 _NUMBER: Final = re.compile(rb"([+-]?\d{1,12})(?:\.0*)?")
-_DATE: Final = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)")
+# Of a DA the first value, also with other signs between its parts, or a time behind it:
+# ACR-NEMA wrote 1997.07.04, careless writers ISO dates, slashes, or a DT.
+_DATE: Final = re.compile(
+    r"(\d{4})([-.:/ ]?)(\d\d)\2(\d\d)(?:[T ]?\d\d[\d:.+-]*)?(?:\\.*)?", re.DOTALL
+)
+_PROPER_DATE: Final = re.compile(rb"\d{8}|\d{4}\.\d\d\.\d\d")
 _TIME: Final = re.compile(r"(\d\d):?(\d\d)?:?(\d\d)?")
 _OFFSET: Final = re.compile(r"([+-])(\d\d)(\d\d)")
 
@@ -26,10 +31,14 @@ class Attributes(NamedTuple):
 
     values: Mapping[int, bytes]
     inherited: tuple[bytes, ...] = ()
+    # What somebody said that all text is in (``--charset``), empty if nobody did.
+    preferred: bytes = b""
 
-    def under(self, character_sets: tuple[bytes, ...]) -> "Attributes":
+    def under(
+        self, character_sets: tuple[bytes, ...], preferred: bytes = b""
+    ) -> "Attributes":
         """Return the same attributes below records with these character sets."""
-        return Attributes(self.values, character_sets)
+        return Attributes(self.values, character_sets, preferred)
 
     @property
     def character_sets(self) -> tuple[bytes, ...]:
@@ -38,21 +47,34 @@ class Attributes(NamedTuple):
         return (own, *self.inherited) if own else self.inherited
 
     def raw(self, tag: int) -> bytes:
-        """Return the value of *tag* without padding, empty if there is none."""
+        """Return the value of *tag* up to the first NUL, without padding.
+
+        Empty if there is none. What stands behind a NUL is what a buffer held before.
+        """
         value = self.values.get(tag)
-        return value.strip(b" \0") if value else b""
+        return value.partition(b"\0")[0].strip(b" ") if value else b""
 
     def text(self, tag: int) -> str:
         """Return the value of *tag* as text, empty if there is none."""
         value = self.values.get(tag)
-        return text.decode(value, self.character_sets) if value else ""
+        return self._decoded(value, is_name=False) if value else ""
 
     def person_name(self, tag: int) -> str:
         """Return the PN value of *tag* as people write it, empty if there is none."""
         value = self.values.get(tag)
         if not value:
             return ""
-        return text.person_name(text.decode(value, self.character_sets, is_name=True))
+        return text.person_name(self._decoded(value, is_name=True))
+
+    def doubt(self, tag: int, *, is_name: bool = False) -> str:
+        """Return why the text of *tag* is in doubt, empty if it is as declared."""
+        value = self.values.get(tag, b"")
+        sets = self.character_sets
+        return text.read(value, sets, is_name=is_name, preferred=self.preferred).doubt
+
+    def _decoded(self, value: bytes, *, is_name: bool) -> str:
+        sets = self.character_sets
+        return text.decode(value, sets, is_name=is_name, preferred=self.preferred)
 
     def number(self, tag: int) -> int | None:
         """Return the IS value of *tag*, None if it is missing or no whole number."""
@@ -66,6 +88,13 @@ class Attributes(NamedTuple):
         """Return the DA value of *tag* as ``YYYY-MM-DD``, empty if it is not a date."""
         day = self._day(tag)
         return day.date().isoformat() if day else ""
+
+    def is_proper_date(self, tag: int) -> bool:
+        """Whether the value of *tag* is empty, or one date as DA has it (PS3.5 6.2)."""
+        raw = self.raw(tag)
+        return not raw or (
+            _PROPER_DATE.fullmatch(raw) is not None and self._day(tag) is not None
+        )
 
     def time_ns(self, date: int, time: int) -> int | None:
         """Return a DA and a TM value as nanoseconds since 1970, None without a date.
@@ -82,12 +111,11 @@ class Attributes(NamedTuple):
             return None
 
     def _day(self, tag: int) -> datetime | None:
-        # Dots and hyphens: ACR-NEMA wrote 1997.07.04, careless writers ISO dates.
         found = _DATE.fullmatch(self.raw(tag).decode("latin-1"))
+        if found is None:
+            return None
         try:
-            return (
-                datetime(int(found[1]), int(found[2]), int(found[3])) if found else None
-            )
+            return datetime(int(found[1]), int(found[3]), int(found[4]))
         except ValueError:
             return None
 

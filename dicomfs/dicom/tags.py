@@ -103,10 +103,12 @@ TITLES: Final = (
 
 # The names that people read, of the attributes that records should have.
 NAMES: Final = {
+    REFERENCED_FILE_ID: "Referenced File ID",
     REFERENCED_SOP_CLASS_UID: "Referenced SOP Class UID in File",
     REFERENCED_SOP_INSTANCE_UID: "Referenced SOP Instance UID in File",
     REFERENCED_TRANSFER_SYNTAX_UID: "Referenced Transfer Syntax UID in File",
     TRANSFER_SYNTAX_UID: "Transfer Syntax UID",
+    SPECIFIC_CHARACTER_SET: "Specific Character Set",
     SOP_CLASS_UID: "SOP Class UID",
     SOP_INSTANCE_UID: "SOP Instance UID",
     PATIENT_NAME: "Patient's Name",

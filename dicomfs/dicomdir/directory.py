@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 from dicomfs.dicom import tags
-from dicomfs.dicom.element import EXPLICIT_LITTLE, UNDEFINED_LENGTH, Syntax, elements
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.element import (
+    EXPLICIT_LITTLE,
+    SEQUENCE_DELIMITATION,
+    UNDEFINED_LENGTH,
+    Syntax,
+    elements,
+    read_values,
+)
 from dicomfs.dicom.header import Meta, read_meta
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
 from dicomfs.dicomdir.models import Models
@@ -23,14 +31,18 @@ from dicomfs.source.window import Window
 _DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256
 _BEGINNING: Final = 1024
+# What is looked at behind the records, and the length of a delimiter there.
+_END: Final = 4096
+_DELIMITER: Final = 8
 
 
 class Header(NamedTuple):
     """The elements in front of the directory records.
 
     *root* is the offset of the first record of the root entity as written, *records*
-    that of the first item of the Directory Record Sequence, *unusual* what is not as
-    the standard wants it, but harmless.
+    that of the first item of the Directory Record Sequence, *behind* that of what follows
+    the sequence, 0 if that is not known, *unusual* what is not as the standard wants it,
+    but harmless.
     """
 
     syntax: Syntax
@@ -38,6 +50,7 @@ class Header(NamedTuple):
     file_set_id: bytes
     root: int
     records: int
+    behind: int
     is_whole: bool
     unusual: tuple[Kind, ...]
 
@@ -82,6 +95,35 @@ class Directory:
         """Whether the DICOMDIR still begins as it did; raises OSError."""
         return self.source.read_at(0, len(self._beginning)) == self._beginning
 
+    def character_set(self) -> bytes:
+        """Return the Specific Character Set of the data set, empty if it has none.
+
+        An item without one of its own takes that of the data set around it (PS3.3
+        C.12.1.1.2). It stands behind the sequence, as tags ascend. What cannot be read
+        is none.
+        """
+        try:
+            return self._character_set()
+        except (OSError, ElementError):
+            return b""
+
+    def _character_set(self) -> bytes:
+        size, syntax = self.source.size, self.header.syntax
+        start = self.header.behind
+        if not start:
+            # Of undefined length: it ends with a delimiter, and little follows.
+            start = max(size - _END, 0)
+            tail = self.source.read_at(start, _END)
+            found = tail.rfind(syntax.tag(SEQUENCE_DELIMITATION))
+            if found < 0:
+                return b""
+            start += found + _DELIMITER
+        values: dict[int, bytes] = {}
+        wanted = {tags.SPECIFIC_CHARACTER_SET: _MAX_VALUE}
+        end = min(start + _END, size)
+        read_values(Window(self.source, _END), start, end, syntax, wanted, values)
+        return Attributes(values).raw(tags.SPECIFIC_CHARACTER_SET)
+
     def written(self, offset: int, window: Window | None = None) -> DirectoryRecord:
         """Return the record at *offset* as it is written; DirectoryError if none is."""
         return self._models.read(window or Window(self.source), offset)
@@ -124,15 +166,15 @@ def _read_header(window: Window) -> Header:
         raise DirectoryError("the DICOMDIR is deflated and so its offsets lead nowhere")
     syntax = meta.syntax(window)
     values: dict[int, bytes] = {}
-    records = meta.start
+    records, behind = meta.start, 0
     for element in elements(window, meta.start, window.size, syntax, cut=True):
         values[element.tag] = b""
         if element.tag == tags.DIRECTORY_RECORD_SEQUENCE:
             records = element.start
-            is_whole = (
-                element.length == UNDEFINED_LENGTH
-                or element.start + element.length <= window.size
-            )
+            is_whole = True
+            if element.length != UNDEFINED_LENGTH:
+                behind = element.start + element.length
+                is_whole = behind <= window.size
             break
         if element.length <= _MAX_VALUE:
             values[element.tag] = window.read(element.start, element.length)
@@ -147,6 +189,7 @@ def _read_header(window: Window) -> Header:
         values.get(tags.FILE_SET_ID, b"").strip(b" \0"),
         syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
         records,
+        behind,
         is_whole,
         tuple(_unusual(meta, syntax, values)),
     )

@@ -61,7 +61,7 @@ class Item:
     ) -> None:
         self.file_set = file_set
         self.record = record
-        self.attributes = record.attributes.under(character_sets)
+        self.attributes = file_set.attributes(record, character_sets)
 
     @property
     def file_id(self) -> bytes:
@@ -96,7 +96,8 @@ class Item:
     def header(self) -> Attributes | None:
         """Return the header of the file, None if there is none or it is unreadable."""
         file_id = self.file_id if self.nested is None else b""
-        return self.file_set._references.header(file_id) if file_id else None
+        header = self.file_set._references.header(file_id) if file_id else None
+        return header and header.under((), self.file_set._family.charset)
 
 
 class FileSet:
@@ -138,6 +139,8 @@ class FileSet:
             medium, self._line, self._family, self._references, self._nest, self.note
         )
         self._links = LinkedRecords(self._directory, self._references, self.note)
+        # Those of the data set, once somebody asked for them.
+        self._character_sets: tuple[bytes, ...] | None = None
         self._links.begin()
         self._note_header()
 
@@ -153,6 +156,10 @@ class FileSet:
             self.note(Finding(Kind.INDEX_CUT_OFF))
         for kind in header.unusual:
             self.note(Finding(kind))
+
+    def prefer(self, charset: bytes) -> None:
+        """Read text in *charset* wherever the bytes do not prove something else."""
+        self._family.charset = charset
 
     def tell_apart(self, mark: bytes) -> None:
         """Make the identity one of its own by a *mark* that no copy of it has."""
@@ -173,15 +180,22 @@ class FileSet:
     @property
     def roots(self) -> list[Part]:
         """The root entities; one, in a sound DICOMDIR that has records."""
-        return [Part(self, root, whole_entity=True) for root in self._links.roots]
+        return [self._top(root, whole_entity=True) for root in self._links.roots]
+
+    def _top(self, offset: int, *, whole_entity: bool) -> Part:
+        """Return a part that has no record above it, only the data set around it."""
+        if self._character_sets is None:
+            found = self._directory.character_set()
+            self._character_sets = (found,) if found else ()
+        return Part(self, offset, whole_entity, character_sets=self._character_sets)
 
     @property
     def unlinked(self) -> list[Part]:
         """The parts that belong nowhere: whole entities, and single records that strayed."""
         links = self._links
         return [
-            *(Part(self, first, whole_entity=True) for first in links.unlinked),
-            *(Part(self, stray, whole_entity=False) for stray in links.strays),
+            *(self._top(first, whole_entity=True) for first in links.unlinked),
+            *(self._top(stray, whole_entity=False) for stray in links.strays),
         ]
 
     def children(self, part: Part) -> Iterator[Item]:
@@ -206,6 +220,12 @@ class FileSet:
         for offset in read_index(self._directory).offsets:
             with suppress(DirectoryError, OSError):
                 yield Item(self, self._directory.written(offset, window))
+
+    def attributes(
+        self, record: DirectoryRecord, character_sets: tuple[bytes, ...]
+    ) -> Attributes:
+        """Return the attributes of *record*, below records with *character_sets*."""
+        return record.attributes.under(character_sets, self._family.charset)
 
     def record(self, offset: int) -> DirectoryRecord:
         """Return the directory record at *offset*; DirectoryError if none is there."""

@@ -59,6 +59,7 @@ def file_sets_of(
     *,
     scan: bool = False,
     passwords: Sequence[bytes] = (),
+    charset: bytes = b"",
     patience: float = _PATIENCE,
     listener: Listener = NOBODY,
 ) -> list[FileSet]:
@@ -66,7 +67,8 @@ def file_sets_of(
 
     They are found by their DICOMDIRs, or by a *scan* made of their files. One of
     several sources that does not answer within *patience* seconds is left out; a scan
-    waits for each. The *listener* hears what is left out. Raises the Failure of the
+    waits for each. All text is read in *charset*, if one is given, wherever the bytes do
+    not prove something else. The *listener* hears what is left out. Raises the Failure of the
     first source if none has a File-set.
     """
     if len(sources) == 1:
@@ -93,6 +95,8 @@ def file_sets_of(
     if not file_sets:
         raise next(each for each in results if isinstance(each, Failure))
     _tell_apart(file_sets)
+    for file_set in file_sets:
+        file_set.prefer(charset)
     return file_sets
 
 

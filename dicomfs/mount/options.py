@@ -24,6 +24,8 @@ class Options:
     log_file: Path | None = None
     verbose: bool = False
     log_names: bool = False
+    # What all text is in, as a term of Specific Character Set; empty if nobody said it.
+    charset: bytes = b""
     # Never to be shown.
     passwords: tuple[bytes, ...] = field(default=(), repr=False)
 

@@ -18,7 +18,7 @@ from typing import Final
 import pyfuse3
 import trio
 
-from dicomfs.dicom import text
+from dicomfs.dicom import charsets
 from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of
 from dicomfs.findings import Findings
@@ -59,7 +59,7 @@ def run(
     """
     null = _let_go(options)
     is_plain = all(isinstance(source, OpenedFolder) for source in sources)
-    loading.load(text.CODECS, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
+    loading.load(charsets.CODECS, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
     # What is loaded stays: to look through it again and again would free nothing.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
@@ -74,6 +74,7 @@ def run(
         findings,
         scan=options.scan,
         passwords=options.passwords,
+        charset=options.charset,
         patience=options.deadline,
         listener=listener,
     )

@@ -70,7 +70,7 @@ class Instance:
     def own_attributes(self) -> Attributes:
         """What the record says, read anew; raises DirectoryError or OSError."""
         inherited = self.parent.character_sets_of(self.file_set)
-        return self.record.attributes.under(inherited)
+        return self.file_set.attributes(self.record, inherited)
 
     @property
     def attributes(self) -> Said:
@@ -170,7 +170,7 @@ class Selection:
             return None
         with suppress(DirectoryError, OSError):
             record = self.origin.file_set.record(self.origin.offset)
-            return record.attributes.under(self.origin.character_sets)
+            return self.origin.file_set.attributes(record, self.origin.character_sets)
         return None
 
     @property
