@@ -2,6 +2,7 @@
 
     DicomfsError
     ├── ElementError      bytes that are not a data element
+    │   └── EndlessError  a sequence or item without an end
     ├── NotDicomError     a file that is not a DICOM file, or not a directory where one is due
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
     ├── FileIdError       a Referenced File ID that may not be opened
@@ -30,6 +31,10 @@ class ElementError(DicomfsError):
     def __init__(self, what: str, offset: int) -> None:
         super().__init__(f"{what} at offset {offset}")
         self.offset = offset
+
+
+class EndlessError(ElementError):
+    """A sequence or item that goes on where the bytes have ended."""
 
 
 class NotDicomError(DicomfsError):

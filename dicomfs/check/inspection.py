@@ -1,16 +1,20 @@
 """Inspecting one file as a whole: every byte, the preamble, the header, the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from dicomfs.check.readability import Readability, ReadableSource, read_through
 from dicomfs.dicom import disguise, tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import UNDEFINED_LENGTH, elements
-from dicomfs.dicom.header import read_header, read_meta
+from dicomfs.dicom.element import ITEM_DELIMITATION, UNDEFINED_LENGTH, elements
+from dicomfs.dicom.header import Meta, read_header, read_meta
+from dicomfs.dicom.readings import steps
+from dicomfs.dicom.text import has_rubbish
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY
-from dicomfs.errors import DicomfsError, ElementError, NotDicomError
+from dicomfs.errors import DicomfsError, ElementError, EndlessError, NotDicomError
+from dicomfs.findings import Kind
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
 
@@ -18,6 +22,22 @@ _PREFIX: Final = b"DICM"
 _BLOCK: Final = 16 * 1024
 # No instance has so many; what is behind them is not looked at.
 _MOST_ELEMENTS: Final = 20_000
+
+
+class Encoding(Enum):
+    """How a data set is encoded."""
+
+    USUAL = "as it should be"
+    MALFORMED = "not as it should be, but it can be read to its end"
+    NOT_UNDERSTOOD = "from somewhere on nobody knows how"
+    CUT_OFF = "its end is missing"
+
+
+_FAULTS: Final = {
+    Encoding.MALFORMED: Kind.MALFORMED_FILE,
+    Encoding.NOT_UNDERSTOOD: Kind.NOT_UNDERSTOOD,
+    Encoding.CUT_OFF: Kind.FILE_CUT_OFF,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +53,21 @@ class Inspection:
     program: str = ""
     header: Attributes | None = None
     is_dicom: bool = True
-    is_cut_off: bool = False
+    encoding: Encoding = Encoding.USUAL
+    has_rubbish: bool = False
     secured: str = ""
+
+    def faults(self) -> Iterator[tuple[Kind, str]]:
+        """Yield what is wrong with the file by itself, and what else is known of that."""
+        if not self.is_dicom:
+            kind = Kind.SECURED_FILE if self.secured else Kind.NOT_DICOM
+            yield kind, self.secured
+        if self.encoding in _FAULTS:
+            yield _FAULTS[self.encoding], ""
+        if self.has_rubbish:
+            yield Kind.RUBBISH, ""
+        if self.program:
+            yield Kind.EXECUTABLE_PREAMBLE, self.program
 
 
 def inspect(source: Source, go_on: Callable[[], bool] = lambda: True) -> Inspection:
@@ -51,8 +84,14 @@ def inspect(source: Source, go_on: Callable[[], bool] = lambda: True) -> Inspect
         return Inspection(readability, is_dicom=False, secured=secured)
     except (OSError, ElementError):
         header = None
-    is_cut_off = readability.is_whole and ends_early(readable)
-    return Inspection(readability, program_in(readable), header, is_cut_off=is_cut_off)
+    return Inspection(
+        readability,
+        program_in(readable),
+        header,
+        encoding=encoding_of(readable) if readability.is_whole else Encoding.USUAL,
+        has_rubbish=header is not None
+        and any(map(has_rubbish, header.values.values())),
+    )
 
 
 def program_in(source: Source) -> str:
@@ -64,8 +103,8 @@ def program_in(source: Source) -> str:
     return disguise.program(head) if head.endswith(_PREFIX) else ""
 
 
-def ends_early(source: Source) -> bool:
-    """Whether the data set in *source* goes on where the file has ended.
+def encoding_of(source: Source) -> Encoding:
+    """Return how the data set in *source* is encoded, and whether it ends in the file.
 
     That is not known of a deflated one.
     """
@@ -73,20 +112,48 @@ def ends_early(source: Source) -> bool:
     try:
         meta = read_meta(window)
         if meta.transfer_syntax == DEFLATED:
-            return False
-        end, syntax = meta.start, meta.syntax(window)
+            return Encoding.USUAL
+        first = _as_written(window, meta)
+        if first is Encoding.USUAL:
+            return first
+        return _in_doubt(window, meta, first)
+    except OSError:
+        return Encoding.USUAL
+    except DicomfsError:
+        return Encoding.CUT_OFF
+
+
+def _as_written(window: Window, meta: Meta) -> Encoding:
+    """Return what reading element by element, as they are written, leads to."""
+    end, syntax, tag = meta.start, meta.syntax(window), -1
+    try:
         for number, element in enumerate(
             elements(window, end, window.size, syntax, cut=True)
         ):
             if number == _MOST_ELEMENTS:
-                return False
+                return Encoding.USUAL
+            if element.tag <= tag:
+                return Encoding.NOT_UNDERSTOOD
+            tag = element.tag
             if element.length != UNDEFINED_LENGTH:
                 end = element.start + element.length
-    except OSError:
-        return False
-    except DicomfsError:
-        return True
-    return end > window.size
+    except EndlessError:
+        return Encoding.CUT_OFF
+    except ElementError:
+        return Encoding.NOT_UNDERSTOOD
+    if tag == ITEM_DELIMITATION:
+        return Encoding.NOT_UNDERSTOOD
+    return Encoding.CUT_OFF if end > window.size else Encoding.USUAL
+
+
+def _in_doubt(window: Window, meta: Meta, first: Encoding) -> Encoding:
+    """Return what reading each element as it leads on leads to; else what was *first*."""
+    stop, is_usual = meta.start, True
+    for step in steps(window, stop, window.size, meta.syntax(window)):
+        stop, is_usual = step.after, is_usual and step.is_usual
+    if stop != window.size:
+        return first
+    return Encoding.USUAL if is_usual else Encoding.MALFORMED
 
 
 def is_instance(source: Source) -> bool:

@@ -116,13 +116,8 @@ class ListedFiles:
         uid = file.record.sop_instance_uid
         if uid and uid in self._instances:
             yield _trouble(file, Kind.REPEATED_ELSEWHERE)
-        if not found.is_dicom:
-            kind = Kind.SECURED_FILE if found.secured else Kind.NOT_DICOM
-            yield _trouble(file, kind, found.secured)
-        if found.is_cut_off:
-            yield _trouble(file, Kind.FILE_CUT_OFF)
-        if found.program:
-            yield _trouble(file, Kind.EXECUTABLE_PREAMBLE, found.program)
+        for kind, what in found.faults():
+            yield _trouble(file, kind, what)
         if found.header is not None:
             for each in disagreements(file.record, above, found.header):
                 example = f"record {each.record!r}, file {each.file!r}"

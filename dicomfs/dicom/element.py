@@ -10,7 +10,7 @@ from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, Literal, NamedTuple
 
 from dicomfs.dicom import tags
-from dicomfs.errors import ElementError
+from dicomfs.errors import ElementError, EndlessError
 from dicomfs.source.source import BytesSource
 from dicomfs.source.window import Window
 
@@ -69,7 +69,7 @@ class Syntax:
         if vr in SHORT_VRS:
             return tag, vr, length, _HEADER
         # Items have no VR; nor do elements of writers that change their minds.
-        if group == _ITEM_GROUP or not _is_vr(vr):
+        if group == _ITEM_GROUP or not is_vr(vr):
             return tag, None, self._long(data, at + 4)[0], _HEADER
         return tag, vr, self._long(data, at + 8)[0], _LONG_HEADER
 
@@ -96,7 +96,7 @@ def sniff(head: bytes) -> Syntax:
     small, and two capital letters behind the tag are a VR.
     """
     little = int.from_bytes(head[0:2], "little") <= int.from_bytes(head[0:2], "big")
-    explicit = _is_vr(head[4:6])
+    explicit = is_vr(head[4:6])
     if little:
         return EXPLICIT_LITTLE if explicit else IMPLICIT_LITTLE
     return EXPLICIT_BIG if explicit else IMPLICIT_BIG
@@ -139,10 +139,10 @@ def elements(
         else:
             # PS3.5 6.2.2: what UN hides is implicit little endian.
             inner = IMPLICIT_LITTLE if vr == b"UN" else syntax
-            offset = _end_of_undefined(window, value, end, inner, depth + 1)
+            offset = end_of_undefined(window, value, end, inner, depth + 1)
 
 
-def read_values(  # noqa: C901 - unrolled, as it runs for every record
+def read_values(  # noqa: C901, PLR0915 - unrolled, as it runs for every record
     window: Window,
     offset: int,
     end: int,
@@ -150,18 +150,21 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
     wanted: Mapping[int, int],
     values: dict[int, bytes],
     last_tag: int = 0xFFFFFFFF,
+    *,
+    is_sorted: bool = True,
 ) -> int:
     """Put the values of the elements from *offset* to *end* into *values*, by tag.
 
     Only those of tags in *wanted*, which gives the longest value to be read of each.
-    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does.
-    Returns where it ended: *end*, if the elements fill all the room there is. This
-    is the hot loop of listing a folder: it reads the common element by itself and leaves
-    the others to ``elements``.
+    Ends before a tag above *last_tag*, else ends and raises as ``elements`` does, and
+    raises ElementError where what *is_sorted* does not ascend: ``readings`` then knows
+    more. Returns where it ended: *end*, if the elements fill all the room there is. This is the hot
+    loop of listing a folder: it reads the common element by itself and leaves the others
+    to ``elements``.
     """
     unpack, explicit = syntax.short, syntax.explicit
     data, start = window.data, window.start
-    size = len(data)
+    size, previous = len(data), -1
     while offset + _HEADER <= end:
         at = offset - start
         if at < 0 or at + _HEADER > size:
@@ -172,7 +175,12 @@ def read_values(  # noqa: C901 - unrolled, as it runs for every record
         group, element, vr, length = unpack(data, at)
         tag = group << 16 | element
         value = at + _HEADER
+        if tag <= previous:
+            raise ElementError("tags do not ascend", offset)
+        previous = tag if is_sorted else -1
         if tag > last_tag:
+            if group == _ITEM_GROUP and last_tag >> 16 < _ITEM_GROUP:
+                raise ElementError("a delimiter closes nothing", offset)
             break
         if not explicit or vr not in SHORT_VRS:
             rest = _read_uncommon(window, offset, end, syntax, wanted, values)
@@ -211,7 +219,7 @@ def _read_uncommon(
     stop = element.start + element.length
     if element.length == UNDEFINED_LENGTH:
         inner = IMPLICIT_LITTLE if element.vr == b"UN" else syntax
-        stop = _end_of_undefined(window, element.start, end, inner, 1)
+        stop = end_of_undefined(window, element.start, end, inner, 1)
     if stop - element.start <= wanted.get(element.tag, -1):
         values[element.tag] = window.read(element.start, stop - element.start)
     return stop
@@ -247,24 +255,25 @@ def code_meaning(sequence: bytes, syntax: Syntax) -> bytes:
     wanted = {tags.CODE_MEANING: _LONGEST_MEANING}
     values: dict[int, bytes] = {}
     for start, end in items(window, 0, len(sequence), syntax):
-        read_values(window, start, end, syntax, wanted, values)
+        read_values(window, start, end, syntax, wanted, values, is_sorted=False)
         break
     return values.get(tags.CODE_MEANING, b"")
 
 
-def _is_vr(letters: bytes) -> bool:
+def is_vr(letters: bytes) -> bool:
+    """Whether *letters* may be a VR, also one that is defined some day."""
     return len(letters) == 2 and letters.isalpha() and letters.isupper()
 
 
 def _item_header(window: Window, offset: int, syntax: Syntax) -> tuple[int, int]:
     header = window.read(offset, _HEADER)
     if len(header) < _HEADER:
-        raise ElementError("a sequence is cut off", offset)
+        raise EndlessError("a sequence is cut off", offset)
     tag, _, length, _ = syntax.plain_header(header, 0)
     return tag, length
 
 
-def _end_of_undefined(
+def end_of_undefined(
     window: Window, offset: int, end: int, syntax: Syntax, depth: int
 ) -> int:
     """Return where the value of undefined length that begins at *offset* ends."""
@@ -281,7 +290,7 @@ def _end_of_undefined(
             offset = _end_of_item(window, offset, end, syntax, depth)
         else:
             offset += length
-    raise ElementError("a sequence of undefined length has no end", offset)
+    raise EndlessError("a sequence of undefined length has no end", offset)
 
 
 def _end_of_item(
@@ -291,4 +300,4 @@ def _end_of_item(
     for element in elements(window, offset, end, syntax, depth):
         if element.tag == ITEM_DELIMITATION:
             return element.start
-    raise ElementError("an item of undefined length has no end", offset)
+    raise EndlessError("an item of undefined length has no end", offset)

@@ -6,19 +6,28 @@ nor deflate costs more: at most ``MAX_READ`` bytes are read from the medium and 
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import Syntax, code_meaning, elements, read_values, sniff
+from dicomfs.dicom.element import (
+    Syntax,
+    code_meaning,
+    elements,
+    is_vr,
+    read_values,
+    sniff,
+)
+from dicomfs.dicom.readings import read_values_in_doubt
 from dicomfs.dicom.uids import DEFLATED
 from dicomfs.errors import ElementError, NotDicomError
 from dicomfs.source.source import BytesSource, Source, Wrapper
 from dicomfs.source.window import Window
 
-MAX_READ: Final = 256 * 1024
+# Sequences in front of the patient may be long; nothing else is.
+MAX_READ: Final = 4 * 1024 * 1024
 _MAX_DEFLATED: Final = 64 * 1024
 _BLOCK: Final = 16 * 1024
 _HEAD: Final = 8
@@ -69,7 +78,7 @@ def read_meta(window: Window) -> Meta:
                 break
             if element.length <= _MAX_META_VALUE:
                 value = window.read(element.start, element.length)
-                values[element.tag] = value.strip(b" \0")
+                values[element.tag] = value.partition(b"\0")[0].strip(b" ")
             start = element.start + element.length
     return Meta(
         bool(values) and begin == _PREAMBLE + len(_PREFIX),
@@ -81,11 +90,21 @@ def read_meta(window: Window) -> Meta:
 
 
 def _first_element(window: Window) -> int:
-    if window.read(_PREAMBLE, len(_PREFIX)) == _PREFIX:
-        return _PREAMBLE + len(_PREFIX)
+    behind_preamble = _PREAMBLE + len(_PREFIX)
+    if window.read(_PREAMBLE, len(_PREFIX)) == _PREFIX and (
+        # In a file without preamble the four letters may be part of a value.
+        _group(window, behind_preamble) == _META_GROUP
+        or _group(window, 0) not in _FIRST_GROUPS
+    ):
+        return behind_preamble
     if window.read(0, len(_PREFIX)) == _PREFIX:
         return len(_PREFIX)
     return 0
+
+
+def _group(window: Window, offset: int) -> int:
+    head = window.read(offset, _HEAD)
+    return sniff(head).integer(head[:2])
 
 
 def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
@@ -107,12 +126,7 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     syntax = sniff(window.read(start, _HEAD))
     wanted = _WANTED | dict.fromkeys(more, _MAX_VALUE)
     values: dict[int, bytes] = {}
-    # What came before the bound, or before damage, counts.
-    with suppress(ElementError):
-        # Elements lie in ascending order: nothing of use comes behind the last of these.
-        read_values(
-            window, start, window.size, syntax, wanted, values, last_tag=max(wanted)
-        )
+    _read_values(window, start, syntax, wanted, values)
     if title := values.get(tags.CONCEPT_NAME_CODE_SEQUENCE):
         values[tags.CONCEPT_NAME_CODE_SEQUENCE] = b""
         with suppress(ElementError):
@@ -121,6 +135,38 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     values[tags.MEDIA_STORAGE_SOP_INSTANCE_UID] = meta.sop_instance_uid
     values[tags.TRANSFER_SYNTAX_UID] = meta.transfer_syntax
     return Attributes(values)
+
+
+def _read_values(
+    window: Window,
+    start: int,
+    syntax: Syntax,
+    wanted: Mapping[int, int],
+    values: dict[int, bytes],
+) -> None:
+    """Put the *wanted* values into *values*: what comes before the bound counts."""
+    # Elements lie in ascending order: nothing of use comes behind the last of these.
+    last_tag, end = max(wanted), window.size
+    try:
+        stop = read_values(window, start, end, syntax, wanted, values, last_tag)
+        if _leads_on(window.read(stop, _HEAD), syntax, last_tag):
+            return
+    except ElementError:
+        pass
+    better: dict[int, bytes] = {}
+    read_values_in_doubt(window, start, end, syntax, wanted, better, last_tag)
+    # Where the bound was reached on the first way there is nothing left for a second.
+    if len(better) >= len(values):
+        values.clear()
+        values.update(better)
+
+
+def _leads_on(head: bytes, syntax: Syntax, last_tag: int) -> bool:
+    """Whether reading ended before *head* because nothing of use comes any more."""
+    if len(head) < _HEAD:
+        return True
+    tag = syntax.integer(head[:2]) << 16 | syntax.integer(head[2:4])
+    return tag > last_tag and (not syntax.explicit or is_vr(head[4:6]))
 
 
 class _LimitedSource(Wrapper):
@@ -143,7 +189,8 @@ class _LimitedSource(Wrapper):
 
 def _inflate(data: bytes) -> bytes:
     """Return the first ``MAX_READ`` bytes of what *data* inflates to (PS3.5 A.5)."""
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_READ)
-    except zlib.error as error:
-        raise ElementError("the data set does not inflate", 0) from error
+    # Some writers leave the header of zlib in front (RFC 1950).
+    for form in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
+        with suppress(zlib.error):
+            return zlib.decompressobj(form).decompress(data, MAX_READ)
+    raise ElementError("the data set does not inflate", 0)

@@ -12,6 +12,7 @@ from dicomfs.dicom.element import (
     code_meaning,
     read_values,
 )
+from dicomfs.dicom.readings import read_values_in_doubt
 from dicomfs.dicom.types import LEVELS, Level, type_as_written
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.window import Window
@@ -23,6 +24,10 @@ _NOT_IN_USE: Final = 0x0000
 _MAX_VALUE: Final = 4096
 _MAX_LINK: Final = 4
 ITEM_HEADER: Final = 8
+# Read in doubt: no record is longer, but for its icon.
+_LONGEST: Final = 128 * 1024
+# The damage of a record of which everything could be read all the same.
+MALFORMED: Final = "an element is not encoded as it should be"
 _BEFORE_ITEMS: Final = ITEM - 1
 
 # The longest value to be read of each attribute.
@@ -125,14 +130,11 @@ def read_record(
     if tag != ITEM:
         raise DirectoryError("no directory record begins", offset)
     start = offset + ITEM_HEADER
-    last = end if length == UNDEFINED_LENGTH else min(start + length, end)
+    is_open = length == UNDEFINED_LENGTH
+    last = end if is_open else min(start + length, end)
     values: dict[int, bytes] = {}
-    damage = ""
-    stop = last
     try:
-        stop = read_values(window, start, last, syntax, WANTED, values)
-        if stop != last and length != UNDEFINED_LENGTH:
-            damage = "its elements do not fill it"
+        stop, damage = _read_values(window, start, last, syntax, values, is_open)
         if tags.DIRECTORY_RECORD_TYPE not in values and last < end:
             # Too short for any record: it goes on to where the next item begins.
             read_values(window, start, end, syntax, WANTED, values, _BEFORE_ITEMS)
@@ -141,7 +143,7 @@ def read_record(
             values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
     except ElementError as error:
         # What came before the damage counts, but nothing can follow by it.
-        damage = str(error)
+        stop, damage = last, str(error)
         if tags.DIRECTORY_RECORD_TYPE not in values:
             raise DirectoryError(
                 f"a record is damaged ({error}); it begins", offset
@@ -163,6 +165,62 @@ def read_record(
         stop - offset,
         damage,
     )
+
+
+def _read_values(
+    window: Window,
+    start: int,
+    last: int,
+    syntax: Syntax,
+    values: dict[int, bytes],
+    is_open: bool,
+) -> tuple[int, str]:
+    """Put the values of a record from *start* to *last* into *values*.
+
+    Return where they end, and what is damaged, empty if nothing is. One that *is_open*
+    ends with a delimiter. Raises ElementError where nothing but damage is found.
+    """
+    stop, doubt = last, None
+    try:
+        stop = read_values(window, start, last, syntax, WANTED, values)
+        if stop == last or is_open:
+            return stop, ""
+    except ElementError as error:
+        doubt = error
+    if _fills(window, start, last, syntax, values) and not is_open:
+        return last, ""
+    better: dict[int, bytes] = {}
+    found = read_values_in_doubt(
+        window,
+        start,
+        min(last, start + _LONGEST),
+        syntax,
+        WANTED,
+        better,
+        is_open=is_open,
+    )
+    if len(better) > len(values) or (found.is_usual and found.stop == last):
+        values.clear()
+        values.update(better)
+        is_odd = not found.is_usual or not (is_open or found.stop == last)
+        return found.stop, MALFORMED if is_odd else ""
+    if doubt is not None:
+        raise doubt
+    return stop, "its elements do not fill it"
+
+
+def _fills(
+    window: Window, start: int, last: int, syntax: Syntax, values: dict[int, bytes]
+) -> bool:
+    """Whether elements that are not sorted fill a record; then put in their values."""
+    found: dict[int, bytes] = {}
+    try:
+        stop = read_values(window, start, last, syntax, WANTED, found, is_sorted=False)
+    except ElementError:
+        return False
+    if stop == last:
+        values.update(found)
+    return stop == last
 
 
 def _compact(values: dict[int, bytes]) -> dict[int, bytes]:

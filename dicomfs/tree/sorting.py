@@ -3,8 +3,10 @@
 from typing import Final
 
 from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.text import is_beyond_ascii
 from dicomfs.dicom.types import FOREIGN_TYPES, MRDR, Level, is_known
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
+from dicomfs.dicomdir.record import MALFORMED, NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery.forest import MAX_DEPTH
 from dicomfs.fileset.fileset import FileSet, Item, Part
 from dicomfs.findings import Finding, Kind
@@ -26,6 +28,9 @@ _FILLED_IN: Final = {
     Level.STUDY: Role.STUDY,
     Level.SERIES: Role.SERIES,
 }
+# Text that folders are named by.
+_TEXTS: Final = (tags.PATIENT_NAME, tags.STUDY_DESCRIPTION, tags.SERIES_DESCRIPTION)
+_UNDECLARED: Final = "none is declared"
 _LEVELS_ABOVE: Final = {role: level for level, role in _FILLED_IN.items()}
 
 
@@ -45,6 +50,7 @@ class Sorter:
     def add(self, item: Item) -> None:
         """Sort one more *item*; raises what the links of its File-set do, and OSError."""
         record, folder = item.record, self._folder
+        self._complete(item)
         if _is_folder(record) and record.level <= folder.level < Level.INSTANCE:
             item.file_set.doubt()
         if (role := _role(folder, record)) is not Role.OWN:
@@ -61,6 +67,37 @@ class Sorter:
                 below = [part for part in below if part.file_set is not item.file_set]
             self.branches.append(_own_folder(item, below))
 
+    def _complete(self, item: Item) -> None:
+        """Give *item* what its record lacks because of damage, or to be legible.
+
+        The header of an instance at or below it says that, if it may be read. What the
+        record does say stands.
+        """
+        record, own = item.record, item.attributes
+        is_illegible = not (own.character_sets or own.preferred) and any(
+            is_beyond_ascii(own.raw(tag)) for tag in _TEXTS
+        )
+        if not (record.damage or (is_illegible and _is_folder(record))):
+            return
+        header = self._headers.below(item.file_set, record)
+        if header is None:
+            return
+        sets = own.inherited or header.character_sets
+        if is_illegible and header.character_sets:
+            done = "that of a file was taken"
+            offset, type_ = record.offset, record.type
+            item.file_set.note(
+                Finding(
+                    Kind.CHARACTER_SET, offset, type_, done=done, detail=_UNDECLARED
+                )
+            )
+        lacking = {
+            tag: header.values[tag]
+            for tag in (tags.NAMING if record.damage else ())
+            if tag in header.values and not own.raw(tag)
+        }
+        item.attributes = Attributes({**lacking, **own.values}, sets, own.preferred)
+
     def _leads_back(self, item: Item) -> bool:
         """Whether what is below *item* is a folder above it, or lies too deep."""
         place = (item.file_set, item.record.lower)
@@ -72,7 +109,9 @@ class Sorter:
         """Return the File ID of an instance, empty if *item* is not one."""
         record, note = item.record, item.file_set.note
         if record.damage:
-            note(Finding(Kind.DAMAGED_RECORD, record.offset, record.type))
+            is_read = record.damage == MALFORMED
+            kind = Kind.MALFORMED_RECORD if is_read else Kind.DAMAGED_RECORD
+            note(Finding(kind, record.offset, record.type))
         file_id = item.file_id
         if record.type == MRDR or item.nested is not None:
             return b""

@@ -1157,7 +1157,7 @@ def _(it: Broken) -> None:
     }
 
 
-@_case("text-unfit-for-file-names", 19, Kind.CHARACTER_SET)
+@_case("text-unfit-for-file-names", 19, Kind.RUBBISH)
 def _(it: Broken) -> None:
     it.jane["PatientName"], it.jane["PatientID"] = "../..^", "/etc/passwd"
     it.richard["PatientName"] = "^"
@@ -1171,7 +1171,7 @@ def _(it: Broken) -> None:
         it.richard: "4712",
         it.thorax: "2023-07-05 1A TRAUMA_PLAIN HEAD DM",
         it.head: "2024-01-18 Study 1",
-        it.lung: "001 CT Lung[31m",
+        it.lung: "001 CT Lung",
         it.bone: "002 CT CON_",
         it.left: "001 CT " + ("left " * 12).strip(),
     }
@@ -1391,18 +1391,23 @@ for _name, _odd_name in _ODD_NAMES.items():
 
 
 # File IDs that lead to no file: what opening that gives, and the report.
-_NOWHERE: Final[dict[str, tuple[int, bytes, int, Kind]]] = {
-    "absolute": (30, b"/etc/passwd", errno.ENOENT, Kind.MISSING_FILE),
-    "upwards": (31, b"..\\..\\etc\\passwd", errno.EACCES, Kind.REFUSED_PATH),
-    "down-and-up": (31, b"A\\..\\..\\B", errno.EACCES, Kind.REFUSED_PATH),
-    "with-a-nul": (31, b"DICOM\\A\0B\\C", errno.EACCES, Kind.REFUSED_PATH),
-    "of-a-missing-file": (34, b"DICOM\\GONE", errno.ENOENT, Kind.MISSING_FILE),
-    "of-a-missing-folder": (34, b"GONE\\GONE", errno.ENOENT, Kind.MISSING_FILE),
+_NOWHERE: Final[dict[str, tuple[int, bytes, int, tuple[Kind, ...]]]] = {
+    "absolute": (30, b"/etc/passwd", errno.ENOENT, (Kind.MISSING_FILE,)),
+    "upwards": (31, b"..\\..\\etc\\passwd", errno.EACCES, (Kind.REFUSED_PATH,)),
+    "down-and-up": (31, b"A\\..\\..\\B", errno.EACCES, (Kind.REFUSED_PATH,)),
+    "with-a-nul": (
+        31,
+        b"DICOM\\A\0B\\C",
+        errno.ENOENT,
+        (Kind.MISSING_FILE, Kind.RUBBISH),
+    ),
+    "of-a-missing-file": (34, b"DICOM\\GONE", errno.ENOENT, (Kind.MISSING_FILE,)),
+    "of-a-missing-folder": (34, b"GONE\\GONE", errno.ENOENT, (Kind.MISSING_FILE,)),
 }
 
-for _name, (_entry, _bytes, _errno, _kind) in _NOWHERE.items():
+for _name, (_entry, _bytes, _errno, _kinds) in _NOWHERE.items():
 
-    @_case(f"file-id-{_name}", _entry, _kind)
+    @_case(f"file-id-{_name}", _entry, *_kinds)
     def _(it: Broken, file_id: bytes = _bytes, number: int = _errno) -> None:
         it.lung.children[1].file, it.lung.children[1].path = file_id, None
         it.errors[it.lung.children[1]] = number
@@ -1794,7 +1799,12 @@ _CHARACTER_SETS: Final[dict[str, tuple[Value, bytes, str, tuple[Kind, ...]]]] = 
     "absent-and-latin-1": (OMIT, b"M\xfcller^Jane", "Müller", (Kind.CHARACTER_SET,)),
     "absent-and-utf-8": (OMIT, "Müller^Jane".encode(), "Müller", (Kind.CHARACTER_SET,)),
     "wrong": ("ISO_IR 192", b"M\xfcller^Jane", "Müller", (Kind.CHARACTER_SET,)),
-    "unknown": ("ISO_IR 999", b"Muller^Jane", "Muller", (Kind.CHARACTER_SET,)),
+    "unknown": (
+        "ISO_IR 999",
+        b"Muller^Jane",
+        "Muller",
+        (Kind.UNKNOWN_CHARACTER_SET,),
+    ),
     "unknown-and-utf-8": (
         "ISO_IR 999",
         "Müller^Jane".encode(),

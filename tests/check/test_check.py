@@ -153,7 +153,7 @@ def test_missing_descriptions_are_remarks(tmp_path: Path) -> None:
     [
         (None, b"M\xfcller", "none is declared"),
         ("ISO_IR 192", b"M\xfcller", "text that is not in 'ISO_IR 192'"),
-        ("ISO_IR 999", b"Miller", "there is no 'ISO_IR 999'"),
+        ("ISO_IR 999", b"M\xfcller", "there is no 'ISO_IR 999'"),
         ("ISO_IR 100", b"M\xfcller", None),
         (None, b"Miller", None),
     ],
@@ -166,6 +166,52 @@ def test_text_that_its_character_set_does_not_explain_is_found(
     told = found(check_medium(tmp_path, medium), Kind.CHARACTER_SET)
 
     assert [each.detail for each in told] == ([fault] if fault else [])
+
+
+@pytest.mark.parametrize("term", ["ISO_IR 999", "Not Supplied", "XXX XXXX"])
+def test_a_character_set_that_means_nothing_is_a_remark_over_text_in_ascii(
+    tmp_path: Path, term: str
+) -> None:
+    medium = ct(slices(1), SpecificCharacterSet=term)
+
+    report = check_medium(tmp_path, medium)
+
+    assert found(report, Kind.UNKNOWN_CHARACTER_SET)
+    assert report.faults == 0
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["2023/07/05", "20230705120000", "2023-07-05T12:00:00", "20230732", "05.07.2023"],
+)
+def test_a_date_that_is_not_written_as_it_must_be_is_a_remark(
+    tmp_path: Path, date: str
+) -> None:
+    medium = ct(slices(1))
+    medium[0].children[0]["StudyDate"] = date
+
+    [told] = found(check_medium(tmp_path, medium), Kind.MALFORMED_DATE)
+
+    assert told.detail == "Study Date"
+
+
+def test_values_that_go_on_behind_their_end_are_found(tmp_path: Path) -> None:
+    medium = ct(slices(1))
+    medium[0]["PatientID"] = b"12345\0Z9"
+
+    assert found(check_medium(tmp_path, medium), Kind.RUBBISH)
+
+
+def test_the_same_bytes_are_the_same_patient_in_whatever_character_set(
+    tmp_path: Path,
+) -> None:
+    name = "张^三".encode("gb18030")
+    images = slices(1)
+    images[0]["SpecificCharacterSet"] = "GB18030"
+    images[0]["PatientName"] = name
+    medium = [patient(name, "12345", [study("1.1", [series("1.1.1", images)])])]
+
+    assert found(check_medium(tmp_path, medium), Kind.PATIENT_DISAGREES) == []
 
 
 def test_the_character_set_of_a_record_above_will_do(tmp_path: Path) -> None:

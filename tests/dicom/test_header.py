@@ -210,7 +210,7 @@ def many_items(size: int) -> Items:
 def test_what_lies_behind_the_bound_is_missing_and_what_lies_before_is_kept() -> None:
     source = CountingSource(
         instance_bytes(
-            {0x00081140: many_items(1_000_000)},
+            {0x00081140: many_items(8_000_000)},
             SeriesDescription="Lung",
             PatientID="12345",
         )

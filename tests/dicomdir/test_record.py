@@ -334,16 +334,17 @@ def test_what_comes_before_the_damage_of_a_record_counts() -> None:
     assert record.attributes.raw(tags.PATIENT_ID) == b"1"
 
 
-def test_a_record_that_is_damaged_before_its_type_is_none() -> None:
+def test_a_record_that_is_damaged_before_its_type_is_read_all_the_same() -> None:
     open_ended = {0x00041401: Raw("SQ", b"", 0xFFFFFFFF)}
     layout = build_layout([patient("Doe", "1", attributes=open_ended)])
     [offset] = layout.offsets.values()
     window = Window(BytesSource(layout.data))
 
-    with pytest.raises(DirectoryError, match="a record is damaged") as caught:
-        read_record(window, offset, EXPLICIT_LITTLE, len(layout.data))
+    record = read_record(window, offset, EXPLICIT_LITTLE, len(layout.data))
 
-    assert caught.value.offset == offset
+    assert record.type == "PATIENT"
+    assert record.attributes.text(tags.PATIENT_ID) == "1"
+    assert record.damage
 
 
 @pytest.mark.parametrize(
