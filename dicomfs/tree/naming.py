@@ -22,6 +22,8 @@ MAX_BYTES: Final = 120
 EXTENSION: Final = ".dcm"
 
 _SUFFIX_DIGITS: Final = 8
+# Letters of a value that a name may be made of: most of those that are dropped, too.
+_LONGEST: Final = 1000
 _REFUSED: Final = re.compile(r'[/\\:*?"<>|]')
 _BLANKS: Final = re.compile(r"\s+")
 # Format characters are invisible and may turn the reading direction around; only the
@@ -187,6 +189,8 @@ def clean(value: str) -> str:
     """
     if value.isascii() and value.isalnum() and not _DEVICES.match(value):
         return value
+    # No name shows more; to normalise thousands of letters for each would take minutes.
+    value = value[:_LONGEST]
     value = "".join(map(_shown, value))
     value = _REFUSED.sub("_", unicodedata.normalize("NFC", value))
     value = _BLANKS.sub(" ", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)

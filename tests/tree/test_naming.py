@@ -443,3 +443,10 @@ def test_a_letter_under_too_many_accents_is_still_a_name() -> None:
 def test_letters_that_nobody_sees_are_left_out(letter: str) -> None:
     assert clean(letter) == ""
     assert clean(f"a{letter}b") == "ab"
+
+
+@pytest.mark.parametrize("letter", ["\ufdfa", "\u200b", "ﬃ", "e\u0301", "𝅘𝅥𝅮"])
+def test_what_is_far_beyond_the_end_of_a_name_is_not_looked_at(letter: str) -> None:
+    long = naming.clean(letter * 1360 + "x")
+
+    assert long == naming.clean(letter * 1360)
