@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
-from struct import Struct
-from struct import error as StructError  # noqa: N812 - an exception's name
+from itertools import chain, compress, count, repeat
+from operator import not_
 from typing import Final
 
 from dicomfs.dicom.element import (
@@ -33,8 +32,10 @@ from dicomfs.dicom.types import (
     level_of,
     type_as_written,
 )
+from dicomfs.dicomdir import usual
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.record import DirectoryRecord
+from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
+from dicomfs.dicomdir.usual import Kinds, Piece, Run
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.window import Window
 
@@ -49,6 +50,10 @@ MRDR_KIND: Final = 7
 """A retired Multi-Referenced Directory Record: not a part of the tree."""
 INACTIVE: Final = 8
 """Added to the kind of an inactive record."""
+NOWHERE: Final = 254
+"""Instead of a kind: there is no link."""
+LOST: Final = 255
+"""Instead of a kind: a link leads to where no record begins."""
 
 _HEADER: Final = 8
 _SECTOR: Final = 2048
@@ -58,17 +63,6 @@ _LEAST: Final = 64
 _GROUP: Final = 0x0004
 # The medium is gone, rather than damaged, if so many sectors are unreadable.
 _MOST_UNREADABLE: Final = 4096
-
-# How nearly all writers begin a record: next, in-use, lower and type in this order,
-# explicit VR, little endian. One unpacking instead of four headers.
-_USUAL: Final = Struct("<LL8sL8sH8sL6sH").unpack_from
-_USUAL_SIZE: Final = 50
-_ITEM_LITTLE: Final = 0xE000FFFE
-_NEXT_HEADER: Final = b"\x04\x00\x00\x14UL\x04\x00"
-_IN_USE_HEADER: Final = b"\x04\x00\x10\x14US\x02\x00"
-_LOWER_HEADER: Final = b"\x04\x00\x20\x14UL\x04\x00"
-_TYPE_HEADER: Final = b"\x04\x00\x30\x14CS"
-_MAX_TYPE: Final = 32
 
 
 @dataclass(slots=True)
@@ -89,6 +83,7 @@ class Index:
     unknown: list[int] = field(default_factory=list)
     private: list[int] = field(default_factory=list)
     is_complete: bool = True
+    _led_to: tuple[bytes, bytes] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -98,8 +93,24 @@ class Index:
         at = bisect_left(self.offsets, offset)
         return at if at < len(self.offsets) and self.offsets[at] == offset else -1
 
+    def led_to(self) -> tuple[bytes, bytes]:
+        """Return the kinds of the records that *nexts* and *lowers* lead to.
+
+        NOWHERE where there is no link, LOST where no record is.
+        """
+        if self._led_to is None:
+            kind_at = dict(zip(self.offsets, self.kinds, strict=True))
+            kind_at[NO_RECORD] = NOWHERE
+            of_nexts, of_lowers = (
+                bytes(map(kind_at.get, links, repeat(LOST)))
+                for links in (self.nexts, self.lowers)
+            )
+            self._led_to = of_nexts, of_lowers
+        return self._led_to
+
     def add(self, offset: int, next_: int, lower: int, kind: int) -> None:
         """Add a record behind all others."""
+        self._led_to = None
         self.offsets.append(offset)
         self.nexts.append(next_)
         self.lowers.append(lower)
@@ -107,6 +118,7 @@ class Index:
 
     def sort(self) -> None:
         """Bring the records into the order of their offsets again."""
+        self._led_to = None
         order = sorted(range(len(self)), key=self.offsets.__getitem__)
         for name in ("offsets", "nexts", "lowers"):
             old = getattr(self, name)
@@ -136,6 +148,9 @@ class _Reader:
         self._index = Index()
         self._item = self._syntax.tag(ITEM)
         self._left = directory.most_read
+        self._kinds = Kinds(_usual_kind)
+        # What the window shows, if that was looked at as a whole.
+        self._piece: Piece | None = None
 
     def read(self) -> Index:
         """Read all records."""
@@ -172,40 +187,37 @@ class _Reader:
         return offset
 
     def _read_usual(self, offset: int) -> int:
-        """Read records as long as they begin as usual: the hot loop."""
-        window, index = self._window, self._index
-        data, start = window.data, window.start
-        add_offset, add_kind = index.offsets.append, index.kinds.append
-        add_next, add_lower = index.nexts.append, index.lowers.append
-        while len(index.offsets) < self._most:
-            at = offset - start
-            if at < 0 or at + _USUAL_SIZE + _MAX_TYPE > len(data):
-                window.load(offset, _USUAL_SIZE + _MAX_TYPE)
-                data, start, at = window.data, offset, 0
-            try:
-                item, length, a, next_, b, in_use, c, lower, d, size = _USUAL(data, at)
-            except StructError:
+        """Read records as long as they begin as usual; return where they do no more."""
+        while len(self._index) < self._most:
+            run = self._run(offset)
+            if run is None:
                 return offset
-            if (
-                item != _ITEM_LITTLE
-                or length == UNDEFINED_LENGTH
-                or (a, b, c, d)
-                != (_NEXT_HEADER, _IN_USE_HEADER, _LOWER_HEADER, _TYPE_HEADER)
-                or size > _MAX_TYPE
-                or length < _USUAL_SIZE - _HEADER + size
-                or offset + _HEADER + length > self._size
-            ):
-                return offset
-            kind = _kind(data[at + _USUAL_SIZE : at + _USUAL_SIZE + size])
-            if kind is None or kind == BRANCH_KIND:
-                return offset
-            add_offset(offset)
-            add_next(next_)
-            add_lower(lower)
-            add_kind(kind if in_use else kind | INACTIVE)
-            offset += _HEADER + length
-        index.is_complete = False
+            self._add_all(run)
+            offset = run.end
+        self._index.is_complete = False
         return offset
+
+    def _run(self, offset: int) -> Run | None:
+        """Return the usual records at *offset*, as far as the window shows them."""
+        window = self._window
+        at = offset - window.start
+        if at < 0 or at + usual.SIZE > len(window.data):
+            window.load(offset, usual.SIZE)
+            at = 0
+        if self._piece is None or self._piece.data is not window.data:
+            self._piece = Piece(window.data, at, offset - at, self._size, self._kinds)
+        return self._piece.run(offset, self._most - len(self._index))
+
+    def _add_all(self, run: Run) -> None:
+        index = self._index
+        before = len(index)
+        index.offsets.extend(run.offsets)
+        index.nexts += array("L", run.nexts)
+        index.lowers += array("L", run.lowers)
+        index.kinds += run.kinds
+        if 0 in run.in_use:
+            for at in compress(count(before), map(not_, run.in_use)):
+                index.kinds[at] |= INACTIVE
 
     def _read_one(self, offset: int) -> int | None:
         """Read any record at *offset*; return where it ends, None if there is none."""
@@ -265,18 +277,22 @@ class _Reader:
         """Return where behind *offset* something begins as a record does; 0 if nowhere."""
         window = self._window
         while offset + _HEADER <= self._size:
-            window.load(offset)
-            data = window.data
-            at = data.find(self._item)
+            at = offset - window.start
+            if at < 0 or at + 2 * _HEADER > len(window.data):
+                window.load(offset)
+                at = 0
+            data, start = window.data, window.start
+            at = data.find(self._item, at)
             while at >= 0:
-                if at + 2 * _HEADER > len(data) and offset + len(data) < self._size:
+                if at + 2 * _HEADER > len(data) and start + len(data) < self._size:
                     break
                 if self._begins(data, at):
-                    return offset + at
+                    return start + at
                 at = data.find(self._item, at + 1)
-            if offset + len(data) >= self._size:
+            if start + len(data) >= self._size:
                 return 0
-            offset += at if at > 0 else max(len(data) - len(self._item), 1)
+            behind = at if at >= 0 else len(data) - len(self._item)
+            offset = max(start + behind, offset + 1)
         return 0
 
     def _begins(self, data: bytes, at: int) -> bool:
@@ -319,7 +335,7 @@ class _Reader:
     def _read_named(self) -> None:
         """Read the records that only links name, as a wrong length swallowed them."""
         index = self._index
-        if all(index.position(link) >= 0 for link in self._links()):
+        if not any(LOST in each for each in index.led_to()):
             return
         known = set(index.offsets)
         waiting = [link for link in self._links() if link not in known]
@@ -348,14 +364,13 @@ class _Reader:
 
 
 @lru_cache(maxsize=256)
-def _kind(type_: bytes) -> int | None:
-    """Return the kind of records of a type as written, None if it is not known."""
+def _usual_kind(type_: bytes) -> int | None:
+    """Return the kind of a type as written, None if a record of it is worth a look."""
     name = type_as_written(type_)
     if name == MRDR:
         return MRDR_KIND
-    if not is_known(name):
-        return None
-    return _kind_of_level(level_of(name), name)
+    kind = _kind_of_level(level_of(name), name) if is_known(name) else BRANCH_KIND
+    return None if kind == BRANCH_KIND else kind
 
 
 def kind_of(record: DirectoryRecord) -> int:

@@ -10,6 +10,7 @@ from dicomfs.dicomdir.recovery.forest import MAX_DEPTH, Forest
 from dicomfs.dicomdir.recovery.ladder import Ladder, as_written
 from dicomfs.dicomdir.recovery.notes import Notes
 from dicomfs.dicomdir.recovery.placing import Placing
+from dicomfs.dicomdir.recovery.plain import is_plain
 from dicomfs.dicomdir.recovery.testimony import Testimony, Witness
 from dicomfs.findings import Finding, Kind
 
@@ -68,10 +69,12 @@ class Repair:
 
 def repair(index: Index, root: int, witness: Witness) -> Repair:
     """Return what the records of *index* make, whose first root is said to be *root*."""
-    written = as_written(index)
-    first = index.position(root)
     if not len(index) and root == NO_RECORD:
         return Repair(())
+    if is_plain(index, root):
+        return Repair((root,))
+    written = as_written(index)
+    first = index.position(root)
     if first >= 0 and written.is_sound(first):
         return Repair((root,))
     testimony, notes = Testimony(index, witness), Notes(index)
