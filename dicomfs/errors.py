@@ -11,8 +11,9 @@
 
 Messages name the thing, the offset and the value, but never a patient's name, ID or
 UID: they may reach a log. The facts of a Failure name paths and URLs: they are for who
-asked. Faults of the medium itself stay ``OSError``, and so does a member of an archive
-that is locked (``PasswordError``).
+asked. Faults of the medium itself stay ``OSError``, and so do a member of an archive
+that is locked (``PasswordError``) or not what it says (``DamagedError``), and a file
+that ends beyond the end of its image or archive (``CutOffError``).
 """
 
 import errno
@@ -66,6 +67,21 @@ class PasswordError(PermissionError):
 
     def __init__(self, what: str) -> None:
         super().__init__(errno.EACCES, what)
+
+
+class CutOffError(OSError):
+    """A file whose place reaches beyond the end of what it lies in: it was cut off."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EIO, "the medium ends before the file does")
+
+
+class DamagedError(OSError):
+    """A member of an archive that is not what it says: nothing of it is to be believed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EIO, f"it is damaged: {what}")
+        self.what = what
 
 
 class LibraryError(PasswordError):

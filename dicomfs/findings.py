@@ -37,6 +37,7 @@ class Kind(Enum):
     WRONG_SOP_CLASS = "wrong-sop-class", False, "the DICOMDIR claims to be no directory"
     CONSISTENCY_FLAG = "consistency-flag", False, "its writer marked it inconsistent"
     ARCHIVE_CUT_OFF = "archive-cut-off", True, "the archive is cut off"
+    IMAGE_CUT_OFF = "image-cut-off", True, "the image is cut off"
     MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
     # Links between directory records
     WRONG_ROOT = "wrong-root", True, "the first root record is not where it should be"

@@ -17,7 +17,7 @@ from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import MOST_RECORDS, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.errors import DirectoryError, FileIdError
+from dicomfs.errors import CutOffError, DirectoryError, FileIdError
 from dicomfs.fileset.links import LinkCheck, LinkedRecords
 from dicomfs.fileset.locate import Located, Locator
 from dicomfs.fileset.nested import Family, NestedSets
@@ -122,7 +122,9 @@ class FileSet:
         self.medium = medium
         self.findings = findings
         self.place = place
-        self._status = medium.status(place) if place else Status(source.size, mtime_ns)
+        self._status = Status(source.size, mtime_ns)
+        if place:
+            self._status = _status_of(medium, place, source)
         self.mtime_ns = self._status.mtime_ns
         self._directory = Directory(source)
         # It tells this File-set from others, and is the same on every mount.
@@ -169,7 +171,7 @@ class FileSet:
         """Raise OSError (EIO) if the DICOMDIR is not what it was when it was opened."""
         if not self.place:
             return
-        status = self.medium.status(self.place)
+        status = _status_of(self.medium, self.place, self._directory.source)
         is_same = status == self._status
         if not is_same or not self._directory.is_unchanged():
             self.note(Finding(Kind.INDEX_CHANGED, done="nothing more is shown"))
@@ -320,3 +322,10 @@ class FileSet:
         # It was mended before anybody saw it: that changes nothing but what is unlinked.
         nested._links.revision = int(bool(nested.unlinked))
         return nested
+
+
+def _status_of(medium: Medium, place: Place, source: Source) -> Status:
+    """Return the status of the DICOMDIR at *place*, also of one that was cut off."""
+    with suppress(CutOffError):
+        return medium.status(place)
+    return source.status

@@ -23,6 +23,7 @@ from dicomfs.dicom.types import IMAGE, type_of_class
 from dicomfs.dicom.uids import DIRECTORY
 from dicomfs.dicomdir.writer import TITLES, DirectoryWriter, sop_class_uid
 from dicomfs.errors import (
+    CutOffError,
     DicomfsError,
     Failure,
     FileIdError,
@@ -199,7 +200,8 @@ def _look(medium: Medium, batch: _Batch) -> tuple[Place, list[_Seen]]:
 def _look_at(
     medium: Medium, folder: Place, name: bytes, status: Status | OSError
 ) -> _Seen:
-    if isinstance(status, OSError):
+    # The beginning of a file that was cut off may say what it is.
+    if isinstance(status, OSError) and not isinstance(status, CutOffError):
         # Links, devices and pipes; they are not opened.
         if status.errno == errno.EINVAL:
             return _Seen(name, is_file=False)
@@ -212,6 +214,10 @@ def _look_at(
         header, trouble = _header(source)
     finally:
         source.close()
+    if isinstance(status, OSError):
+        # If it says so little, nobody else will say that it is there.
+        trouble = Kind.FILE_CUT_OFF if header is None else trouble
+        status = source.status
     return _Seen(name, True, trouble, header, status.mtime_ns)
 
 

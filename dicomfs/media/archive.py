@@ -8,10 +8,10 @@ import errno
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-from dicomfs.findings import Finding
+from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Capacity, EntryType, Place
 from dicomfs.source.cache import Cache
 from dicomfs.source.source import Source, Status
@@ -36,7 +36,11 @@ class Entry(Protocol):
 
     @property
     def status(self) -> Status:
-        """Length and time, of a file."""
+        """Length and time, of a file.
+
+        Raises OSError where it is known that not all of the file can be read:
+        CutOffError where it does not lie within the source.
+        """
         ...
 
 
@@ -150,6 +154,13 @@ class Archive(ABC, Generic[_E]):
         self._source.close()
 
 
+def shorter(size: int, wanted: int) -> Iterator[Finding]:
+    """Yield the finding that an image has only *size* of the *wanted* bytes, if so."""
+    if size < wanted:
+        done = f"{size} of its {wanted} bytes are there, and what lies in them is shown"
+        yield Finding(Kind.IMAGE_CUT_OFF, done=done)
+
+
 def _room(listing: Mapping[bytes, Entry]) -> int:
     """Return what a folder counts for; an empty one takes room, too."""
     return len(listing) + 1
@@ -164,7 +175,12 @@ def _type(entry: Entry) -> EntryType:
 def _status(entry: Entry | None) -> Status | OSError:
     if entry is None:
         return _is_not_there()
-    return entry.status if entry.is_file else _is_no_file()
+    if not entry.is_file:
+        return _is_no_file()
+    try:
+        return entry.status
+    except OSError as error:
+        return error
 
 
 def _is_not_there() -> OSError:

@@ -7,9 +7,11 @@ import errno
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
+
+from dicomfs.errors import CutOffError
 
 # The kernel keeps, and so loses, the files of a medium in pages of this size.
 PAGE: Final = 4096
@@ -144,6 +146,21 @@ class Extent(NamedTuple):
     size: int
 
 
+def are_within(extents: Iterable[Extent], size: int) -> bool:
+    """Whether all bytes of *extents* lie within a source of so many."""
+    return all(not length or offset + length <= size for offset, length in extents)
+
+
+def clipped(extents: Iterable[Extent], size: int) -> list[Extent]:
+    """Return *extents* up to the first byte that does not lie within *size* bytes."""
+    found = []
+    for offset, length in extents:
+        found.append(Extent(offset, max(0, min(length, size - offset))))
+        if length and offset + length > size:
+            break
+    return found
+
+
 class ExtentSource(View):
     """A file that lies in *extents* of another source, one after the other.
 
@@ -179,7 +196,7 @@ class ExtentSource(View):
         runs = self._runs(offset, size)
         data = b"".join([self._source.read_at(*run) for run in runs])
         if len(data) < size:
-            raise OSError(errno.EIO, "the medium ends before the file does")
+            raise CutOffError
         return data
 
     def read_cached(self, offset: int, buffer: memoryview) -> int | None:

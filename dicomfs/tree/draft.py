@@ -13,7 +13,7 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.errors import FileIdError
+from dicomfs.errors import CutOffError, FileIdError
 from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
@@ -154,6 +154,8 @@ def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return errno.ENOENT, Kind.MISSING_FILE, os.strerror(errno.ENOENT)
     number = error.errno or errno.EIO
+    if isinstance(error, CutOffError):
+        return number, Kind.FILE_CUT_OFF, str(error.strerror)
     return number, Kind.UNREADABLE_FILE, error.strerror or os.strerror(number)
 
 

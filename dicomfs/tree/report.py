@@ -28,6 +28,7 @@ _ARE: Final = {
     Kind.MISSING_FILE: " missing",
     Kind.REFUSED_PATH: " refused",
     Kind.UNREADABLE_FILE: " unreadable",
+    Kind.FILE_CUT_OFF: " cut off",
 }
 
 

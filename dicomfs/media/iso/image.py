@@ -8,19 +8,20 @@ copied. Clauses are those of ECMA-119 (second edition), which is the same standa
 import errno
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Final
 
 from dicomfs.errors import MediumError
-from dicomfs.media.archive import Archive
+from dicomfs.findings import Finding
+from dicomfs.media.archive import Archive, shorter
 from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso.record import damaged
 from dicomfs.media.iso.tree import IsoEntry, Tree, entries, trees
-from dicomfs.media.iso.volume import FIRST, descriptors, last_session
+from dicomfs.media.iso.volume import FIRST, descriptors, end_of, last_session
 from dicomfs.media.medium import Place
 from dicomfs.media.sectors import SECTOR, unpacked
-from dicomfs.source.source import Extent, ExtentSource, Source
+from dicomfs.source.source import Extent, ExtentSource, Source, clipped
 
 # To know that it is an image, so many descriptors will do.
 _FEW: Final = 4
@@ -60,10 +61,11 @@ class Iso(Archive[IsoEntry]):
         """Open the image. Raises MediumError if it is none, and OSError."""
         super().__init__(unpacked(source))
         self._reads_large = threading.Lock()
-        volumes = last_session(self._source, session)
+        start, volumes = last_session(self._source, session)
         if not volumes:
             what = "there is no volume descriptor of ISO 9660"
             raise MediumError(what, FIRST * SECTOR)
+        self._end = end_of(start, volumes)
         self._tree, self._in_root = self._choose(trees(self._source, volumes))
 
     def _choose(self, trees: Iterable[Tree]) -> _Shown:
@@ -81,6 +83,10 @@ class Iso(Archive[IsoEntry]):
             found.append((tree, listing))
         return (found + unread)[0]
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield that the image is shorter than its volume."""
+        return shorter(self._source.size, self._end)
+
     def read_folder(self, folder: Place) -> Mapping[bytes, IsoEntry]:
         """Read the entries of *folder*; raises OSError."""
         if not folder:
@@ -95,10 +101,13 @@ class Iso(Archive[IsoEntry]):
         return self._read(self._tree, entry)
 
     def open_entry(self, entry: IsoEntry) -> Source:
-        """Open a file; raises OSError."""
+        """Open a file, what is left of one that was cut off; raises OSError."""
         if entry.fault:
             raise damaged(entry.fault)
-        return ExtentSource(self._source, entry.extents, entry.mtime_ns)
+        extents: Sequence[Extent] = entry.extents
+        if entry.is_cut_off:
+            extents = clipped(extents, self._source.size)
+        return ExtentSource(self._source, extents, entry.mtime_ns)
 
     def _read(self, tree: Tree, folder: IsoEntry) -> Mapping[bytes, IsoEntry]:
         """Return what is in *folder*; raises OSError if anything may be missing."""
@@ -116,7 +125,7 @@ class Iso(Archive[IsoEntry]):
                 raise damaged("a folder lies in itself")
             above = above.above
         extents = folder.extents
-        if not folder.status.size:
+        if not folder.size:
             own = ExtentSource(self._source, [Extent(folder.begin, SECTOR)])
             extents = (Extent(folder.begin, isorecord.itself(own).size),)
         source = ExtentSource(self._source, extents)

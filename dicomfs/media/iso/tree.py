@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from dicomfs.errors import CutOffError
 from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso import rockridge
 from dicomfs.media.iso.record import IsoRecord, damaged
 from dicomfs.media.iso.rockridge import RockRidge
 from dicomfs.media.iso.volume import PRIMARY, Volume
 from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Extent, ExtentSource, Source, Status
+from dicomfs.source.source import Extent, ExtentSource, Source, Status, are_within
 
 # How many records a folder may have; and how many of them a file, for 4 GiB each.
 _MOST_RECORDS: Final = 200_000
@@ -26,8 +27,9 @@ _MOST_EXTENTS: Final = 10_000
 class IsoEntry:
     """A file or folder on the disc, where it lies, and the folder *above* it.
 
-    *fault* is why a file cannot be read. The size of a folder whose extent has none is
-    told by its own first record.
+    *fault* is why a file cannot be read, and *is_cut_off* whether it lies beyond the end
+    of the image. The size of a folder whose extent has none is told by its own first
+    record.
     """
 
     extents: tuple[Extent, ...]
@@ -35,6 +37,7 @@ class IsoEntry:
     above: "IsoEntry | None" = None
     is_folder: bool = True
     is_file: bool = False
+    is_cut_off: bool = False
     fault: str = ""
 
     @property
@@ -43,9 +46,18 @@ class IsoEntry:
         return self.extents[0].offset
 
     @property
+    def size(self) -> int:
+        """How many bytes there should be."""
+        return sum(each.size for each in self.extents)
+
+    @property
     def status(self) -> Status:
-        """Length and time."""
-        return Status(sum(each.size for each in self.extents), self.mtime_ns)
+        """Length and time; raises OSError where not all of it can be read."""
+        if self.fault:
+            raise damaged(self.fault)
+        if self.is_cut_off:
+            raise CutOffError
+        return Status(self.size, self.mtime_ns)
 
 
 class Tree(NamedTuple):
@@ -101,7 +113,8 @@ def entries(
     rock = None
     if tree.skip is not None:
         rock = RockRidge(source, tree.block, tree.skip)
-    named = (_entry(tree, folder, parts, rock) for parts in _files(records))
+    end = source.size
+    named = (_entry(tree, folder, parts, rock, end) for parts in _files(records))
     return _by_name(each for each in named if each is not None)
 
 
@@ -125,9 +138,16 @@ def _files(records: Iterable[IsoRecord]) -> Iterator[list[IsoRecord]]:
 
 
 def _entry(
-    tree: Tree, folder: IsoEntry, parts: list[IsoRecord], rock: RockRidge | None
+    tree: Tree,
+    folder: IsoEntry,
+    parts: list[IsoRecord],
+    rock: RockRidge | None,
+    end: int,
 ) -> tuple[bytes, IsoEntry] | None:
-    """Return the name and the entry that *parts* are, None if it belongs elsewhere."""
+    """Return the name and the entry that *parts* are, None if it belongs elsewhere.
+
+    The image has *end* bytes.
+    """
     first = parts[0]
     more = rockridge.NOTHING if rock is None else rock.attributes(first.system_use)
     if more.is_relocated:
@@ -142,6 +162,7 @@ def _entry(
         folder,
         is_folder=is_folder,
         is_file=not is_folder and not more.is_special,
+        is_cut_off=not are_within(extents, end),
         fault=more.fault or _fault(parts),
     )
     return _name(tree, more.name or first.name, is_rock=bool(more.name)), entry

@@ -4,7 +4,7 @@ Clauses are those of ECMA-119 (second edition), which is the same standard.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -27,7 +27,9 @@ PRIMARY, _SUPPLEMENTARY, _LAST = 1, 2, 255
 _BLOCKS: Final = 80
 _ESCAPES: Final = slice(88, 120)
 _BLOCK: Final = 128
-_ROOT: Final = slice(156, 190)
+_ROOT: Final = slice(156, 188)
+# The name of a root folder, with its length before it.
+_NAME_OF_ROOT: Final = b"\1\0"
 # The levels of UCS-2, by which Joliet is told.
 _JOLIET: Final = (b"%/@", b"%/C", b"%/E")
 _BLOCK_SIZES: Final = (512, 1024, SECTOR)
@@ -97,14 +99,23 @@ def _volume(data: bytes) -> Volume:
         is_joliet=data[0] == _SUPPLEMENTARY and data[_ESCAPES][:3] in _JOLIET,
         sectors=-(-blocks * block // SECTOR),
         block=block,
-        root=isorecord.parse(data[_ROOT]),
+        root=_root(data[_ROOT]),
     )
 
 
-def last_session(source: Source, start: int) -> list[Volume]:
-    """Return the volumes of the session at *start*; of the last one if that is 0."""
+def _root(data: bytes) -> IsoRecord:
+    """Return the record of a root folder, of which *data* is all up to its name.
+
+    It has 34 bytes with that (8.4.18), and some writers say that it has another length.
+    """
+    whole = len(data) + len(_NAME_OF_ROOT)
+    return isorecord.parse(bytes([whole]) + data[1:] + _NAME_OF_ROOT)
+
+
+def last_session(source: Source, start: int) -> tuple[int, list[Volume]]:
+    """Return the session at *start*, or the last one if that is 0: where, and its volumes."""
     if start and (volumes := _volumes(source, start)):
-        return volumes
+        return start, volumes
     start, volumes = 0, _volumes(source, 0)
     for _ in range(_MOST_SESSIONS):
         # Whatever its descriptors say, they are part of it.
@@ -113,7 +124,17 @@ def last_session(source: Source, start: int) -> list[Volume]:
         if later is None:
             break
         start, volumes = later
-    return volumes
+    return start, volumes
+
+
+def end_of(start: int, volumes: Iterable[Volume]) -> int:
+    """Return where the *volumes* of the session at *start* end for sure, in bytes.
+
+    A later session is counted from where it begins, or by some writers from the
+    beginning of the disc: what is less is sure.
+    """
+    sectors = min((each.sectors for each in volumes if each.sectors), default=0)
+    return (sectors if sectors > start else start + sectors) * SECTOR
 
 
 def _sessions(source: Source, end: int) -> Iterator[tuple[int, list[Volume]]]:

@@ -35,6 +35,11 @@ _LEAST: Final = 512
 _MOST_DESCRIPTORS: Final = 256
 _MOST_POINTERS: Final = 8
 _MOST_MAPS: Final = 8
+# Of a partition descriptor (3/10.5): how it may be written, where it starts, its length.
+_ACCESS: Final = 184
+_START: Final = 188
+_LENGTH: Final = 192
+_WRITE_ONCE: Final = 2
 # Where partition maps begin in a logical volume descriptor (3/10.6), and how long the
 # shortest is (3/10.7.2).
 _MAPS: Final = 440
@@ -44,11 +49,13 @@ _LEAST_MAP: Final = 6
 class Description(NamedTuple):
     """The prevailing descriptors of a volume: where each partition starts, by number.
 
-    *made_ns* is when the volume was made, 0 if nobody knows.
+    *end* is the block behind the last that is in one of them, as far as all of it has to
+    be there. *made_ns* is when the volume was made, 0 if nobody knows.
     """
 
     block: int
     starts: dict[int, int]
+    end: int
     logical_volume: bytes
     made_ns: int
 
@@ -147,13 +154,19 @@ def _description(
     volume = latest.get((Tag.LOGICAL_VOLUME, 0))
     if volume is None or number_at(volume, 212) != block:
         raise damaged("there is no logical volume with blocks of that size")
-    starts = {
-        about: number_at(data, 188)
-        for (tag, about), data in latest.items()
-        if tag == Tag.PARTITION
+    partitions = {
+        about: data for (tag, about), data in latest.items() if tag == Tag.PARTITION
     }
+    starts = {about: number_at(data, _START) for about, data in partitions.items()}
+    ends = (
+        number_at(data, _START) + number_at(data, _LENGTH)
+        for data in partitions.values()
+        # What can be written once has room behind what was written, and no image has it.
+        if number_at(data, _ACCESS) != _WRITE_ONCE
+    )
     primary = latest.get((Tag.PRIMARY, 0), bytes(_LEAST))
-    return Description(block, starts, volume, nanoseconds(primary[376:388]))
+    made_ns = nanoseconds(primary[376:388])
+    return Description(block, starts, max(ends, default=0), volume, made_ns)
 
 
 def _descriptors(

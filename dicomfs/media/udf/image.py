@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Final
 
-from dicomfs.media.archive import Archive
+from dicomfs.errors import CutOffError
+from dicomfs.findings import Finding
+from dicomfs.media.archive import Archive, shorter
 from dicomfs.media.medium import Place
 from dicomfs.media.sectors import unpacked
 from dicomfs.media.udf.description import is_recorded
@@ -84,8 +86,11 @@ class UdfEntry:
 
     @property
     def status(self) -> Status:
-        """The status of the file; raises OSError if it is not a file, or damaged."""
-        return self.node().status
+        """The status of the file; raises OSError if it has none, or was cut off."""
+        node = self.node()
+        if not self._volume.has_all_of(node):
+            raise CutOffError
+        return node.status
 
     @property
     def known(self) -> Node | None:
@@ -129,6 +134,10 @@ class Udf(Archive[UdfEntry]):
         super().__init__(source)
         self._large = threading.Lock()
         self._volume = Volume(source, session)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield that the image is shorter than its volume."""
+        return shorter(self._source.size, self._volume.end)
 
     def read_folder(self, folder: Place) -> Mapping[bytes, UdfEntry]:
         """Read the entries of *folder* from the source; raises OSError."""
@@ -218,13 +227,13 @@ class Udf(Archive[UdfEntry]):
         return [found[name] if name in found else next(rest) for name in names]
 
     def open_entry(self, entry: UdfEntry) -> Source:
-        """Open the file that *entry* is; raises OSError."""
-        return self._volume.open(entry.node())
+        """Open a file, what is left of one that was cut off; raises OSError."""
+        return self._volume.open_what_is_left(entry.node())
 
     def open_entry_cached(self, entry: UdfEntry) -> Source | None:
         """Open the file if its ICB was read before, else None."""
         known = entry.known
-        return None if known is None else self._volume.open(known)
+        return None if known is None else self._volume.open_what_is_left(known)
 
 
 def _name(identifier: bytes) -> bytes:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
+from dicomfs.errors import CutOffError
 from dicomfs.media.udf.descriptor import (
     EXTENT,
     LONG_AD,
@@ -102,7 +103,7 @@ class Nodes:
         """Return the descriptor at *address*, and which one it is."""
         data = window.read(self._where(address, copy), self._block)
         if len(data) < self._block:
-            raise damaged("the image ends within a descriptor")
+            raise CutOffError
         return tag_of(data, address.block), data
 
     def node(self, address: Address, window: Window, copy: int) -> Node:

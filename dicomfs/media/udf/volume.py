@@ -29,7 +29,14 @@ from dicomfs.media.udf.partition import (
     Spared,
     Virtual,
 )
-from dicomfs.source.source import Extent, ExtentSource, Source, View
+from dicomfs.source.source import (
+    Extent,
+    ExtentSource,
+    Source,
+    View,
+    are_within,
+    clipped,
+)
 from dicomfs.source.window import Window
 
 _T = TypeVar("_T")
@@ -61,7 +68,7 @@ class Volume:
 
     The disc is *source*, which it does not own; its *session* begins at this block, 0 if
     that is not known. Raises MediumError if it is not a volume that can be read. It may
-    be used from several threads.
+    be used from several threads. A source of fewer bytes than *end* was cut off.
     """
 
     def __init__(self, source: Source, session: int = 0) -> None:
@@ -72,6 +79,7 @@ class Volume:
         try:
             description = describe(source, session)
             self.block = description.block
+            self.end = description.end * description.block
             self._nodes = Nodes(self.block, self._partitions)
             self._make_partitions(description)
             self.root = self._find_root(description.logical_volume)
@@ -97,11 +105,22 @@ class Volume:
         """
         return self._nodes.node(address, window, copy)
 
+    def has_all_of(self, node: Node) -> bool:
+        """Whether no byte of *node* lies beyond the end of the disc."""
+        written = (each for each in node.extents if each.offset < ZEROS)
+        return are_within(written, self._image.size)
+
     def open(self, node: Node) -> Source:
         """Return the bytes of *node*."""
         has_holes = any(extent.offset >= ZEROS for extent in node.extents)
         source = self._with_zeros if has_holes else self._image
         return ExtentSource(source, node.extents, node.status.mtime_ns)
+
+    def open_what_is_left(self, node: Node) -> Source:
+        """Return the bytes of the file *node* up to the end of the disc."""
+        if self.has_all_of(node):
+            return self.open(node)
+        return self.open(node._replace(extents=clipped(node.extents, self._image.size)))
 
     # -- making it
 

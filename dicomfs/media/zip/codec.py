@@ -1,7 +1,6 @@
 """Methods of compression, undone with bounded output."""
 
 import bz2
-import errno
 import lzma
 import struct
 import zlib
@@ -9,17 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from dicomfs.errors import DamagedError
+
 _LZMA_HEAD: Final = struct.Struct("<2xHBI")
 _LZMA_PROPERTIES: Final = 5
 _LEAST_DICTIONARY: Final = 4096
-
-
-class DamagedError(OSError):
-    """A member that is not what it says: nothing of it is to be believed."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(errno.EIO, f"it is damaged: {what}")
-        self.what = what
 
 
 class Codec(ABC):

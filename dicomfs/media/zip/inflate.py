@@ -15,7 +15,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-from dicomfs.media.zip.codec import Codec, DamagedError
+from dicomfs.errors import DamagedError
+from dicomfs.media.zip.codec import Codec
 from dicomfs.media.zip.decrypt import Cipher
 from dicomfs.source.cache import Cache
 from dicomfs.source.source import Source, Status
