@@ -113,7 +113,7 @@ class Problem(Enum):
     # A source.
     SOURCE_MISSING = "does not exist"
     SOURCE_UNSUPPORTED = (
-        "is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP archive"
+        "is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP or tar archive"
     )
     SOURCE_UNREADABLE = "cannot be read"
     SOURCE_SILENT = "the medium does not answer"

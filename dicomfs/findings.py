@@ -39,6 +39,11 @@ class Kind(Enum):
     ARCHIVE_CUT_OFF = "archive-cut-off", True, "the archive is cut off"
     IMAGE_CUT_OFF = "image-cut-off", True, "the image is cut off"
     MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
+    ROOTED_NAME = (
+        "rooted-name",
+        False,
+        "names in the archive begin at a root, a drive or a share",
+    )
     # Links between directory records
     WRONG_ROOT = "wrong-root", True, "the first root record is not where it should be"
     BROKEN_LINK = "broken-link", True, "a link leads to no record"

@@ -157,7 +157,8 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     Problem.SOURCE_UNSUPPORTED: Complaint(
         Exit.SOURCE_UNSUPPORTED,
-        "{name} is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP archive",
+        "{name} is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP or tar "
+        "archive",
         "give the folder that the medium is mounted on, or an image of the medium",
     ),
     Problem.SOURCE_UNREADABLE: Complaint(

@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple
 from dicomfs.media.archive import Archive
 from dicomfs.media.iso.image import Iso
 from dicomfs.media.iso.image import recognises as is_iso
+from dicomfs.media.tar.archive import Tar
+from dicomfs.media.tar.archive import recognises as is_tar
 from dicomfs.media.udf.image import Udf
 from dicomfs.media.udf.image import recognises as is_udf
 from dicomfs.media.zip.archive import Zip
@@ -40,10 +42,12 @@ class Format(NamedTuple):
 
 
 # A disc that is both ISO 9660 and UDF mostly shows the same in either, and on some the
-# former has no more than a text for old machines. An archive may begin with anything.
+# former has no more than a text for old machines. A ZIP archive may begin with anything,
+# and one that lies in a tar archive may end that.
 FORMATS: Final = (
     Format(is_iso, lambda source, ways: Iso(source, ways.session)),
     Format(is_udf, lambda source, ways: Udf(source, ways.session)),
+    Format(is_tar, lambda source, _: Tar(source), is_listed=True),
     Format(is_zip, lambda source, ways: Zip(source, ways.passwords), is_listed=True),
 )
 

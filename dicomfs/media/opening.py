@@ -34,7 +34,7 @@ _PREAMBLE: Final = 128
 # How long a file may take to say whether it is one.
 _PATIENCE: Final = 2.0
 # What images and archives are called; sectors may have another name outside of them.
-_IMAGES: Final = (".iso", ".img", ".udf", ".zip")
+_IMAGES: Final = (".iso", ".img", ".udf", ".zip", ".tar")
 _SECTORS: Final = (".bin",)
 
 # Descriptors that a source may take at once, its own and that of its DICOMDIR, and what

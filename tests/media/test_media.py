@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -81,6 +82,12 @@ def zipped(disc: Path, to: Path, method: int, wrapper: str = "") -> Path:
     return to / "disc.zip"
 
 
+def tarred(disc: Path, to: Path) -> Path:
+    with tarfile.open(to / "disc.tar", "w") as archive:
+        archive.add(disc, ".")
+    return to / "disc.tar"
+
+
 def iso(disc: Path, to: Path, flavour: str) -> Path:
     return ISO_FLAVOURS[flavour](disc, to / "disc.iso")
 
@@ -106,6 +113,7 @@ KINDS: Final[dict[str, Source]] = {
     "ZIP with a wrapper": lambda disc, to: zipped(
         disc, to, zipfile.ZIP_DEFLATED, "portal/download 7"
     ),
+    "tar": tarred,
     "ISO in a stored ZIP": lambda disc, to: iso_in_zip(disc, to, zipfile.ZIP_STORED),
     "ISO in a deflated ZIP": lambda disc, to: iso_in_zip(
         disc, to, zipfile.ZIP_DEFLATED

@@ -26,6 +26,7 @@ import pytest
 
 from dicomfs.errors import Failure, MediumError, PasswordError
 from dicomfs.fileset.dicomdirs import open_file_sets
+from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
 from dicomfs.media.zip import decrypt
 from dicomfs.media.zip.archive import Zip, recognises
@@ -344,8 +345,7 @@ def test_a_name_is_the_path_that_it_means(part: Part, path: list[bytes]) -> None
 
 _EVIL: Final = (
     *(b"..", b"../A", b"../../etc/passwd", b"A/../../B", b"..\\A", b"A\\..\\..\\B"),
-    *(b"/etc/passwd", b"\\etc\\passwd", b"\\\\SERVER\\SHARE\\A", b"//A", b"C:\\A"),
-    *(b"C:A", b"c:/A", b"A\0", b"A\0/../B", b"\0", b"", b".", b"N" * 256),
+    *(b"/..", b"C:\\..\\A", b"\\\\SERVER\\..\\..\\A", b"C:", b"C:..", b"A\0", b"A\0/../B", b"\0", b"", b".", b"N" * 256),
     *(b"/".join([b"D"] * 33), b"D/" * 5000 + b"A", b"A/..", b"./../A", b"A/" + b"N" * 999),
 )  # fmt: skip
 
@@ -360,6 +360,72 @@ def test_a_member_with_an_evil_name_is_left_out_and_counted(name: bytes) -> None
     assert read(archive, "GOOD") == b"good"
     with pytest.raises(OSError, match=r"."):
         archive.open(tuple(name.split(b"/")))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"/DICOMDIR", "DICOMDIR"),
+        (b"//A", "A"),
+        (b"/etc/passwd", "etc/passwd"),
+        (b"\\etc\\passwd", "etc/passwd"),
+        (b"C:\\export\\A", "export/A"),
+        (b"c:/export/A", "export/A"),
+        (b"C:A", "A"),
+        (b"/C:/A", "A"),
+        (b"/c:A", "c:A"),
+        (b"\\\\srv\\out\\A", "srv/out/A"),
+        (b"\\\\?\\C:\\export\\A", "export/A"),
+        (b"\\\\.\\A", "A"),
+        (b"//./C:/A", "A"),
+    ],
+)
+@pytest.mark.parametrize("flags", [0, 1 << 11], ids=["raw", "UTF-8"])
+def test_a_name_that_begins_at_a_root_is_taken_below_that_of_the_archive(
+    name: bytes, shown: str, flags: int
+) -> None:
+    part = Part(name, b"a", central={"flags": flags})
+    archive = opened(archives.archive([part, Part(b"B", b"b")]))
+
+    assert names(archive) == sorted([shown, "B"])
+    assert read(archive, shown) == b"a"
+    [found] = archive.findings()
+    assert (found.kind, found.count) == (Kind.ROOTED_NAME, 1)
+    assert not found.kind.is_fault
+
+
+def test_of_names_that_become_the_same_the_last_is_shown() -> None:
+    parts = [Part(b"A", b"old"), Part(b"/A", b"new"), Part(b"C:\\B", b"b")]
+    archive = opened(archives.archive(parts))
+
+    assert {name: read(archive, name) for name in names(archive)} == {
+        "A": b"new",
+        "B": b"b",
+    }
+    assert archive.left_out == {"a name that a later member has, too": 1}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Part(b"A", b"some", central={"external": 0x10}),
+        Part(b"A", b"some", DEFLATED, central={"external": 0x30}),
+        Part(b"A", b"some", central={"external": 0o100644 << 16 | 0x10}),
+    ],
+)
+def test_a_file_with_the_bit_of_a_folder_is_a_file(part: Part) -> None:
+    archive = opened(archives.archive([part, Part(b"D/B", b"b")]))
+
+    assert names(archive) == ["A", "D/B"]
+    assert read(archive, "A") == b"some"
+    assert not archive.left_out
+
+
+def test_an_empty_file_with_the_bit_of_a_folder_is_one_if_its_mode_says_so() -> None:
+    part = Part(b"A", central={"external": 0o100644 << 16 | 0x10})
+    archive = opened(archives.archive([part]))
+
+    assert read(archive, "A") == b""
 
 
 @pytest.mark.parametrize(

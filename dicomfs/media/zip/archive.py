@@ -19,10 +19,11 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
-from dicomfs.errors import MediumError, PasswordError
+from dicomfs.errors import CutOffError, MediumError, PasswordError
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
+from dicomfs.media.members import Folder, Tree, findings_of
 from dicomfs.media.zip import central, decrypt
 from dicomfs.media.zip.central import CentralDirectory
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, Lock
@@ -31,6 +32,7 @@ from dicomfs.media.zip.inflate import WHOLE, Inflated, Stream, Verdict
 from dicomfs.media.zip.member import (
     AES,
     CODECS,
+    NOT_WITHIN,
     STORED,
     Member,
     aes_of,
@@ -47,7 +49,6 @@ from dicomfs.media.zip.record import (
     record_places,
 )
 from dicomfs.media.zip.starts import Starts
-from dicomfs.media.zip.tree import Folder, Tree
 from dicomfs.source.source import AtHand, Extent, ExtentSource, Source, Status
 
 _MOST_MEMBERS: Final = 200_000
@@ -121,6 +122,7 @@ class Zip(Archive[Member]):
         if damaged := (directory.records - found) % (1 << 16):
             self.left_out["a record of the directory that is damaged"] += damaged
         shown = tree.finish()
+        self._rooted = tree.rooted
         starts = Starts(offsets, shown, self._record, self._shift, self._end)
         return tree.root, starts
 
@@ -153,6 +155,10 @@ class Zip(Archive[Member]):
             return Member(number, status)
         refusal = refusal_of(record, self._shift, self._end)
         cause: Callable[[str], OSError] = refused
+        if refusal == NOT_WITHIN and self.is_cut_off:
+            return Member(
+                number, status, refusal, lambda _: CutOffError(), is_file=True
+            )
         if not refusal and record.flags & ENCRYPTED:
             refusal, cause = lack(record, self._passwords)
         return Member(number, status, refusal, cause, is_file=True)
@@ -180,8 +186,7 @@ class Zip(Archive[Member]):
         """Yield that it is cut off, and what it shows nothing of."""
         if self.is_cut_off:
             yield Finding(Kind.ARCHIVE_CUT_OFF, done="what is left of it is shown")
-        for reason, count in self.left_out.items():
-            yield Finding(Kind.MEMBER_LEFT_OUT, count=count, detail=reason)
+        yield from findings_of(self.left_out, self._rooted)
 
     def open_entry(self, entry: Member) -> Source:
         """Open a member; its own header is read, and its first bytes if it is locked.

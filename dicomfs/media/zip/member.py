@@ -34,6 +34,7 @@ _UNSUPPORTED: Final = {
     95: "XZ",
     98: "PPMd",
 }
+NOT_WITHIN: Final = "it does not lie within the archive"
 # Strong encryption, and a directory that is encrypted itself (7.2 and 7.3).
 _STRONG: Final = 1 << 6 | 1 << 13
 
@@ -84,7 +85,7 @@ def refusal_of(record: Record, shift: int, end: int) -> str:
         return f"it is compressed in a way that is not supported: {name}"
     begin = record.offset + shift + len(record.name)
     if record.disk or begin + record.packed > end:
-        return "it does not lie within the archive"
+        return NOT_WITHIN
     return _forgery(record, method)
 
 

@@ -4,6 +4,7 @@ As in PKWARE's APPNOTE.TXT 6.3.10, whose sections are cited.
 """
 
 import re
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from dicomfs.errors import DicomfsError
+from dicomfs.media import membername
 from dicomfs.media.medium import Place
 
 _ANY: Final = b"PK"
@@ -39,18 +40,10 @@ ENCRYPTED: Final = 1 << 0
 HAS_DESCRIPTOR: Final = 1 << 3
 _IS_UTF8: Final = 1 << 11
 
-# No name on Linux is longer, and no scan goes deeper.
-_MAX_COMPONENT: Final = 255
-_MAX_DEPTH: Final = 32
-_ABSOLUTE: Final = re.compile(rb"[\\/]|[A-Za-z]:")
 _SEPARATOR: Final = re.compile(rb"[\\/]")
 # In the double-byte encodings of East Asia a backslash can be half a character, always
 # behind a byte that is no ASCII.
 _RAW_SEPARATOR: Final = re.compile(rb"/|(?<![\x80-\xff])\\")
-
-
-class UnsafeNameError(DicomfsError):
-    """A member whose name leads nowhere within the archive."""
 
 
 class Record(NamedTuple):
@@ -77,29 +70,24 @@ class Record(NamedTuple):
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for a folder; some writers leave the slash out."""
-        return self.is_dos_folder or self.shown.endswith((b"/", b"\\"))
+        """Whether it stands for a folder; some writers leave the slash out.
+
+        Others give files the bit of a folder: one that has bytes is a file.
+        """
+        if self.shown.endswith((b"/", b"\\")):
+            return True
+        return self.is_dos_folder and not (self.size or stat.S_ISREG(self.mode))
+
+    @property
+    def is_rooted(self) -> bool:
+        """Whether its name begins at a root, a drive or a share (4.4.17.1 forbids it)."""
+        return membername.is_rooted(self.shown)
 
     def path(self) -> Place:
-        """Return its path in the archive, empty for a folder that is its root.
-
-        Raises UnsafeNameError for names that lead out of the archive, as no honest
-        writer makes them (4.4.17.1), and for those that no folder could hold.
-        """
+        """Return its path in the archive; raises UnsafeNameError if it has none."""
         is_utf8 = self.flags & _IS_UTF8 or self.shown is not self.name
         separator = _SEPARATOR if is_utf8 else _RAW_SEPARATOR
-        path = tuple(
-            part for part in separator.split(self.shown) if part not in {b"", b"."}
-        )
-        if _ABSOLUTE.match(self.shown):
-            raise UnsafeNameError("a name that begins at a root or a drive")
-        if b".." in path:
-            raise UnsafeNameError("a name that leads out of the archive")
-        if b"\0" in self.shown or not (path or self.is_folder):
-            raise UnsafeNameError("a name that is none")
-        if len(path) > _MAX_DEPTH or max(map(len, path), default=0) > _MAX_COMPONENT:
-            raise UnsafeNameError("a name that is too long or too deep")
-        return path
+        return membername.path_of(self.shown, separator, is_folder=self.is_folder)
 
 
 def record_places(raw: bytes) -> Iterator[int]:

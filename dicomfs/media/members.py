@@ -1,13 +1,14 @@
-"""The folders of an archive, and which members lie in them."""
+"""The folders of an archive that is a list of members, and which lie in them."""
 
 from array import array
 from collections import Counter
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
 from dicomfs.errors import MediumError
+from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
-from dicomfs.media.zip.record import Record, UnsafeNameError
+from dicomfs.media.membername import UnsafeNameError
 
 _MOST_FOLDERS: Final = 100_000
 
@@ -25,14 +26,34 @@ class Folder:
         self.numbers = array("I")
 
 
+class Named(Protocol):
+    """A member by its name."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for a folder."""
+        ...
+
+    @property
+    def is_rooted(self) -> bool:
+        """Whether its name begins at a root, a drive or a share."""
+        ...
+
+    def path(self) -> Place:
+        """Return its path in the archive; raises UnsafeNameError."""
+        ...
+
+
 class Tree:
     """Puts members into folders; *left_out* counts those that belong nowhere.
 
-    *name_of* returns the name of a member by its number.
+    *name_of* returns the name of a member by its number. *rooted* counts those whose
+    names begin at a root, which become names from the root of the archive.
     """
 
     def __init__(self, left_out: Counter[str], name_of: Callable[[int], bytes]) -> None:
         self.root = Folder()
+        self.rooted = 0
         self._left_out = left_out
         self._name_of = name_of
         self._folders = [self.root]
@@ -40,14 +61,15 @@ class Tree:
         self._hashes: set[int] = set()
         self._doubtful: set[Folder] = set()
 
-    def add(self, record: Record, number: int) -> bool:
-        """Add the member *number*; return whether it is one that has a place."""
+    def add(self, member: Named, number: int) -> bool:
+        """Add the *member* of this *number*; return whether it is one that has a place."""
         try:
-            path = record.path()
+            path = member.path()
         except UnsafeNameError as error:
             self._left_out[str(error)] += 1
             return False
-        if record.is_folder:
+        self.rooted += member.is_rooted
+        if member.is_folder:
             self._folder(path)
             return False
         folder = self._folder(path[:-1])
@@ -95,3 +117,20 @@ class Tree:
             self._left_out["a name that a folder has, too"] += 1
             del last[name]
         folder.numbers = array("I", last.values())
+
+
+def folder_at(root: Folder, path: Place) -> Folder | None:
+    """Return the folder at *path* below *root*, None if there is none."""
+    found: Folder | None = root
+    for name in path:
+        found = None if found is None else found.folders.get(name)
+    return found
+
+
+def findings_of(left_out: Counter[str], rooted: int) -> Iterator[Finding]:
+    """Yield of how many members nothing is shown, by reason, and how many are *rooted*."""
+    for reason, count in left_out.items():
+        yield Finding(Kind.MEMBER_LEFT_OUT, count=count, detail=reason)
+    if rooted:
+        done = "they are taken for names from the root of the archive"
+        yield Finding(Kind.ROOTED_NAME, count=rooted, done=done)

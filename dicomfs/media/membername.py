@@ -1,0 +1,53 @@
+"""What the names of members of archives mean: paths from the root of the archive."""
+
+import re
+from typing import Final
+
+from dicomfs.errors import DicomfsError
+from dicomfs.media.medium import Place
+
+# Between the names of folders, on other systems than Windows.
+SLASH: Final = re.compile(rb"/")
+# A root, a drive or a share in front of a name; what Windows puts before a long path.
+_ROOTED: Final = re.compile(rb"[\\/]|[A-Za-z]:")
+_LONG: Final = re.compile(rb"[\\/]{2}[?.][\\/]")
+_DRIVE: Final = re.compile(rb"[A-Za-z]:(?=[\\/])")
+# No name on Linux is longer, and no scan goes deeper.
+_MAX_COMPONENT: Final = 255
+_MAX_DEPTH: Final = 32
+
+
+class UnsafeNameError(DicomfsError):
+    """A member whose name leads nowhere within the archive."""
+
+
+def is_rooted(name: bytes) -> bool:
+    """Whether *name* begins at a root, a drive or a share."""
+    return _ROOTED.match(name) is not None
+
+
+def path_of(name: bytes, separator: re.Pattern[bytes], *, is_folder: bool) -> Place:
+    """Return the path that *name* means, empty for a folder that is the root.
+
+    What is rooted means the same below the root of the archive, as other programs have
+    it. Raises UnsafeNameError for names that lead out of the archive, as no honest
+    writer makes them, and for those that no folder could hold.
+    """
+    if rooted := _ROOTED.match(name):
+        name = _below_root(name, rooted[0])
+    path = tuple(part for part in separator.split(name) if part not in {b"", b"."})
+    if b".." in path:
+        raise UnsafeNameError("a name that leads out of the archive")
+    if b"\0" in name or not (path or is_folder):
+        raise UnsafeNameError("a name that is none")
+    if len(path) > _MAX_DEPTH or max(map(len, path), default=0) > _MAX_COMPONENT:
+        raise UnsafeNameError("a name that is too long or too deep")
+    return path
+
+
+def _below_root(name: bytes, begin: bytes) -> bytes:
+    """Return *name* without the root or drive that it begins with."""
+    if begin not in b"\\/":
+        return name[len(begin) :]
+    name = _LONG.sub(b"", name, count=1).lstrip(b"\\/")
+    return _DRIVE.sub(b"", name, count=1) if _DRIVE.match(name) else name
