@@ -93,6 +93,7 @@ class Kind(Enum):
     FILE_CUT_OFF = "file-cut-off", True, "a file is cut off"
     MALFORMED_FILE = "malformed-file", True, "a file is not encoded as it should be"
     NOT_UNDERSTOOD = "not-understood", True, "a part of a file is not understood"
+    MEMBER_DAMAGED = "member-damaged", True, "a member of an archive is damaged"
     NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
     SECURED_FILE = "secured-file", True, "a listed file is encrypted or signed"
     FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from dicomfs.errors import DamagedError
 from dicomfs.source.source import PAGE, Source, Wrapper
 
 BLOCK: Final = 64 * 1024
@@ -64,7 +65,8 @@ def read_through(
 ) -> Readability:
     """Read *source* to its end and return where it is unreadable.
 
-    Raises OSError if the medium is gone, InterruptedError once *go_on* says no.
+    Raises OSError if the medium is gone, DamagedError if the file is not what its archive
+    says, InterruptedError once *go_on* says no.
     """
     return _Pass(source, go_on).readability
 
@@ -95,7 +97,7 @@ class _Pass:
         try:
             data = self._source.read_at(start, end - start)
         except OSError as error:
-            if error.errno in GONE:
+            if error.errno in GONE or isinstance(error, DamagedError):
                 raise
             self._failures += 1
             return False

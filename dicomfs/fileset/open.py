@@ -5,7 +5,7 @@ File-sets. A source that is of no use costs only itself, unless there is no othe
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.patience import answers
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place
 from dicomfs.media.opening import (
     Bytes,
@@ -129,6 +130,13 @@ def capacity_of(file_sets: Sequence[FileSet]) -> Capacity:
     block = max(each.block for each in capacities)
     blocks = sum(-(-each.block * each.blocks // block) for each in capacities)
     return Capacity(block, blocks)
+
+
+def listen(file_sets: Iterable[FileSet]) -> None:
+    """Let the archives of *file_sets* add to the findings what they find out later."""
+    for each in file_sets:
+        if isinstance(each.medium, Archive):
+            each.medium.note = each.findings.add
 
 
 def _tell_apart(file_sets: Sequence[FileSet]) -> None:

@@ -8,7 +8,7 @@ import errno
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from dicomfs.findings import Finding, Kind
@@ -53,6 +53,8 @@ class Archive(ABC, Generic[_E]):
     def __init__(self, source: Source, most_kept: int = _MOST_KEPT) -> None:
         """Make one of *source*, which it owns from here on."""
         self._source = source
+        # Hears of what is found out later.
+        self.note: Callable[[Finding], None] = _to_nobody
         self._listings = Cache[Place, Mapping[bytes, _E]](most_kept, _room)
         # Who reads a folder has its lock; this one is that of the locks.
         self._lock = threading.Lock()
@@ -152,6 +154,10 @@ class Archive(ABC, Generic[_E]):
     def close(self) -> None:
         """Close the source."""
         self._source.close()
+
+
+def _to_nobody(_: Finding) -> None:
+    """Let nobody hear of it."""
 
 
 def shorter(size: int, wanted: int) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ import trio
 
 from dicomfs.dicom import charsets
 from dicomfs.fileset.listener import Listener
-from dicomfs.fileset.open import capacity_of, file_sets_of
+from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.mount import control
@@ -78,6 +78,7 @@ def run(
         patience=options.deadline,
         listener=listener,
     )
+    listen(file_sets)
     tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
     device = control.receive_device(connection)

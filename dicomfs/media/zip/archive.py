@@ -2,8 +2,8 @@
 
 Its central directory is read once, within bounds, and kept as it is: some 100 bytes for
 each member. When a member is opened for the first time, its own header is compared with
-what the directory says of it. A member that is stored is then read in place; others are
-inflated by ``inflate``.
+what the directory says of it. A member that is stored is then read in place, and proved
+when all of it was read (``proof``); others are inflated by ``inflate``.
 
 A member that cannot be shown as it is, such as one that is forged, costs itself: it is
 listed, but has no status and cannot be opened, and the OSError says why.
@@ -16,7 +16,7 @@ import threading
 from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 from weakref import WeakValueDictionary
 
 from dicomfs.errors import CutOffError, MediumError, PasswordError
@@ -28,7 +28,7 @@ from dicomfs.media.zip import central, decrypt
 from dicomfs.media.zip.central import CentralDirectory
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, Lock
 from dicomfs.media.zip.header import recover
-from dicomfs.media.zip.inflate import WHOLE, Inflated, Stream, Verdict
+from dicomfs.media.zip.inflate import WHOLE, Inflated, Stream, Verdict, Verdicts
 from dicomfs.media.zip.member import (
     AES,
     CODECS,
@@ -41,6 +41,7 @@ from dicomfs.media.zip.member import (
     refusal_of,
     refused,
 )
+from dicomfs.media.zip.proof import Proof, Proved
 from dicomfs.media.zip.record import (
     ENCRYPTED,
     HAS_DESCRIPTOR,
@@ -49,9 +50,12 @@ from dicomfs.media.zip.record import (
     record_places,
 )
 from dicomfs.media.zip.starts import Starts
+from dicomfs.source.cache import Cache
 from dicomfs.source.source import AtHand, Extent, ExtentSource, Source, Status
 
 _MOST_MEMBERS: Final = 200_000
+# Of so many members it is known how far they were read.
+_MOST_PROOFS: Final = 1000
 
 
 def recognises(source: Source) -> bool:
@@ -88,7 +92,8 @@ class Zip(Archive[Member]):
         self._inflated: WeakValueDictionary[int, Inflated] = WeakValueDictionary()
         # Tells the members from those of other archives; what they turned out to be.
         self._id = object()
-        self._verdicts: dict[Hashable, Verdict] = {}
+        self._verdicts = Verdicts(self._note_fault)
+        self._proofs = Cache[int, Proof](_MOST_PROOFS)
 
     def _read_directory(self) -> tuple[CentralDirectory, bytes]:
         """Return the directory; one that is made where it is missing or unreadable."""
@@ -235,7 +240,7 @@ class Zip(Archive[Member]):
         method = method_of(record)
         if not record.flags & ENCRYPTED:
             if method == STORED:
-                return packed
+                return self._proved(entry.number, record, packed)
             return self._shared(entry, record, packed, ())
         locks = self._locks(record, packed)
         lock = locks[0]
@@ -245,6 +250,33 @@ class Zip(Archive[Member]):
             data = ExtentSource(self._source, extents, record.mtime_ns)
             return Deciphered(data, lock)
         return self._shared(entry, record, packed, locks)
+
+    def _proved(self, number: int, record: Record, packed: Source) -> Source:
+        """Return a stored member that is proved when all of it is read."""
+        key = self._id, number
+        verdict = self._verdicts.get(key)
+        if verdict is not None and not verdict.fault:
+            return packed
+
+        def end(is_right: bool) -> None:
+            self._verdicts[key] = Verdict("" if is_right else "its CRC is wrong")
+
+        def fault() -> str | None:
+            known = self._verdicts.get(key)
+            return None if known is None else known.fault
+
+        with self._opening:
+            proof = self._proofs.get(number)
+            if proof is None:
+                proof = Proof(record.size, record.crc, end)
+                self._proofs.put(number, proof)
+        return Proved(packed, proof, fault)
+
+    def _note_fault(self, key: Hashable, what: str) -> None:
+        """Say that the member of this *key* is not what it says."""
+        _, number = cast(tuple[object, int], key)
+        name = os.fsdecode(b"/".join(self._record(number).path()))
+        self.note(Finding(Kind.MEMBER_DAMAGED, detail=what, files=(name,)))
 
     def _locks(self, record: Record, packed: Source) -> Sequence[Lock]:
         """Return the locks that passwords seem to open; raises PasswordError."""

@@ -116,6 +116,20 @@ class Verdict(NamedTuple):
     stream: int = 0
 
 
+class Verdicts(dict[Hashable, Verdict]):
+    """What is known of members, by their keys; *on_fault* hears what is wrong with one."""
+
+    def __init__(self, on_fault: Callable[[Hashable, str], None]) -> None:
+        super().__init__()
+        self._on_fault = on_fault
+
+    def __setitem__(self, key: Hashable, verdict: Verdict) -> None:
+        """Know it, and tell."""
+        super().__setitem__(key, verdict)
+        if verdict.fault:
+            self._on_fault(key, verdict.fault)
+
+
 # The pieces of a member by their numbers, and states by the number of the piece that
 # comes next, which is kept with them. The member is told by its key.
 _Part = tuple[Hashable, int]
@@ -137,7 +151,7 @@ class Inflated(Source):
         crc: int | None,
         begin: Callable[[], Sequence[Stream]],
         key: Hashable,
-        verdicts: dict[Hashable, Verdict],
+        verdicts: Verdicts,
     ) -> None:
         self.status = status
         self.size = status.size
