@@ -28,6 +28,9 @@ _DONE: Final = {
     Kind.REPEATED_INSTANCE: "listed once",
     Kind.DUPLICATE_INSTANCE: "all are listed",
 }
+# What names say of files that cannot be opened, by the errno that opening them gives.
+_MARKS: Final = {errno.ENOENT: "missing", errno.EACCES: "refused"}
+_CUT_OFF: Final = "cut off"
 _SERIES_DIGITS: Final = 3
 _INSTANCE_DIGITS: Final = 4
 _UIDS: Final = {
@@ -299,7 +302,15 @@ def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
     stem = _stem(record.level, record, leaf.attributes, digits)
     keys = (leaf.file_id, leaf.position.key())
-    return Name(stem, naming.EXTENSION, (leaf.uid, *keys) if leaf.uid else keys)
+    keys = (leaf.uid, *keys) if leaf.uid else keys
+    return Name(stem, naming.EXTENSION, keys, "" if leaf.size else _mark(leaf))
+
+
+def _mark(leaf: Leaf) -> str:
+    """Return what is wrong with a file that shows no bytes, empty if that may pass."""
+    if leaf.fault is Kind.FILE_CUT_OFF or not leaf.error:
+        return _CUT_OFF
+    return _MARKS.get(leaf.error, "")
 
 
 def _keys(*keys: bytes) -> tuple[bytes, ...]:

@@ -56,23 +56,35 @@ class Name(NamedTuple):
     """A name before clashes are resolved, and the keys that then tell it apart.
 
     The first key is the UID, Patient ID or File ID of design; each further one is more
-    specific, the last one unique.
+    specific, the last one unique. A *mark* says what is wrong with the file; the names of
+    others do not depend on it.
     """
 
     stem: str
     extension: str
     keys: tuple[bytes, ...]
+    mark: str = ""
 
     def plain(self) -> str:
-        """Return the name as it is where nothing clashes with it."""
+        """Return the name as it is where nothing clashes with it, without its mark."""
         return _cut(self.stem, MAX_BYTES - len(self.extension)) + self.extension
 
     def told_apart(self, depth: int) -> str:
-        """Return the name with the hash of its first *depth* keys."""
+        """Return the name with the hash of its first *depth* keys, without its mark."""
+        return self._ending(self._suffix(depth) + self.extension)
+
+    def marked(self, depth: int) -> str:
+        """Return the name with its mark, and a hash of *depth* keys if that is not 0."""
+        suffix = self._suffix(depth) if depth else ""
+        return self._ending(f"{suffix} ({self.mark}){self.extension}")
+
+    def _suffix(self, depth: int) -> str:
         digest = hashlib.sha256(b"\0".join(self.keys[:depth])).hexdigest()
         # Even hashes of all keys may begin the same: then more of them is shown.
         digits = _SUFFIX_DIGITS if depth <= len(self.keys) else 4 * _SUFFIX_DIGITS
-        tail = f" [{digest[:digits]}]{self.extension}"
+        return f" [{digest[:digits]}]"
+
+    def _ending(self, tail: str) -> str:
         return _cut(self.stem, MAX_BYTES - len(tail)) + tail
 
 
@@ -80,25 +92,39 @@ def distinct(names: Sequence[Name]) -> list[str]:
     """Return one string for each of *names*, no two of them the same to any system.
 
     Names are compared in normal form C and without regard to case. Every one of those
-    that clash gets a suffix; the order of *names* does not matter.
+    that clash gets a suffix; the order of *names* does not matter. Marks come last: what
+    they make clash gets a suffix only if it has one.
     """
     depths = [0] * len(names)
     result = [name.plain() for name in names]
-    while True:
-        folded = [_folded(name) for name in result]
-        counts = Counter(folded)
-        if len(counts) == len(result):
-            return result
-        clashing = [
-            place
-            for place, name in enumerate(names)
-            if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
-        ]
-        if not clashing:
-            return result
+    while clashing := _clashing(names, result, depths):
         for place in clashing:
             depths[place] += 1
             result[place] = names[place].told_apart(depths[place])
+    changed = [place for place, name in enumerate(names) if name.mark]
+    while changed:
+        for place in changed:
+            result[place] = names[place].marked(depths[place])
+        clashing = _clashing(names, result, depths)
+        changed = [place for place in clashing if names[place].mark]
+        for place in changed:
+            depths[place] += 1
+    return result
+
+
+def _clashing(
+    names: Sequence[Name], result: Sequence[str], depths: Sequence[int]
+) -> list[int]:
+    """Return which of *result* are the same to some system and can be told apart."""
+    folded = [_folded(name) for name in result]
+    counts = Counter(folded)
+    if len(counts) == len(result):
+        return []
+    return [
+        place
+        for place, name in enumerate(names)
+        if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
+    ]
 
 
 def patient_name(attributes: Attributes) -> str:

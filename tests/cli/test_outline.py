@@ -37,7 +37,7 @@ def test_the_tree_is_drawn(tmp_path: Path) -> None:
         "│   └── 2023-07-05 CT",
         "│       ├── 001 CT Lung",
         "│       │   ├── 0001.dcm",
-        "│       │   └── 0002.dcm  [No such file or directory]",
+        "│       │   └── 0002 (missing).dcm  [No such file or directory]",
         "│       └── 002 CT Bone",
         "└── Zoe (7)",
     ]

@@ -605,18 +605,18 @@ def gaps(
 
 
 def test_a_missing_file_stays_visible(gaps: dict[str, Path]) -> None:
-    assert sorted(gaps) == ["0001.dcm", "0002.dcm"]
-    assert gaps["0002.dcm"].stat().st_size == 0
+    assert sorted(gaps) == ["0001.dcm", "0002 (missing).dcm"]
+    assert gaps["0002 (missing).dcm"].stat().st_size == 0
 
 
 def test_a_missing_file_cannot_be_opened_and_says_why(gaps: dict[str, Path]) -> None:
     with pytest.raises(FileNotFoundError):
-        gaps["0002.dcm"].read_bytes()
+        gaps["0002 (missing).dcm"].read_bytes()
 
-    reason = os.getxattr(gaps["0002.dcm"], "user.dicomfs.error")
+    reason = os.getxattr(gaps["0002 (missing).dcm"], "user.dicomfs.error")
 
     assert reason == b"No such file or directory"
-    assert os.listxattr(gaps["0002.dcm"]) == ["user.dicomfs.error"]
+    assert os.listxattr(gaps["0002 (missing).dcm"]) == ["user.dicomfs.error"]
 
 
 def test_a_file_beside_a_missing_one_is_in_order(gaps: dict[str, Path]) -> None:
@@ -628,7 +628,7 @@ def test_a_tool_can_ask_why_a_file_is_missing(gaps: dict[str, Path]) -> None:
     mounting.need("getfattr")
 
     told = run(
-        ["getfattr", "-n", "user.dicomfs.error", str(gaps["0002.dcm"])],
+        ["getfattr", "-n", "user.dicomfs.error", str(gaps["0002 (missing).dcm"])],
         env={"LC_ALL": "C"},
     )
 

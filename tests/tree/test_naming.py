@@ -185,6 +185,53 @@ def test_every_name_that_clashes_gets_the_hash_of_its_uid() -> None:
     ]
 
 
+def test_a_mark_stands_behind_the_number_and_the_suffix_and_is_never_cut() -> None:
+    names = [
+        Name("0001", ".dcm", (b"1.2", b"A"), "missing"),
+        Name("0001", ".dcm", (b"1.3", b"B")),
+        Name("0002", ".dcm", (b"1.4", b"C"), "refused"),
+        Name("0003 SR " + "x" * 200, ".dcm", (b"1.5", b"D"), "cut off"),
+    ]
+
+    assert distinct(names) == [
+        f"0001 [{sha(b'1.2')}] (missing).dcm",
+        f"0001 [{sha(b'1.3')}].dcm",
+        "0002 (refused).dcm",
+        f"0003 SR {'x' * 98} (cut off).dcm",
+    ]
+
+
+@pytest.mark.parametrize("mark", ["missing", "cut off", "refused"])
+@examples(300)
+@given(numbers=st.lists(st.integers(0, 500), max_size=6, unique=True), data=st.data())
+def test_a_mark_changes_the_name_of_no_other_file(
+    mark: str, numbers: list[int], data: st.DataObject
+) -> None:
+    names = [name_of(number) for number in numbers]
+    some = [
+        name._replace(mark=data.draw(st.sampled_from(["", mark]))) for name in names
+    ]
+
+    pairs = zip(some, distinct(names), distinct(some), strict=True)
+
+    assert all(before == after for name, before, after in pairs if not name.mark)
+    assert len({folded(each) for each in distinct(some)}) == len(names)
+
+
+def test_a_title_that_looks_like_a_mark_stays_and_the_marked_file_gets_a_suffix() -> (
+    None
+):
+    names = [
+        Name("0001 SR (missing)", ".dcm", (b"1.2", b"A")),
+        Name("0001 SR", ".dcm", (b"1.3", b"B"), "missing"),
+    ]
+
+    assert distinct(names) == [
+        "0001 SR (missing).dcm",
+        f"0001 SR [{sha(b'1.3')}] (missing).dcm",
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [("CT", "ct"), ("é", "e\u0301"), ("É", "e\u0301"), ("Straße", "STRASSE")],

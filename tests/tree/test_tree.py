@@ -955,10 +955,35 @@ def test_instances_without_a_uid_are_never_taken_for_duplicates(
 def test_a_missing_file_is_listed_and_says_why(tmp_path: Path) -> None:
     seen = look_at(tmp_path, in_series(image("1.1", path=None)))
 
-    found = seen[f"{SERIES}/0001.dcm"]
+    found = seen[f"{SERIES}/0001 (missing).dcm"]
 
     assert (found.size, found.error) == (0, errno.ENOENT)
     assert found.reason == "No such file or directory"
+
+
+def test_a_file_that_is_missing_changes_neither_number_nor_name_of_another(
+    tmp_path: Path,
+) -> None:
+    images = [image(f"1.{n}", number=n, file=f"I{n}") for n in range(1, 5)]
+    sound = look_at(tmp_path / "sound", in_series(*images))
+    for each in images[1:3]:
+        each.path = None
+
+    seen = look_at(tmp_path / "gaps", in_series(*images))
+
+    assert at_depth(seen, 3) == [
+        *("0001.dcm", "0002 (missing).dcm", "0003 (missing).dcm", "0004.dcm")
+    ]
+    inodes = [seen[path].inode for path in files(seen)]
+    assert inodes == [sound[path].inode for path in files(sound)]
+
+
+def test_a_file_without_bytes_is_said_to_be_cut_off(tmp_path: Path) -> None:
+    images = [image("1.1", number=1, file="I1", content=b""), image("1.2", number=2)]
+
+    seen = look_at(tmp_path, in_series(*images))
+
+    assert at_depth(seen, 3) == ["0001 (cut off).dcm", "0002.dcm"]
 
 
 def test_opening_a_missing_file_fails_with_its_reason(tmp_path: Path) -> None:
@@ -980,7 +1005,7 @@ def test_a_file_outside_the_medium_is_listed_and_refused(
 
     seen = look_at(tmp_path / "cd", in_series(image("1.1", file=file_id, path=None)))
 
-    found = seen[f"{SERIES}/0001.dcm"]
+    found = seen[f"{SERIES}/0001 (refused).dcm"]
     assert (found.size, found.error, found.data) == (0, errno.EACCES, b"")
 
 
@@ -998,7 +1023,7 @@ def test_what_is_no_file_is_listed_and_refused(tmp_path: Path, kind: str) -> Non
 
     seen = look_at(tmp_path / "cd", in_series(image("1.1", file="I1", path=None)))
 
-    found = seen[f"{SERIES}/0001.dcm"]
+    found = seen[f"{SERIES}/0001 (refused).dcm"]
     assert found.size == 0
     assert found.error
     assert found.data == b""
@@ -1091,7 +1116,8 @@ def test_the_root_has_the_time_of_the_dicomdir(tmp_path: Path) -> None:
 def test_a_missing_file_has_the_time_of_its_folder(tmp_path: Path) -> None:
     seen = look_at(tmp_path, in_series(image("1.1", path=None)))
 
-    assert seen[f"{SERIES}/0001.dcm"].mtime_ns == seen[SERIES].mtime_ns
+    lost = seen[f"{SERIES}/0001 (missing).dcm"]
+    assert lost.mtime_ns == seen[SERIES].mtime_ns
 
 
 def test_numbers_are_as_wide_as_the_widest_of_their_folder(tmp_path: Path) -> None:
