@@ -84,6 +84,8 @@ class Kind(Enum):
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
     FILES_MOVED = "files-moved", True, "files lie in another folder than is listed"
+    FILES_RENAMED = "files-renamed", False, "files have other names than are listed"
+    SEARCH_ENDED = "search-ended", True, "a search for files was ended at its bound"
     MISSING_FILE = "missing-file", True, "a file is missing"
     REFUSED_PATH = "refused-path", True, "a File ID leads out of the medium"
     NOT_A_FILE = "not-a-file", True, "a File ID names a link, a device or a folder"

@@ -20,8 +20,9 @@ _MAX_DEPTH: Final = 64
 
 def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
     """Add to *listed* where the files lie that *items* of *file_set* reference."""
-    file_ids = [file_id for each in items if (file_id := each.file_id)]
-    for found in file_set.locate_all(file_ids):
+    with_file = [(file_id, each) for each in items if (file_id := each.file_id)]
+    file_ids = [file_id for file_id, _ in with_file]
+    for found in file_set.locate_all(file_ids, lambda at: with_file[at][1].clue):
         if not isinstance(found, Exception):
             listed.add(found[0])
 

@@ -7,7 +7,7 @@ matched against the names that are really there.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -63,6 +63,9 @@ class Names:
         self._folded: dict[bytes, list[bytes]] = {}
         for name in self._exact:
             self._folded.setdefault(_folded(name), []).append(name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._exact)
 
     def match(self, component: bytes) -> bytes | None:
         """Return the name that *component* means, None if none does or several do.

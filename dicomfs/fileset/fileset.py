@@ -7,7 +7,7 @@ each a record with what it references; and below an Item there are Parts again.
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -17,11 +17,12 @@ from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import MOST_RECORDS, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.errors import CutOffError, DirectoryError, FileIdError
+from dicomfs.errors import CutOffError, DirectoryError
+from dicomfs.fileset.guesses import Clue
 from dicomfs.fileset.links import LinkCheck, LinkedRecords
-from dicomfs.fileset.locate import Located, Locator
+from dicomfs.fileset.locate import Locator
 from dicomfs.fileset.nested import Family, NestedSets
-from dicomfs.fileset.references import References
+from dicomfs.fileset.references import Found, References, clue_of
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.source.source import Source
@@ -72,6 +73,11 @@ class Item:
         return self.file_set._references.file_id(self.record)
 
     @property
+    def clue(self) -> Clue:
+        """What is known of the file, wherever it lies."""
+        return clue_of(self.record, self.attributes.character_sets)
+
+    @property
     def nested(self) -> "FileSet | None":
         """The File-set whose directory the record references, None if it does not."""
         return self.file_set._nested.of(self.record)
@@ -95,8 +101,9 @@ class Item:
 
     def header(self) -> Attributes | None:
         """Return the header of the file, None if there is none or it is unreadable."""
-        file_id = self.file_id if self.nested is None else b""
-        header = self.file_set._references.header(file_id) if file_id else None
+        if self.nested is not None or not self.file_id:
+            return None
+        header = self.file_set._references.header(self.record)
         return header and header.under((), self.file_set._family.charset)
 
 
@@ -146,11 +153,14 @@ class FileSet:
         self._links.begin()
         self._note_header()
 
-    def note(self, finding: Finding) -> None:
-        """Add a *finding* about a record: those of other File-sets have its offset too."""
+    def note(self, finding: Finding, key: Hashable = None) -> None:
+        """Add a *finding* about a record: those of other File-sets have its offset too.
+
+        It takes the place of one that was added with the same *key*.
+        """
         if self._is_nested and not finding.files:
             finding = replace(finding, files=(os.fsdecode(b"/".join(self.place)),))
-        self.findings.add(finding, key=(self.identity, finding))
+        self.findings.add(finding, key=(self.identity, finding if key is None else key))
 
     def _note_header(self) -> None:
         header = self._directory.header
@@ -270,10 +280,13 @@ class FileSet:
     # -- files -------------------------------------------------------------------------
 
     def locate_all(
-        self, file_ids: Iterable[bytes]
-    ) -> list[Located | OSError | FileIdError]:
-        """Return where the files of *file_ids* lie, and their statuses, or why not."""
-        return self._references.locate_all(file_ids)
+        self, file_ids: Iterable[bytes], clue: Callable[[int], Clue] | None = None
+    ) -> list[Found]:
+        """Return where the files of *file_ids* lie, and their statuses, or why not.
+
+        A *clue* to each by its number finds it under another name, too.
+        """
+        return self._references.locate_all(file_ids, clue)
 
     def header(self, record: DirectoryRecord) -> Attributes | None:
         """Return the header of an instance that *record* has or leads to.

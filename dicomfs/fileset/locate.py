@@ -9,8 +9,8 @@ import errno
 import os
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from dicomfs.fileset.fileid import Names
 from dicomfs.media.medium import Medium, Place, Status
@@ -22,8 +22,25 @@ Located = tuple[Place, Status]
 _MAX_FOLDERS: Final = 64
 
 
+class Start(NamedTuple):
+    """A folder from which File IDs count, but for so many *dropped* components."""
+
+    folder: Place
+    dropped: int = 0
+
+
 class Locator(ABC):
     """Finds files by the components of their File IDs (see ``fileid.components``)."""
+
+    @property
+    def starts(self) -> Sequence[Start]:
+        """The folders from which the names of files lead on; none if they are not names."""
+        return ()
+
+    def names(self, folder: Place) -> Iterable[bytes]:
+        """Return what is in *folder*, without listing it again; raises OSError."""
+        del folder
+        return ()
 
     @abstractmethod
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
@@ -52,6 +69,11 @@ class WrittenLocator(Locator):
         self._root = root
         self._real = Cache[Place, Place](_MAX_FOLDERS)
         self._names = Cache[Place, Names](_MAX_FOLDERS)
+
+    @property
+    def starts(self) -> Sequence[Start]:
+        """The root."""
+        return (Start(self._root),)
 
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
         """Return where the files lie; each folder of them is asked once."""
@@ -109,14 +131,18 @@ class WrittenLocator(Locator):
         return real
 
     def _find(self, folder: Place, component: bytes) -> Place:
+        name = self.names(folder).match(component)
+        if name is None:
+            raise _missing()
+        return (*folder, name)
+
+    def names(self, folder: Place) -> Names:
+        """Return what is in *folder*, which is listed once; raises OSError."""
         names = self._names.get(folder)
         if names is None:
             names = Names(self._medium.names(folder))
             self._names.put(folder, names)
-        name = names.match(component)
-        if name is None:
-            raise _missing()
-        return (*folder, name)
+        return names
 
 
 class ScannedLocator(Locator):
@@ -176,6 +202,11 @@ def statuses(
         return medium.statuses(folder, names)
     except OSError as error:
         return [error] * len(names)
+
+
+def is_missing(found: object) -> bool:
+    """Whether what a locator *found* is that there is no such file."""
+    return isinstance(found, FileNotFoundError | NotADirectoryError)
 
 
 def _missing() -> FileNotFoundError:

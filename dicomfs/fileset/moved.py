@@ -9,14 +9,14 @@ headers have to confirm that they are found.
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.header import read_header
-from dicomfs.errors import DicomfsError
+from dicomfs.errors import DicomfsError, FileIdError
 from dicomfs.fileset.fileid import Names
-from dicomfs.fileset.locate import Located, Locator, WrittenLocator
+from dicomfs.fileset.locate import Located, Locator, Start, WrittenLocator, is_missing
 from dicomfs.media.medium import Medium, Place
 from dicomfs.media.walk import Walk
 
@@ -74,14 +74,25 @@ class MovedLocator(Locator):
         self._move: Move | None = None
         self._moved: Locator = self._written
 
+    @property
+    def starts(self) -> Sequence[Start]:
+        """The root, and where the File-set was found to be moved to."""
+        move = self._move
+        moved = [] if move is None else [Start(move.base, len(move.prefix))]
+        return [*self._written.starts, *moved]
+
+    def names(self, folder: Place) -> Iterable[bytes]:
+        """Return what is in *folder*, which is listed once; raises OSError."""
+        return self._written.names(folder)
+
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
         """Return where the files lie; what is not where it should be may be moved."""
         found = self._written.locate_all(paths)
-        if any(map(_is_missing, found)) and (move := self._sought()):
+        if any(map(is_missing, found)) and (move := self._sought()):
             numbers = [
                 number
                 for number, (path, where) in enumerate(zip(paths, found, strict=True))
-                if _is_missing(where) and _lies_in(path, move.prefix)
+                if is_missing(where) and _lies_in(path, move.prefix)
             ]
             moved = move.located(self._moved, [paths[number] for number in numbers])
             for number, where in zip(numbers, moved, strict=True):
@@ -106,7 +117,7 @@ class MovedLocator(Locator):
         missing = [
             sample
             for sample, where in zip(samples, found, strict=True)
-            if _is_missing(where)
+            if is_missing(where)
         ]
         if not _are_most(missing, samples):
             return None
@@ -214,14 +225,15 @@ class _Search:
     def _uid(self, place: Place) -> bytes:
         """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
         if place not in self._uids and len(self._uids) < MOST_HEADERS:
-            self._uids[place] = _read_uid(self._medium, place)
+            self._uids[place] = read_uid(self._medium, place)
         return self._uids.get(place, b"")
 
 
-def _read_uid(medium: Medium, place: Place) -> bytes:
+def read_uid(medium: Medium, place: Place) -> bytes:
+    """Return what the file at *place* says is its UID, empty if it says nothing."""
     try:
         source = medium.open(place)
-    except OSError:
+    except (OSError, FileIdError):
         return b""
     try:
         header = read_header(source)
@@ -236,10 +248,6 @@ def _read_uid(medium: Medium, place: Place) -> bytes:
 
 def _are_most(some: Sized, of: Sized) -> bool:
     return 2 * len(some) > len(of)
-
-
-def _is_missing(found: Located | OSError) -> bool:
-    return isinstance(found, FileNotFoundError | NotADirectoryError)
 
 
 def _lies_in(path: Place, folder: Place) -> bool:

@@ -98,7 +98,7 @@ class NestedSets(Generic[_F]):
     def _opened(self, record: DirectoryRecord, *, is_said: bool) -> _F | None:
         """Open what *record* references; *is_said* if it says that it is a directory."""
         try:
-            place = self._references.place(record.file_id)
+            place = self._references.place(record)
         except (FileIdError, OSError):
             # It is listed as a file, and so is what is wrong with it.
             return None

@@ -1,9 +1,10 @@
 """The files that the records of one DICOMDIR reference."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
@@ -13,7 +14,8 @@ from dicomfs.dicomdir.index import INACTIVE, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.errors import DicomfsError, DirectoryError, FileIdError
 from dicomfs.fileset import fileid
-from dicomfs.fileset.locate import Located, Locator
+from dicomfs.fileset.guesses import Clue, Guesses
+from dicomfs.fileset.locate import Located, Locator, is_missing
 from dicomfs.fileset.moved import Move, MovedLocator, Sample
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium, Place
@@ -24,6 +26,19 @@ log = logging.getLogger(__name__)
 # Instances that are asked where a File-set was moved to, and out of how many records.
 _SAMPLES: Final = 8
 _SAMPLED: Final = 4096
+_EXAMPLES: Final = 3
+_SHOWN: Final = "shown, as their headers confirm what they are"
+_NOT_FOUND: Final = "what lies under other names may not be found"
+
+Found = Located | OSError | FileIdError
+
+
+class Note(Protocol):
+    """Hears a finding; one with the same *key* as an earlier one takes its place."""
+
+    def __call__(self, finding: Finding, key: Hashable = None) -> None:
+        """Add *finding*."""
+        ...
 
 
 class References:
@@ -38,7 +53,7 @@ class References:
         directory: Directory,
         medium: Medium,
         root: Place,
-        note: Callable[[Finding], None],
+        note: Note,
         locator: Locator | None = None,
     ) -> None:
         self._directory = directory
@@ -47,6 +62,10 @@ class References:
         self.locator = locator or MovedLocator(
             medium, root, self._samples, self._note_move
         )
+        self._guesses = Guesses(
+            medium, self.locator, self._note_renamed, self._note_end
+        )
+        self._renamed: set[Place] = set()
 
     def file_id(self, record: DirectoryRecord) -> bytes:
         """Return the Referenced File ID of *record*, empty if it has no file.
@@ -63,27 +82,42 @@ class References:
             return b""
 
     def locate_all(
-        self, file_ids: Iterable[bytes]
-    ) -> list[Located | OSError | FileIdError]:
-        """Return where the files of *file_ids* lie, and their statuses, or why not."""
+        self, file_ids: Iterable[bytes], clue: Callable[[int], Clue] | None = None
+    ) -> list[Found]:
+        """Return where the files of *file_ids* lie, and their statuses, or why not.
+
+        *clue* says what is known of each by its number: by that it is found under
+        another name, too.
+        """
+        file_ids = list(file_ids)
         paths = [_components(file_id) for file_id in file_ids]
         usable = [path for path in paths if not isinstance(path, FileIdError)]
-        found = iter(self.locator.locate_all(usable))
-        return [
-            path if isinstance(path, FileIdError) else next(found) for path in paths
+        there = iter(self.locator.locate_all(usable))
+        found: list[Found] = [
+            path if isinstance(path, FileIdError) else next(there) for path in paths
         ]
+        if clue is not None and any(map(is_missing, found)):
+            for number, file_id in enumerate(file_ids):
+                if is_missing(found[number]):
+                    guess = self._guesses.find(file_id, clue(number))
+                    found[number] = guess or found[number]
+        return found
 
-    def place(self, file_id: bytes) -> Place:
-        """Return where the file of *file_id* lies.
+    def place(self, record: DirectoryRecord) -> Place:
+        """Return where the file of *record* lies.
 
-        Raises FileIdError for one that leads nowhere, OSError from the medium.
+        Raises FileIdError for a File ID that leads nowhere, OSError from the medium.
         """
-        return self.locator.locate(fileid.components(file_id))[0]
+        file_id, clue = self.file_id(record), clue_of(record)
+        [found] = self.locate_all([file_id], lambda _: clue)
+        if isinstance(found, Exception):
+            raise found
+        return found[0]
 
-    def header(self, file_id: bytes) -> Attributes | None:
-        """Return the header of the instance of *file_id*, None if it is unreadable."""
+    def header(self, record: DirectoryRecord) -> Attributes | None:
+        """Return the header of the instance of *record*, None if it is unreadable."""
         try:
-            source = self._medium.open(self.place(file_id))
+            source = self._medium.open(self.place(record))
         except (OSError, DicomfsError) as error:
             log.info("a header cannot be opened: %s", type(error).__name__)
             return None
@@ -123,6 +157,26 @@ class References:
 
     def _note_move(self, move: Move) -> None:
         self._note(Finding(Kind.FILES_MOVED, done="found there", detail=str(move)))
+
+    def _note_renamed(self, place: Place) -> None:
+        self._renamed.add(place)
+        some = sorted(self._renamed)[:_EXAMPLES]
+        files = tuple(os.fsdecode(b"/".join(each)) for each in some)
+        count = len(self._renamed)
+        finding = Finding(Kind.FILES_RENAMED, count=count, done=_SHOWN, files=files)
+        self._note(finding, key=Kind.FILES_RENAMED)
+
+    def _note_end(self) -> None:
+        self._note(Finding(Kind.SEARCH_ENDED, done=_NOT_FOUND))
+
+
+def clue_of(
+    record: DirectoryRecord, character_sets: tuple[bytes, ...] | None = None
+) -> Clue:
+    """Return what *record* says of its file; *character_sets* are its own without them."""
+    if character_sets is None:
+        character_sets = record.attributes.character_sets
+    return Clue(record.sop_instance_uid, character_sets)
 
 
 def _components(file_id: bytes) -> Place | FileIdError:

@@ -33,7 +33,8 @@ class Witness:
         """Return what the header of the first readable of these instances says."""
         for offset in offsets:
             with suppress(DirectoryError, OSError):
-                file_id = self._references.file_id(self._directory.written(offset))
-                if file_id and (header := self._references.header(file_id)):
+                record = self._directory.written(offset)
+                is_file = self._references.file_id(record)
+                if is_file and (header := self._references.header(record)):
                     return Origin.of(header)
         return None

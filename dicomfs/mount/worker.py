@@ -19,6 +19,7 @@ import pyfuse3
 import trio
 
 from dicomfs.dicom import charsets
+from dicomfs.fileset import spelling
 from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
@@ -59,7 +60,8 @@ def run(
     """
     null = _let_go(options)
     is_plain = all(isinstance(source, OpenedFolder) for source in sources)
-    loading.load(charsets.CODECS, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
+    codecs = charsets.CODECS.union(spelling.CODECS)
+    loading.load(codecs, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
     # What is loaded stays: to look through it again and again would free nothing.
     gc.freeze()
     gc.set_threshold(_GARBAGE)

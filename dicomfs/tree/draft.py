@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
@@ -15,6 +16,7 @@ from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import CutOffError, FileIdError
 from dicomfs.fileset.fileset import FileSet, Part
+from dicomfs.fileset.guesses import Clue
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
 from dicomfs.tree import naming
@@ -136,7 +138,8 @@ def locate(leaves: Sequence[Leaf]) -> None:
         by_file_set.setdefault(id(leaf.file_set), []).append(leaf)
     for together in by_file_set.values():
         file_ids = [leaf.file_id for leaf in together]
-        found = together[0].file_set.locate_all(file_ids)
+        clue = partial(_clue, together)
+        found = together[0].file_set.locate_all(file_ids, clue)
         for leaf, where in zip(together, found, strict=True):
             if isinstance(where, Exception):
                 leaf.error, leaf.fault, leaf.reason = _refusal(where)
@@ -146,6 +149,11 @@ def locate(leaves: Sequence[Leaf]) -> None:
                 leaf.size = same.setdefault(size, size)
                 leaf.mtime_ns = same.setdefault(mtime_ns, mtime_ns)
                 leaf.changed_ns = same.setdefault(changed_ns, changed_ns)
+
+
+def _clue(leaves: Sequence[Leaf], number: int) -> Clue:
+    leaf = leaves[number]
+    return Clue(leaf.uid, leaf.attributes.character_sets)
 
 
 def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
@@ -301,8 +309,7 @@ def _branch_name(branch: Branch, digits: _Digits) -> Name:
 def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
     stem = _stem(record.level, record, leaf.attributes, digits)
-    keys = (leaf.file_id, leaf.position.key())
-    keys = (leaf.uid, *keys) if leaf.uid else keys
+    keys = _keys(leaf.uid, leaf.file_id, leaf.position.key())
     return Name(stem, naming.EXTENSION, keys, "" if leaf.size else _mark(leaf))
 
 
