@@ -27,6 +27,13 @@ class Kind(Enum):
     # The medium, and the DICOMDIR as a whole
     SOURCE_LEFT_OUT = "source-left-out", True, "one of several media is unusable"
     SOURCE_FAILED = "source-failed", True, "a source cannot be read any more"
+    INDEX_ELSEWHERE = (
+        "index-elsewhere",
+        False,
+        "the DICOMDIR lies below the root, or has another name",
+    )
+    INDEX_BESIDE = "index-beside", False, "there is another DICOMDIR in a deeper folder"
+    INDEX_EMPTY = "index-empty", False, "the DICOMDIR lists nothing"
     INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
     INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"
     INDEX_CHANGED = "index-changed", True, "the DICOMDIR was changed after mounting"
@@ -119,6 +126,11 @@ class Kind(Enum):
         "record and file disagree about syntax",
     )
     UNLISTED_INSTANCE = "unlisted-instance", True, "no record lists a DICOM file"
+    UNLISTED_DOCUMENT = (
+        "unlisted-document",
+        False,
+        "no record lists a picture or PDF",
+    )
     UNLISTED_FILE = "unlisted-file", False, "no record lists a file"
 
     def __init__(self, code: str, is_fault: bool, meaning: str) -> None:

@@ -17,7 +17,13 @@ from dicomfs.check.listed import ListedFiles, Where
 from dicomfs.check.readability import GONE
 from dicomfs.check.records import Keys, character_set_fault
 from dicomfs.check.seen import Seen
-from dicomfs.check.unlisted import MOST_NAMED, add_listed, named, walk
+from dicomfs.check.unlisted import (
+    MOST_NAMED,
+    add_listed,
+    as_written,
+    named,
+    walk,
+)
 from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
@@ -32,6 +38,7 @@ from dicomfs.tree.tree import Tree
 
 Tell = Callable[[Stage, int], None]
 _BATCH: Final = 500
+_NOT_SHOWN: Final = "not shown; to see it, give its folder as a SOURCE, too"
 # Without such a source, what was looked at is not all that there is.
 _LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
 
@@ -183,8 +190,11 @@ class _Check:
         except OSError as error:
             self._end_if_gone(error)
             detail = error.strerror or ""
+            source = ", ".join(sorted(_sources(folder)))
             self._findings.add(
-                Finding(Kind.UNREADABLE_FOLDER, where=where, detail=detail)
+                Finding(
+                    Kind.UNREADABLE_FOLDER, where=where, detail=detail, source=source
+                )
             )
             return {}
         # Nobody will ask again, and memory must not grow with the medium.
@@ -201,18 +211,19 @@ class _Check:
             return
         here = uid, where[:-1]
         if uid in self._studies and here not in self._studies:
-            self._findings.add(Finding(Kind.SPLIT_STUDY, where=where))
+            source = ", ".join(sorted(_sources(folder)))
+            self._findings.add(Finding(Kind.SPLIT_STUDY, where=where, source=source))
         self._studies.add(uid)
         self._studies.add(here)
 
     def _look_at_text(self, where: Where, nodes: Listing) -> None:
         """See whether the text of the records in a folder can be read for sure."""
-        told = Counter[str]()
+        told = Counter[tuple[str, str]]()
         # Folders first: what is wrong with them is told first.
         for node in sorted(nodes.values(), key=lambda each: not each.is_folder):
             if (said := node.own_attributes) is not None:
-                told[character_set_fault(said)] += 1
-        for fault, count in told.items():
+                told[character_set_fault(said), _source(node)] += 1
+        for (fault, source), count in told.items():
             if fault:
                 self._findings.add(
                     Finding(
@@ -221,6 +232,7 @@ class _Check:
                         count=count,
                         of=len(nodes),
                         detail=fault,
+                        source=source,
                     )
                 )
 
@@ -232,7 +244,7 @@ class _Check:
     # -- the rest of the media ---------------------------------------------------------
 
     def _look_at_media(self, listed: Mapping[Medium, Seen]) -> None:
-        about = {each.medium: each.findings for each in self._tree.file_sets}
+        about = _about_media(self._tree.file_sets)
         for medium, places in listed.items():
             try:
                 self._look_at_medium(medium, places, about[medium])
@@ -244,12 +256,64 @@ class _Check:
         self._complete.add(Stage.MEDIUM)
 
     def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
-        others: list[Place] = []
-        count = 0
+        others, documents, directories = _Some(), _Some(), _Some()
+        shown = {each.place[:-1] for each in self._tree.file_sets if each.place}
         for looked in walk(medium, listed):
             self._count(Stage.MEDIUM)
             findings.extend(looked.findings)
-            count += len(looked.others)
-            others += looked.others[: MOST_NAMED - len(others)]
-        if count:
-            findings.add(Finding(Kind.UNLISTED_FILE, count=count, files=named(others)))
+            others.add(looked.others)
+            documents.add(looked.documents)
+            # Beside the one that is shown it is an older one, or a copy.
+            (others if looked.folder in shown else directories).add(looked.directories)
+        for kind, some, done in (
+            (Kind.INDEX_BESIDE, directories, _NOT_SHOWN),
+            (Kind.UNLISTED_DOCUMENT, documents, ""),
+            (Kind.UNLISTED_FILE, others, ""),
+        ):
+            if some.count:
+                files = named(some.first)
+                finding = Finding(kind, count=some.count, done=done, files=files)
+                findings.add(finding, key=kind)
+
+
+def _source(node: Instance | Selection) -> str:
+    """Return which of several sources *node* is of, the first of joined ones."""
+    if node.is_folder:
+        return node.origin.file_set.findings.source if node.origin else ""
+    return node.file_set.findings.source
+
+
+def _sources(folder: Selection) -> set[str]:
+    """Return which of several sources have something of *folder*."""
+    return {part.file_set.findings.source for part in folder.parts}
+
+
+class _Some:
+    """How many places there are of some kind, and the *first* of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[Place] = []
+
+    def add(self, places: Sequence[Place]) -> None:
+        """Count *places*, too."""
+        self.count += len(places)
+        self.first += places[: MOST_NAMED - len(self.first)]
+
+
+def _about_media(file_sets: Sequence[FileSet]) -> dict[Medium, Findings]:
+    """Return where to add findings about each medium as a whole."""
+    by_medium: dict[Medium, list[FileSet]] = {}
+    for each in file_sets:
+        if not each.is_nested:
+            by_medium.setdefault(each.medium, []).append(each)
+    about: dict[Medium, Findings] = {}
+    for medium, alike in by_medium.items():
+        about[medium] = alike[0].findings
+        if len(alike) > 1:
+            # Each of several DICOMDIRs on a medium is told apart by its place.
+            place = as_written(alike[0].place)
+            source = about[medium].source.removesuffix(place).rstrip("/")
+            of_all = about[medium].of_all
+            about[medium] = of_all.about(source) if source else of_all
+    return about

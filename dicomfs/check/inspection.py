@@ -168,6 +168,14 @@ def is_instance(source: Source) -> bool:
     return bool(meta.sop_class_uid or meta.sop_instance_uid) or _has_uid(source)
 
 
+def is_directory(source: Source) -> bool:
+    """Whether *source* says that it is a DICOMDIR; raises OSError."""
+    try:
+        return read_meta(Window(source, _BLOCK)).sop_class_uid == DIRECTORY
+    except DicomfsError:
+        return False
+
+
 def _has_uid(source: Source) -> bool:
     """Whether a file without File Meta Information is an instance all the same."""
     try:

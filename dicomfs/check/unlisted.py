@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from dicomfs.check.inspection import is_instance, program_in
+from dicomfs.check.inspection import is_directory, is_instance, program_in
 from dicomfs.check.readability import GONE
 from dicomfs.check.seen import Seen
 from dicomfs.fileset.fileset import FileSet, Item
@@ -16,6 +16,19 @@ from dicomfs.media.walk import Listed, Walk
 MOST_NAMED: Final = 3
 # Levels of folders in folders.
 _MAX_DEPTH: Final = 64
+# Pictures and documents by their extensions, and what they have at which offset.
+_DOCUMENTS: Final = (
+    ({b"pdf"}, 0, b"%PDF-"),
+    ({b"jpg", b"jpeg", b"jpe", b"jfif"}, 0, b"\xff\xd8\xff"),
+    ({b"png"}, 0, b"\x89PNG\r\n"),
+    ({b"gif"}, 0, b"GIF8"),
+    ({b"tif", b"tiff"}, 0, b"II*\0"),
+    ({b"tif", b"tiff"}, 0, b"MM\0*"),
+    ({b"webp"}, 8, b"WEBP"),
+    ({b"jp2", b"j2k"}, 4, b"jP  "),
+    ({b"heic", b"heif"}, 4, b"ftyphei"),
+)
+_HEAD: Final = 16
 
 
 def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
@@ -28,18 +41,23 @@ def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
 
 
 class Looked(NamedTuple):
-    """The unlisted files in one *folder* of a medium."""
+    """The unlisted files in one *folder* of a medium.
+
+    DICOM files are findings; *documents* are pictures and PDFs, *directories* DICOMDIRs
+    and the like, and *others* all the rest.
+    """
 
     folder: Place
     findings: Sequence[Finding]
-    others: Sequence[Place]
+    others: Sequence[Place] = ()
+    documents: Sequence[Place] = ()
+    directories: Sequence[Place] = ()
 
 
 def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
     """Yield for each folder of *medium* what there is beside what is *listed*.
 
-    DICOM files are findings, *others* are not DICOM. Links, devices and the like are
-    passed over. Raises OSError if the medium is gone.
+    Links, devices and the like are passed over. Raises OSError if the medium is gone.
     """
     for folder in Walk(medium, depth=_MAX_DEPTH):
         place = folder.place
@@ -49,13 +67,13 @@ def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
             if error.errno in GONE or not place:
                 raise
             detail = error.strerror or ""
-            yield Looked(place, [_unreadable([place], detail)], [])
+            yield Looked(place, [_unreadable([place], detail)])
             continue
         files = [file for file in files if file not in listed]
         yield _look(medium, place, files)
         if len(place) == _MAX_DEPTH and folder.folders:
             detail = f"deeper than {_MAX_DEPTH} folders"
-            yield Looked(place, [_unreadable(folder.folders, detail)], [])
+            yield Looked(place, [_unreadable(folder.folders, detail)])
 
 
 def _files(medium: Medium, folder: Listed) -> list[Place]:
@@ -76,12 +94,14 @@ class _Sorted(NamedTuple):
 
     instances: list[Place]
     others: list[Place]
+    documents: list[Place]
+    directories: list[Place]
     unreadable: list[Place]
     programs: list[Place]
 
 
 def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
-    found = _Sorted([], [], [], [])
+    found = _Sorted([], [], [], [], [], [])
     for place in files:
         try:
             _sort(medium, place, found)
@@ -98,18 +118,33 @@ def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
         )
         if places
     ]
-    return Looked(folder, findings, found.others)
+    return Looked(folder, findings, found.others, found.documents, found.directories)
 
 
 def _sort(medium: Medium, place: Place, found: _Sorted) -> None:
     source = medium.open(place)
     try:
-        is_dicom = is_instance(source)
-        (found.instances if is_dicom else found.others).append(place)
-        if is_dicom and program_in(source):
-            found.programs.append(place)
+        if is_instance(source):
+            found.instances.append(place)
+            if program_in(source):
+                found.programs.append(place)
+        elif is_directory(source):
+            found.directories.append(place)
+        elif _is_document(place[-1], source.read_at(0, _HEAD)):
+            found.documents.append(place)
+        else:
+            found.others.append(place)
     finally:
         source.close()
+
+
+def _is_document(name: bytes, head: bytes) -> bool:
+    """Whether a file is a picture or a PDF, by its name and by how it begins."""
+    _, dot, extension = name.partition(b";")[0].lower().rpartition(b".")
+    return any(
+        head[start:].startswith(sign) and (not dot or extension in extensions)
+        for extensions, start, sign in _DOCUMENTS
+    )
 
 
 def _finding(kind: Kind, places: Sequence[Place]) -> Finding:

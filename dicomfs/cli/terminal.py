@@ -95,6 +95,7 @@ class Audience(Listener):
     def __init__(self, *, tells_names: bool = True) -> None:
         self._tells_names = tells_names
         self._numbers = count(1)
+        self._told = count(1)
         self._line = StatusLine(sys.stderr)
         self._more = f"further ones, too; {command()} check names all"
 
@@ -106,6 +107,14 @@ class Audience(Listener):
             say(f"left out: {what if name in what else f'{name}: {what}'}")
         elif number == _MOST_TOLD + 1:
             say(f"left out: {self._more}")
+
+    def told(self, name: str, what: str) -> None:
+        """Say it, as long as there is room for it."""
+        number = next(self._told) if self._tells_names else 0
+        if 1 <= number <= _MOST_TOLD:
+            say(f"{name}: {what}" if name else what)
+        elif number == _MOST_TOLD + 1:
+            say(self._more)
 
     def scanned(self, name: str, files: int, instances: int) -> None:
         """Show how far the scan is."""

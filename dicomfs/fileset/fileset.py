@@ -136,7 +136,7 @@ class FileSet:
         self._directory = Directory(source)
         # It tells this File-set from others, and is the same on every mount.
         self.identity = self._directory.identity
-        self._is_nested = bool(above)
+        self.is_nested = bool(above)
         if family is not None:
             locator = family.locator
         self._references = References(
@@ -158,7 +158,7 @@ class FileSet:
 
         It takes the place of one that was added with the same *key*.
         """
-        if self._is_nested and not finding.files:
+        if self.is_nested and not finding.files:
             finding = replace(finding, files=(os.fsdecode(b"/".join(self.place)),))
         self.findings.add(finding, key=(self.identity, finding if key is None else key))
 

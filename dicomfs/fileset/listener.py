@@ -14,6 +14,9 @@ class Listener:
     def left_out(self, name: str, failure: Failure) -> None:
         """Hear that the source or image *name* has no File-set, and why."""
 
+    def told(self, name: str, what: str) -> None:
+        """Hear *what* is to be known at once of the source *name*, empty if it is alone."""
+
     def scanned(self, name: str, files: int, instances: int) -> None:
         """Hear how many *files* of the source *name* were looked at so far."""
 

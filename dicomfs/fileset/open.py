@@ -180,23 +180,25 @@ class _Opening:
         opened = source.open()
         if isinstance(opened, Files):
             with _closed_if_of_no_use(opened.medium):
-                return self._of_folder(opened)
+                return self._of_folder(opened, source.name)
         return self._of_bytes(opened, 1, source.name)
 
-    def _of_folder(self, opened: Files) -> list[FileSet]:
+    def _of_folder(self, opened: Files, path: str) -> list[FileSet]:
         """Return the File-sets in a folder; raises Failure."""
         try:
-            return self._listed(opened.medium, opened.dicomdir)
+            return self._listed(opened.medium, opened.dicomdir, path)
         except Failure as failure:
             if failure.problem not in _NO_FILE_SET or not _images(opened.medium, 0):
                 raise
             raise Failure(Problem.ONLY_IMAGES) from failure
 
-    def _listed(self, medium: Medium, dicomdir: bytes = b"") -> list[FileSet]:
+    def _listed(
+        self, medium: Medium, dicomdir: bytes = b"", path: str = ""
+    ) -> list[FileSet]:
         """Return the File-sets of the files on *medium*; raises Failure."""
         if self.scan:
             return scanned(medium, self.findings, self.which, self.listener)
-        return open_file_sets(medium, dicomdir, self.findings)
+        return open_file_sets(medium, dicomdir, self.findings, self.listener, path)
 
     def _of_bytes(self, opened: Bytes, depth: int, name: str) -> list[FileSet]:
         """Return the File-sets of the image or archive of this *name*.

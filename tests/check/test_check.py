@@ -109,6 +109,7 @@ def test_the_sample_of_pydicom_has_what_it_has_each_time() -> None:
         "missing-description": 2,
         "unlisted-instance": 1,
         "unlisted-file": 1,
+        "index-beside": 1,  # that of TINY_ALPHA
     }
     assert found(reports[0], Kind.UNLISTED_INSTANCE)[0].count == 50
     assert reports[0] == reports[1]
@@ -551,10 +552,60 @@ def test_an_instance_without_preamble_is_one_too(tmp_path: Path) -> None:
     assert kinds(checked(tmp_path)) == {"unlisted-instance": 1}
 
 
+DOCUMENTS: Final = {
+    "REPORT.PDF": b"%PDF-1.7 ...",
+    "Befund.pdf;1": b"%PDF-1.4 ...",
+    "KEY/1.jpg": b"\xff\xd8\xff\xe0 ...",
+    "KEY/2.PNG": b"\x89PNG\r\n\x1a\n ...",
+    "KEY/3": b"II*\0 ...",
+}
+
+
+def test_pictures_and_documents_beside_the_file_set_are_named(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+    (tmp_path / "KEY").mkdir()
+    for name, data in {**DOCUMENTS, "A.EXE": b"MZ", "B.pdf": b"none"}.items():
+        (tmp_path / name).write_bytes(data)
+
+    documents, others = sorted(checked(tmp_path).findings, key=lambda f: f.kind.code)
+
+    assert (documents.kind, documents.count) == (Kind.UNLISTED_DOCUMENT, 5)
+    assert documents.files == ("Befund.pdf;1", "REPORT.PDF", "KEY/1.jpg")
+    assert (others.kind, others.count) == (Kind.UNLISTED_FILE, 2)
+
+
+@pytest.mark.parametrize("place", ["OLD", "A/B/C/D/E"])
+def test_another_dicomdir_is_named_however_deep_it_lies(
+    tmp_path: Path, place: str
+) -> None:
+    write_medium(tmp_path, ct(slices(2)))
+    write_medium(tmp_path / place, ct(slices(1)))
+
+    told = {each.kind: each for each in checked(tmp_path).findings}
+
+    assert set(told) == {Kind.INDEX_BESIDE, Kind.UNLISTED_INSTANCE}
+    assert told[Kind.INDEX_BESIDE].files == (f"{place}/DICOMDIR",)
+
+
+def test_findings_of_several_dicomdirs_on_one_medium_name_the_right_one(
+    tmp_path: Path,
+) -> None:
+    for name in ("CD1", "CD2"):
+        write_medium(tmp_path / name, ct(slices(2)))
+    odd = ct(slices(1, InstanceNumber="7"))
+    odd[0]["PatientName"] = b"Do\xe9"
+    write_medium(tmp_path / "CD3", odd)
+    (tmp_path / "EXTRA").write_bytes(instance_bytes())
+
+    told = {each.kind: each.source for each in checked(tmp_path).findings}
+
+    assert told[Kind.CHARACTER_SET] == "CD3/DICOMDIR"
+    assert told[Kind.UNLISTED_INSTANCE] == ""
+
+
 def test_other_files_are_one_remark(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(2)))
-    write_medium(tmp_path / "OTHER", ct(slices(1)), dicomdir="SUB/DICOMDIR")
-    shutil.rmtree(tmp_path / "OTHER/CT")
+    shutil.copy(tmp_path / "DICOMDIR", tmp_path / "DICOMDIR.BAK")
     (tmp_path / "VIEWER.EXE").write_bytes(b"MZ" + bytes(2000))
     (tmp_path / "AUTORUN.INF").write_text("[autorun]")
     (tmp_path / "EMPTY").touch()

@@ -73,6 +73,26 @@ def test_names_are_kept_where_nobody_is_to_see_them() -> None:
     assert said.getvalue() == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "line"), [("", "x is shown"), ("two.iso", "two.iso: x is shown")]
+)
+def test_what_is_to_be_known_is_told(name: str, line: str) -> None:
+    with screen() as said:
+        Audience().told(name, "x is shown")
+
+    assert said.getvalue() == f"dicomfs: {line}\n"
+
+
+def test_no_more_is_told_than_a_terminal_holds_nor_where_names_are_kept() -> None:
+    with screen() as said:
+        audience, silent = Audience(), Audience(tells_names=False)
+        for number in range(100):
+            audience.told("", f"{number} is not shown")
+            silent.told("", f"{number} is not shown")
+
+    assert len(said.getvalue().splitlines()) == 21
+
+
 # -- how far something is --------------------------------------------------------------
 
 

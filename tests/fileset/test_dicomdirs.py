@@ -1,20 +1,39 @@
 """The DICOMDIRs of a medium: where they lie, and why one is of no use."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.dicomdirs import find_dicomdirs, open_file_sets
+from dicomfs.fileset.listener import Listener
+from dicomfs.findings import Findings
+from dicomfs.media.medium import Place
 from tests.build.medium import build_dicomdir, build_layout, instance_bytes, patient
 from tests.conftest import ExpectLog
-from tests.support.trees import FakeMedium
+from tests.support.trees import CountingFake, FakeMedium
 
 INDEX = build_dicomdir([patient("Doe^Jane", "1")])
 
 
 def found(*paths: str) -> list[str]:
-    medium = FakeMedium(dict.fromkeys(paths, INDEX))
-    return [b"/".join(place).decode() for place in find_dicomdirs(medium)]
+    return _paths(find_dicomdirs(_medium(*paths)).places)
+
+
+def deeper(*paths: str) -> list[str]:
+    return _paths(find_dicomdirs(_medium(*paths)).deeper)
+
+
+def _medium(*paths: str) -> FakeMedium:
+    """Return a medium on which everything but text and instances is a DICOMDIR."""
+    return FakeMedium(
+        {p: b"" if p.endswith(("README.TXT", "I1")) else INDEX for p in paths}
+    )
+
+
+def _paths(places: Sequence[Place]) -> list[str]:
+    return [b"/".join(place).decode() for place in places]
 
 
 @pytest.mark.parametrize(
@@ -43,8 +62,142 @@ def test_a_dicomdir_deeper_than_that_is_not_sought() -> None:
     assert found("a/b/c/d/DICOMDIR") == []
 
 
-def test_the_root_comes_first_and_then_nothing_else_is_sought() -> None:
+def test_the_root_comes_first_and_what_lies_deeper_is_not_taken() -> None:
     assert found("DICOMDIR", "a/DICOMDIR") == ["DICOMDIR"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "others"),
+    [
+        (["DICOMDIR", "OLD/DICOMDIR"], ["OLD/DICOMDIR"]),
+        (
+            ["DICOMDIR", "a/b/c/dicomdir", "a/DICOMDIR (1)"],
+            ["a/DICOMDIR (1)", "a/b/c/dicomdir"],
+        ),
+        (["CD1/DICOMDIR", "CD1/OLD/DICOMDIR"], ["CD1/OLD/DICOMDIR"]),
+        (["CD1/DICOMDIR", "CD2/x/y/DICOM.DIR"], ["CD2/x/y/DICOM.DIR"]),
+        (["DICOMDIR", "a/b/c/d/DICOMDIR"], []),
+        (["DICOMDIR", "DICOM/I1"], []),
+    ],
+    ids=["one", "two", "wrapped", "renamed", "too-deep", "none"],
+)
+def test_another_dicomdir_that_lies_deeper_is_found_and_not_taken(
+    paths: list[str], others: list[str]
+) -> None:
+    assert deeper(*paths) == others
+
+
+def test_only_so_many_folders_are_searched_for_another_dicomdir() -> None:
+    folders = [f"f{n:03}" for n in range(100)]
+
+    assert deeper("DICOMDIR", *(f"{each}/x" for each in folders)) == []
+    assert deeper(
+        "DICOMDIR", "f000/DICOMDIR", "f099/DICOMDIR", *(f"{each}/x" for each in folders)
+    ) == ["f000/DICOMDIR"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("DICOM.DIR", "DICOMDIR (1)", "DICOMDIR(2).dcm", "dicomdir_1", "DICOMDIR.bin"),
+        *("DICOMDIR - Kopie", "Copy of DICOMDIR", "DICOMDIR.1", "download", "INDEX"),
+    ],
+)
+def test_a_dicomdir_of_another_name_is_known_by_its_content(name: str) -> None:
+    medium = FakeMedium(
+        {
+            name: INDEX,
+            "README.TXT": b"text",
+            "I1": instance_bytes(),
+            "DICOMDIR.txt": b"",
+        }
+    )
+
+    assert find_dicomdirs(medium).places == [(name.encode(),)]
+
+
+def test_a_dicomdir_of_nearly_that_name_is_known_in_folders_too() -> None:
+    assert found("a/DICOM.DIR", "b/INDEX") == ["a/DICOM.DIR"]
+
+
+def test_a_name_comes_before_content() -> None:
+    assert found("DICOMDIR (1)", "dicomdir") == ["dicomdir"]
+
+
+def test_of_many_files_in_the_root_only_some_are_opened() -> None:
+    medium = CountingFake({f"I{n:04}": instance_bytes() for n in range(500)})
+
+    assert find_dicomdirs(medium).places == []
+    assert len(medium.opened) <= 64
+
+
+class Ear(Listener):
+    """A listener that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def told(self, name: str, what: str) -> None:
+        """Remember it."""
+        self.heard.append(f"{name}: {what}" if name else what)
+
+
+def heard(*paths: str, path: str = "", index: bytes = INDEX) -> list[str]:
+    """Return what is said when a medium with DICOMDIRs at *paths* is opened."""
+    ear, findings = Ear(), Findings()
+    open_file_sets(FakeMedium(dict.fromkeys(paths, index)), b"", findings, ear, path)
+    assert len({each.kind for each in findings.all()}) == len(ear.heard)
+    assert not any(each.kind.is_fault for each in findings.all())
+    return ear.heard
+
+
+def test_nothing_is_said_of_a_dicomdir_that_lies_where_it_should() -> None:
+    assert heard("DICOMDIR") == heard("dicomdir.;1") == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "told"),
+    [
+        (["CD/DICOMDIR"], "shown is what CD/DICOMDIR lists"),
+        (["DICOM.DIR"], "shown is what DICOM.DIR lists"),
+        (["a/DICOMDIR", "b/DICOMDIR"], "shown is what a/DICOMDIR, b/DICOMDIR lists"),
+        (
+            [f"{n}/DICOMDIR" for n in range(5)],
+            "shown is what 0/DICOMDIR, 1/DICOMDIR, 2/DICOMDIR and 2 more lists",
+        ),
+    ],
+    ids=["deeper", "renamed", "two", "many"],
+)
+def test_it_is_said_which_dicomdir_is_shown(paths: list[str], told: str) -> None:
+    assert heard(*paths) == [told]
+
+
+@pytest.mark.parametrize(
+    ("path", "how"),
+    [
+        ("/media/stick", "give /media/stick/OLD as a SOURCE, too"),
+        ("", "--scan shows all files"),
+    ],
+    ids=["folder", "archive"],
+)
+def test_it_is_said_how_to_see_another_dicomdir(path: str, how: str) -> None:
+    told = heard("DICOMDIR", "OLD/DICOMDIR", path=path)
+
+    assert told == [f"OLD/DICOMDIR is not shown; to see it, {how}"]
+
+
+def test_a_dicomdir_that_lists_nothing_is_said_to() -> None:
+    told = heard("DICOMDIR", index=build_dicomdir([]))
+
+    assert told == ["DICOMDIR lists nothing; --scan shows what lies on the medium"]
+
+
+def test_the_dicomdir_that_was_named_needs_no_words() -> None:
+    ear = Ear()
+
+    open_file_sets(FakeMedium({"DICOM.DIR": INDEX}), b"DICOM.DIR", None, ear)
+
+    assert ear.heard == []
 
 
 def test_all_of_the_first_level_that_has_any_are_found() -> None:
@@ -67,7 +220,7 @@ def test_a_folder_that_may_not_be_read_is_passed_over() -> None:
         {"lost+found": PermissionError(13, "Permission denied")},
     )
 
-    assert find_dicomdirs(medium) == [(b"CD", b"DICOMDIR")]
+    assert find_dicomdirs(medium).places == [(b"CD", b"DICOMDIR")]
 
 
 CUT_OFF = build_layout([patient("Doe", "1")])
