@@ -88,6 +88,7 @@ class Kind(Enum):
         "a character set has a name that means nothing, and text in ASCII alone",
     )
     MISSING_DESCRIPTION = "missing-description", False, "no description"
+    SPELLINGS = "spellings", False, "one patient is spelled in different ways"
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
     FILES_MOVED = "files-moved", True, "files lie in another folder than is listed"

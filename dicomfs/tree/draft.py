@@ -5,12 +5,14 @@ import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
@@ -26,6 +28,8 @@ from dicomfs.tree.naming import Name
 # The medium has a link or a device of that name, or something outside of it.
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
 _FEW: Final = 5
+# Of a patient who is called by a placeholder.
+_MOST_STUDIES: Final = 1000
 _DONE: Final = {
     Kind.REPEATED_INSTANCE: "listed once",
     Kind.DUPLICATE_INSTANCE: "all are listed",
@@ -213,19 +217,41 @@ def _as_path(file_id: bytes) -> str:
 def joined(branches: Sequence[Branch]) -> list[Branch]:
     """Return *branches* with those that are the same patient, study or series joined."""
     patients = [branch for branch in branches if branch.level is Level.PATIENT]
-    keys = dict(
-        zip(
-            map(id, patients),
-            patient_keys([(each.attributes, each.position) for each in patients]),
-            strict=True,
-        )
+    found = patient_keys(
+        [(each.attributes, each.position) for each in patients],
+        lambda number: _studies(patients[number]),
     )
+    keys = dict(zip(map(id, patients), found, strict=True))
     result: dict[Hashable, Branch] = {}
     for branch in branches:
         key = (branch.level, keys.get(id(branch), _key(branch)))
         if (first := result.setdefault(key, branch)) is not branch:
             first.parts += branch.parts
+            if branch.level is Level.PATIENT:
+                _note_spelling(first, branch)
     return list(result.values())
+
+
+def _studies(branch: Branch) -> frozenset[bytes]:
+    """Return the UIDs of the first studies below a patient, as far as they are known."""
+    uids = {branch.attributes.raw(tags.STUDY_INSTANCE_UID)}
+    with suppress(OSError):
+        for part in branch.parts:
+            for item in islice(part.file_set.children(part), _MOST_STUDIES):
+                uid = item.attributes.raw(tags.STUDY_INSTANCE_UID)
+                is_study = item.record.level is Level.STUDY
+                uids.add(uid or (item.record.sop_instance_uid if is_study else b""))
+    return frozenset(uids - {b""})
+
+
+def _note_spelling(first: Branch, branch: Branch) -> None:
+    """Note that a patient who was joined with another one is spelled otherwise."""
+    spellings = [patient.spelling(each.attributes) for each in (first, branch)]
+    if spellings[0] != spellings[1]:
+        record, detail = branch.record, " and ".join(map(repr, spellings))
+        branch.file_set.note(
+            Finding(Kind.SPELLINGS, record.offset, record.type, detail=detail)
+        )
 
 
 def _key(branch: Branch) -> Hashable:
