@@ -9,7 +9,7 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
@@ -40,6 +40,15 @@ class Lister(Protocol):
         ...
 
 
+class Copy(NamedTuple):
+    """A file of another medium that is taken for a copy, as it was listed."""
+
+    file_set: FileSet
+    place: Place
+    mtime_ns: int
+    changed_ns: int
+
+
 @dataclass(slots=True, eq=False)
 class Instance:
     """A record with a file: it is at *offset*, and may have *copies* elsewhere."""
@@ -57,7 +66,7 @@ class Instance:
     size: int
     error: int
     reason: str
-    copies: tuple[tuple[FileSet, Place], ...] = ()
+    copies: tuple[Copy, ...] = ()
     # When it was changed last as it was listed; 0 if that is not known.
     changed_ns: int = 0
 
@@ -95,6 +104,10 @@ class Instance:
 
     def open(self) -> Source:
         """Open the file on its medium; raises OSError."""
+        return self.open_listed()
+
+    def open_listed(self) -> Source:
+        """Open this very file, and no copy of it; raises OSError."""
         if self.error:
             raise OSError(self.error, os.strerror(self.error))
         return self._checked(self.file_set.medium.open(self.place))

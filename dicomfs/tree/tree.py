@@ -24,7 +24,7 @@ from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.fileset.links import LinkCheck, LinksMended
 from dicomfs.findings import Finding, Kind
-from dicomfs.tree import draft
+from dicomfs.tree import copies, draft
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
@@ -202,11 +202,11 @@ class Tree:
             for leaf in leaves
             if not leaf.place or leaf.place != leaf.file_set.place
         ]
-        everything = leaves
-        leaves = draft.without_duplicates(leaves)
-        for fault in draft.faults(everything, leaves, folder.path):
+        leaves = copies.once(leaves)
+        shown = copies.joined(leaves)
+        for fault in copies.faults(leaves, shown, folder.path):
             self.findings.add(fault, key=(folder.inode, fault.kind))
-        return leaves
+        return shown
 
     def _add_unlinked(self, listing: Listing) -> None:
         """Add the folder of what belongs nowhere to the root's, if there is anything."""
