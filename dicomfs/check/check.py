@@ -241,6 +241,8 @@ class _Check:
         # What listing the folder could only suppose is known by now.
         for kind in (Kind.ASSUMED_COPIES, Kind.DUPLICATE_INSTANCE):
             self._findings.withdraw(kind, (folder.inode, kind))
+        for kind in (Kind.UID_DISAGREES, Kind.PATIENT_DISAGREES):
+            self._findings.withdraw(kind, (folder.key, kind))
         for finding in found:
             self._findings.add(finding)
 

@@ -1,16 +1,14 @@
 """Files of one UID: on one medium all are shown, of several media copies are joined."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from dicomfs.fileset.open import file_sets_of
-from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.opening import open_sources
-from dicomfs.tree.tree import Tree
+from dicomfs.findings import Finding, Kind
+from dicomfs.tree.selection import Instance
 from tests.build.medium import (
     OMIT,
     Record,
@@ -21,7 +19,7 @@ from tests.build.medium import (
     study,
     write_medium,
 )
-from tests.support.trees import Seen, files, look_at, look_into, walk
+from tests.support.trees import Seen, files, look_at, look_into, tree_of, walk
 
 UID = "1.1.1.1"
 
@@ -41,14 +39,6 @@ def slices(count: int, number: int | None = 1, size: int = 100) -> list[Record]:
 def disc(root: Path, *images: Record) -> Path:
     write_medium(root, in_series(*images))
     return root
-
-
-@contextmanager
-def tree_of(*discs: Path) -> Iterator[Tree]:
-    file_sets = file_sets_of(open_sources(discs), Findings())
-    yield Tree(file_sets, read_headers=False)
-    for each in file_sets:
-        each.medium.close()
 
 
 def look(*discs: Path) -> dict[str, Seen]:
@@ -163,3 +153,62 @@ def test_which_copy_is_read_does_not_depend_on_the_order_of_sources(
     }
 
     assert len(seen) == 1
+
+
+# -- the copy that is read -------------------------------------------------------------
+
+
+def the_file(nodes: Iterable[tuple[str, object]]) -> Instance:
+    [file] = [node for _, node in nodes if isinstance(node, Instance)]
+    return file
+
+
+def test_where_the_first_copy_cannot_be_opened_the_next_one_is_read(
+    tmp_path: Path,
+) -> None:
+    discs = [disc(tmp_path / name, *slices(1)) for name in ("one", "two")]
+    with tree_of(*discs) as tree:
+        file = the_file(walk(tree.root))
+        gone = Path(file.file_set.findings.source) / "I0"
+        data = gone.read_bytes()
+        gone.unlink()
+
+        with closing(file.open()) as source:
+            assert source.read_at(0, source.size) == data
+            assert source.is_stand_in
+        said = [
+            each for each in tree.findings.all() if each.kind is Kind.UNREADABLE_FILE
+        ]
+
+    assert [each.done for each in said] == ["a copy of it is read instead"]
+
+
+def test_where_the_first_copy_is_not_what_was_listed_the_next_one_is_read(
+    tmp_path: Path,
+) -> None:
+    discs = [disc(tmp_path / name, *slices(1)) for name in ("one", "two")]
+    with tree_of(*discs) as tree:
+        file = the_file(walk(tree.root))
+        changed = Path(file.file_set.findings.source) / "I0"
+        data = changed.read_bytes()
+        changed.write_bytes(b"something else")
+
+        with closing(file.open()) as source:
+            assert source.read_at(0, source.size) == data
+
+
+def test_where_no_copy_can_be_opened_that_is_an_error(tmp_path: Path) -> None:
+    discs = [disc(tmp_path / name, *slices(1)) for name in ("one", "two")]
+    with tree_of(*discs) as tree:
+        file = the_file(walk(tree.root))
+        for each in discs:
+            (each / "I0").unlink()
+
+        with pytest.raises(FileNotFoundError):
+            file.open()
+
+
+def test_a_copy_that_is_in_order_is_no_stand_in(tmp_path: Path) -> None:
+    discs = [disc(tmp_path / name, *slices(1)) for name in ("one", "two")]
+    with tree_of(*discs) as tree, closing(the_file(walk(tree.root)).open()) as source:
+        assert not source.is_stand_in
