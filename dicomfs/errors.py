@@ -153,6 +153,7 @@ class Problem(Enum):
         "the medium is secured: its DICOMDIR is wrapped in a signed CMS object"
     )
     NOT_DICOM = "the DICOMDIR is not a DICOM directory"
+    DICOMDIR_UNREADABLE = "the DICOMDIR cannot be read"
     DICOMDIR_BROKEN = "the DICOMDIR is damaged"
 
     # A mountpoint, and the mount.

@@ -306,6 +306,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "the DICOMDIR is not a DICOM directory: {reason}",
         f"look whether the medium was copied whole; or {_SCAN}",
     ),
+    Problem.DICOMDIR_UNREADABLE: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "nothing of the DICOMDIR can be read: {reason}",
+        f"clean the disc, or try another drive; or {_SCAN}",
+    ),
     Problem.DICOMDIR_BROKEN: Complaint(
         Exit.DICOMDIR_BROKEN,
         "the DICOMDIR is damaged: {reason}",

@@ -5,54 +5,26 @@ Offsets count from the first byte of the file and name the first byte of an item
 file means nothing.
 """
 
+import errno
 import hashlib
 from collections.abc import Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import (
-    EXPLICIT_LITTLE,
-    SEQUENCE_DELIMITATION,
-    UNDEFINED_LENGTH,
-    Syntax,
-    elements,
-    read_values,
-)
-from dicomfs.dicom.header import Meta, read_meta
-from dicomfs.dicom.uids import DEFLATED, DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
+from dicomfs.dicom.element import SEQUENCE_DELIMITATION, read_values
+from dicomfs.dicomdir.beginning import first_readable, guess_beginning, read_beginning
 from dicomfs.dicomdir.models import Models
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.errors import DirectoryError, ElementError, NotDicomError
-from dicomfs.findings import Kind
-from dicomfs.source.source import Source
+from dicomfs.dicomdir.record import NO_RECORD, UNREADABLE, DirectoryRecord
+from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
 
-_DIRECTORY_GROUP: Final = 0x0004
 _MAX_VALUE: Final = 256
 _BEGINNING: Final = 1024
 # What is looked at behind the records, and the length of a delimiter there.
 _END: Final = 4096
 _DELIMITER: Final = 8
-
-
-class Header(NamedTuple):
-    """The elements in front of the directory records.
-
-    *root* is the offset of the first record of the root entity as written, *records*
-    that of the first item of the Directory Record Sequence, *behind* that of what follows
-    the sequence, 0 if that is not known, *unusual* what is not as the standard wants it,
-    but harmless.
-    """
-
-    syntax: Syntax
-    file_set_uid: bytes
-    file_set_id: bytes
-    root: int
-    records: int
-    behind: int
-    is_whole: bool
-    unusual: tuple[Kind, ...]
 
 
 class Links(Protocol):
@@ -75,25 +47,38 @@ class Directory:
         Raises NotDicomError or DirectoryError, and OSError from the medium.
         """
         self.source = source
-        window = Window(source)
-        window.load(0)
-        # The File-set UID is not enough: some writers give all their discs the same.
-        beginning = b"%d %b" % (source.size, window.data)
-        self.identity: bytes = hashlib.sha256(beginning).digest()
-        self._beginning = window.data[:_BEGINNING]
-        # Records that overlap could make a small file take for ever to be read.
-        self.most_read = 2 * source.size
         # Set where the links as written are wrong.
         self.links: Links | None = None
+        # Records that others say more about than can be read of them, by their offsets.
+        self.known: dict[int, DirectoryRecord] = {}
+        # Records that overlap could make a small file take for ever to be read.
+        self.most_read = 2 * source.size
+        window = Window(source)
         try:
-            self.header = _read_header(window)
+            window.load(0)
+            beginning = window.data
+            self.header = read_beginning(window)
+            self._begins = 0
+            self.is_worn = False
         except ElementError as error:
             raise DirectoryError(f"the header is damaged: {error}") from error
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # What comes in front of the records cannot be read.
+            self.is_worn = True
+            self.header = guess_beginning(source)
+            self._begins, beginning = first_readable(source, SECTOR)
+        # The File-set UID is not enough: some writers give all their discs the same.
+        mark = b"%d %b" % (source.size, beginning)
+        self.identity: bytes = hashlib.sha256(mark).digest()
+        self._beginning = beginning[:_BEGINNING]
         self._models = Models(self.header.syntax, source.size)
 
     def is_unchanged(self) -> bool:
         """Whether the DICOMDIR still begins as it did; raises OSError."""
-        return self.source.read_at(0, len(self._beginning)) == self._beginning
+        data = self.source.read_at(self._begins, len(self._beginning))
+        return data == self._beginning
 
     def character_set(self) -> bytes:
         """Return the Specific Character Set of the data set, empty if it has none.
@@ -126,6 +111,8 @@ class Directory:
 
     def written(self, offset: int, window: Window | None = None) -> DirectoryRecord:
         """Return the record at *offset* as it is written; DirectoryError if none is."""
+        if self.known and (known := self.known.get(offset)) is not None:
+            return known
         return self._models.read(window or Window(self.source), offset)
 
     def record(self, offset: int, window: Window | None = None) -> DirectoryRecord:
@@ -152,56 +139,12 @@ class Directory:
                 raise DirectoryError("a chain of records loops back", offset)
             seen.add(offset)
             record = self.record(offset, window)
+            if record.damage == UNREADABLE and self.links is None:
+                # Nobody asked yet what else there is to be known of it.
+                raise OSError(errno.EIO, UNREADABLE)
             length += record.length
             if length > self.most_read:
                 raise DirectoryError("records overlap", offset)
             if record.in_use:
                 yield record
             offset = record.next
-
-
-def _read_header(window: Window) -> Header:
-    meta = read_meta(window)
-    if meta.transfer_syntax == DEFLATED:
-        raise DirectoryError("the DICOMDIR is deflated and so its offsets lead nowhere")
-    syntax = meta.syntax(window)
-    values: dict[int, bytes] = {}
-    records, behind = meta.start, 0
-    for element in elements(window, meta.start, window.size, syntax, cut=True):
-        values[element.tag] = b""
-        if element.tag == tags.DIRECTORY_RECORD_SEQUENCE:
-            records = element.start
-            is_whole = True
-            if element.length != UNDEFINED_LENGTH:
-                behind = element.start + element.length
-                is_whole = behind <= window.size
-            break
-        if element.length <= _MAX_VALUE:
-            values[element.tag] = window.read(element.start, element.length)
-    else:
-        # A DICOMDIR without records is whole only if it says that it is empty.
-        is_whole = not any(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"?"))
-    if not any(tag >> 16 == _DIRECTORY_GROUP for tag in values):
-        raise NotDicomError("the file is in DICOM format, but no directory")
-    return Header(
-        syntax,
-        meta.sop_instance_uid,
-        values.get(tags.FILE_SET_ID, b"").strip(b" \0"),
-        syntax.integer(values.get(tags.OFFSET_OF_FIRST_ROOT_RECORD, b"")),
-        records,
-        behind,
-        is_whole,
-        tuple(_unusual(meta, syntax, values)),
-    )
-
-
-def _unusual(meta: Meta, syntax: Syntax, values: dict[int, bytes]) -> Iterator[Kind]:
-    if not meta.is_whole:
-        yield Kind.NO_FILE_META
-    elif meta.sop_class_uid != DIRECTORY:
-        yield Kind.WRONG_SOP_CLASS
-    is_declared = meta.transfer_syntax == EXPLICIT_VR_LITTLE_ENDIAN
-    if not is_declared or syntax is not EXPLICIT_LITTLE:
-        yield Kind.WRONG_SYNTAX
-    if any(values.get(tags.FILE_SET_CONSISTENCY_FLAG, b"")):
-        yield Kind.CONSISTENCY_FLAG

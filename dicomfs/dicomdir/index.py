@@ -37,7 +37,9 @@ from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.usual import Kinds, Piece, Run
 from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.source.source import SECTOR
 from dicomfs.source.window import Window
+from dicomfs.source.worn import Range, unreadable
 
 MOST_RECORDS: Final = 4_000_000
 
@@ -56,7 +58,6 @@ LOST: Final = 255
 """Instead of a kind: a link leads to where no record begins."""
 
 _HEADER: Final = 8
-_SECTOR: Final = 2048
 _BLOCK: Final = 1024 * 1024
 # A record counts at least so many bytes: reading many in vain has to end, too.
 _LEAST: Final = 64
@@ -79,7 +80,7 @@ class Index:
     lowers: "array[int]" = field(default_factory=lambda: array("L"))
     kinds: bytearray = field(default_factory=bytearray)
     gaps: list[int] = field(default_factory=list)
-    unreadable: list[tuple[int, int]] = field(default_factory=list)
+    unreadable: list[Range] = field(default_factory=list)
     unknown: list[int] = field(default_factory=list)
     private: list[int] = field(default_factory=list)
     is_complete: bool = True
@@ -157,6 +158,9 @@ class _Reader:
         index = self._index
         self._read_sequence()
         self._read_named()
+        is_worn = self._window.is_worn or self._directory.is_worn
+        if is_worn and index.is_complete:
+            index.unreadable = unreadable(self._directory.source)
         if index.unreadable and not index.offsets:
             raise OSError(errno.EIO, "no directory record can be read")
         return index
@@ -308,7 +312,7 @@ class _Reader:
         if self._index.offsets:
             offset = max(offset, self._index.offsets[-1] + _HEADER)
         unreadable = 0
-        for sector in range(offset // _SECTOR * _SECTOR, self._size, _SECTOR):
+        for sector in range(offset // SECTOR * SECTOR, self._size, SECTOR):
             if self._is_unreadable(sector):
                 unreadable += 1
             elif unreadable:
@@ -322,13 +326,8 @@ class _Reader:
 
     def _is_unreadable(self, sector: int) -> bool:
         try:
-            self._directory.source.read_at(sector, _SECTOR)
+            self._directory.source.read_at(sector, SECTOR)
         except OSError:
-            ranges = self._index.unreadable
-            if ranges and ranges[-1][1] == sector:
-                ranges[-1] = (ranges[-1][0], sector + _SECTOR)
-            else:
-                ranges.append((sector, sector + _SECTOR))
             return True
         return False
 

@@ -1,5 +1,6 @@
 """A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
 
+import errno
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -28,6 +29,8 @@ ITEM_HEADER: Final = 8
 _LONGEST: Final = 128 * 1024
 # The damage of a record of which everything could be read all the same.
 MALFORMED: Final = "an element is not encoded as it should be"
+# The damage of a record that lies on a bad sector, and not with all its elements.
+UNREADABLE: Final = "the medium cannot give all of it"
 _BEFORE_ITEMS: Final = ITEM - 1
 
 # The longest value to be read of each attribute.
@@ -120,8 +123,9 @@ def read_record(
     """Return the directory record whose item begins at *offset*.
 
     *end* is where the DICOMDIR ends; a record that claims to go on is cut there.
-    One that is damaged further inside is returned with what could be read of it. Raises
-    DirectoryError if no item begins at *offset* or nothing of it is of use.
+    One that is damaged further inside, or lies on a bad sector there, is returned with
+    what could be read of it. Raises DirectoryError if no item begins at *offset* or
+    nothing of it is of use, and OSError from the medium.
     """
     header = window.read(offset, ITEM_HEADER) if NO_RECORD < offset < end else b""
     if len(header) < ITEM_HEADER:
@@ -129,25 +133,21 @@ def read_record(
     tag, _, length, _ = syntax.plain_header(header, 0)
     if tag != ITEM:
         raise DirectoryError("no directory record begins", offset)
-    start = offset + ITEM_HEADER
-    is_open = length == UNDEFINED_LENGTH
-    last = end if is_open else min(start + length, end)
+    last = end
+    if length != UNDEFINED_LENGTH:
+        last = min(offset + ITEM_HEADER + length, end)
     values: dict[int, bytes] = {}
     try:
-        stop, damage = _read_values(window, start, last, syntax, values, is_open)
-        if tags.DIRECTORY_RECORD_TYPE not in values and last < end:
-            # Too short for any record: it goes on to where the next item begins.
-            read_values(window, start, end, syntax, WANTED, values, _BEFORE_ITEMS)
-        if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
-            title = code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
-            values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
-    except ElementError as error:
+        stop, damage = _read_elements(
+            window, offset, last, end, syntax, values, length == UNDEFINED_LENGTH
+        )
+    except (ElementError, OSError) as error:
         # What came before the damage counts, but nothing can follow by it.
-        stop, damage = last, str(error)
         if tags.DIRECTORY_RECORD_TYPE not in values:
-            raise DirectoryError(
-                f"a record is damaged ({error}); it begins", offset
-            ) from error
+            raise _of_no_use(error, offset) from error
+        stop, damage = last, _damage(error)
+        if damage == UNREADABLE and length == UNDEFINED_LENGTH:
+            stop = offset + ITEM_HEADER
     in_use = values.get(tags.RECORD_IN_USE_FLAG)
     type_ = type_as_written(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
     attributes = Attributes(_compact(values))
@@ -165,6 +165,47 @@ def read_record(
         stop - offset,
         damage,
     )
+
+
+def _read_elements(
+    window: Window,
+    offset: int,
+    last: int,
+    end: int,
+    syntax: Syntax,
+    values: dict[int, bytes],
+    is_open: bool,
+) -> tuple[int, str]:
+    """Put the values of the record at *offset*, which ends at *last*, into *values*.
+
+    Return where they end, and what is damaged, empty if nothing is; raises ElementError
+    and OSError.
+    """
+    start = offset + ITEM_HEADER
+    found = _read_values(window, start, last, syntax, values, is_open)
+    if tags.DIRECTORY_RECORD_TYPE not in values and last < end:
+        # Too short for any record: it goes on to where the next item begins.
+        read_values(window, start, end, syntax, WANTED, values, _BEFORE_ITEMS)
+    if tags.CONCEPT_NAME_CODE_SEQUENCE in values:
+        title = code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
+        values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
+    return found
+
+
+def _of_no_use(error: ElementError | OSError, offset: int) -> DirectoryError | OSError:
+    """Return what to say of the record at *offset*, of which nothing is of use."""
+    if isinstance(error, OSError):
+        return error
+    return DirectoryError(f"a record is damaged ({error}); it begins", offset)
+
+
+def _damage(error: ElementError | OSError) -> str:
+    """Return what *error* says about a record; raises it if the medium is gone."""
+    if isinstance(error, OSError):
+        if error.errno != errno.EIO:
+            raise error
+        return UNREADABLE
+    return str(error)
 
 
 def _read_values(

@@ -13,7 +13,7 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import ITEM
-from dicomfs.dicom.types import ROOT_TYPES, type_of_class
+from dicomfs.dicom.types import ROOT_TYPES, Level, type_of_class
 from dicomfs.dicom.uids import DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
 
 _PATIENT: Final = (
@@ -47,6 +47,13 @@ _SERIES: Final = (
 # Titles of instances other than images; they lie far behind in a header.
 TITLES: Final = (*tags.TITLES, tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT)
 _INSTANCE: Final = (tags.SPECIFIC_CHARACTER_SET, tags.INSTANCE_NUMBER, *TITLES)
+# What is copied to the records of each level.
+COPIED: Final = {
+    Level.PATIENT: _PATIENT,
+    Level.STUDY: _STUDY,
+    Level.SERIES: _SERIES,
+    Level.INSTANCE: _INSTANCE,
+}
 _VRS: Final = {
     tags.MEDIA_STORAGE_SOP_CLASS_UID: b"UI",
     tags.MEDIA_STORAGE_SOP_INSTANCE_UID: b"UI",

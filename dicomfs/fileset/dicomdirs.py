@@ -1,5 +1,6 @@
 """The File-sets of a medium: where their DICOMDIRs lie, and why one is of no use."""
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -231,6 +232,9 @@ def _open_file_set(medium: Medium, place: Place, findings: Findings) -> FileSet:
 def _failure(source: Source, error: BaseException) -> Failure | None:
     """Return why the DICOMDIR in *source* is of no use, None if that is unforeseen."""
     if isinstance(error, OSError):
+        # The medium itself answers: its other files may be there.
+        if error.errno == errno.EIO:
+            return Failure(Problem.DICOMDIR_UNREADABLE, reason=error.strerror)
         return unreadable(error)
     if isinstance(error, NotDicomError):
         return _instead(source, error)

@@ -16,6 +16,8 @@ from dicomfs.dicomdir.index import INACTIVE, MOST_RECORDS, Index, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery.repair import Mended, Repair, repair
 from dicomfs.errors import DirectoryError
+from dicomfs.fileset.lost import LostRecords
+from dicomfs.fileset.partial import PartialRecords
 from dicomfs.fileset.references import References
 from dicomfs.fileset.witness import Witness
 from dicomfs.findings import Finding, Kind
@@ -174,10 +176,10 @@ class LinkedRecords:
             if not index.is_complete and most < MOST_RECORDS:
                 self.state = LinkCheck.TOO_LARGE
                 return
-            header = self._directory.header
-            if not len(index) and not (header.is_whole and header.root == NO_RECORD):
+            header, count = self._directory.header, len(index)
+            if not count and not (header.is_whole and header.root == NO_RECORD):
                 raise DirectoryError("no directory record is left")
-            made = repair(index, header.root, self._witness)
+            made = self._mended(index)
             self._note_index(index)
             for finding in made.findings:
                 self._note(finding)
@@ -185,8 +187,24 @@ class LinkedRecords:
             if made.links is not None:
                 self._directory.links = made.links
                 self._count_up()
-            self.count = len(index)
+            self.count = count
             self.state = LinkCheck.WHOLE
+
+    def _mended(self, index: Index) -> Repair:
+        """Return what becomes of the links; what is unreadable is made up for."""
+        root = self._directory.header.root
+        if not index.unreadable:
+            return repair(index, root, self._witness)
+        partial = PartialRecords(self._directory, self._references, index)
+        made = repair(index, root, self._witness)
+        partial.open_up(made)
+        lost = LostRecords(
+            self._directory, self._references, self._witness, index, made
+        )
+        if (finding := lost.mend()) is not None:
+            self._note(finding)
+        partial.settle(made)
+        return made
 
     def _count_up(self) -> None:
         with self._counting:

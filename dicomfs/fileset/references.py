@@ -2,18 +2,20 @@
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
-from dicomfs.dicom.types import Level
+from dicomfs.dicom.types import IMAGE, Level, type_of_class
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
+from dicomfs.dicomdir.writer import TITLES, sop_class_uid
 from dicomfs.errors import DicomfsError, DirectoryError, FileIdError
 from dicomfs.fileset import fileid
+from dicomfs.fileset.beside import Neighbourhood
 from dicomfs.fileset.guesses import Clue, Guesses
 from dicomfs.fileset.locate import Located, Locator, is_missing
 from dicomfs.fileset.moved import Move, MovedLocator, Sample
@@ -128,6 +130,29 @@ class References:
             return None
         finally:
             source.close()
+
+    def header_at(self, place: Place) -> Attributes | None:
+        """Return the header of the file at *place*, and what it is titled.
+
+        None if it is not an instance, or unreadable.
+        """
+        try:
+            source = self._medium.open(place)
+        except (OSError, DicomfsError):
+            return None
+        try:
+            header = read_header(source)
+            if type_of_class(sop_class_uid(header)) == IMAGE:
+                return header
+            return read_header(source, TITLES)
+        except (OSError, DicomfsError):
+            return None
+        finally:
+            source.close()
+
+    def neighbourhood(self, listed: Mapping[Place, Sequence[bytes]]) -> Neighbourhood:
+        """Return the folders of the files that are *listed*, by folder (see there)."""
+        return Neighbourhood(self._medium, self.locator, listed)
 
     def _samples(self) -> list[Sample]:
         """Return a few of the first instances, to find out where the files are.

@@ -230,11 +230,10 @@ class Operations(pyfuse3.Operations):
         if node.is_folder:
             raise pyfuse3.FUSEError(errno.EISDIR)
         handle = self._new_handle()
-        source = self._sources[handle] = await self._scheduler.open(node)
-        if node.is_fixed and not source.is_stand_in:
+        self._sources[handle] = await self._scheduler.open(node)
+        if node.is_fixed:
             return FileInfo(fh=handle, keep_cache=True)
-        # It grows while the mount is used: what is read is what it is now. Or it is read
-        # in place of another file, of which the kernel may have kept something.
+        # It grows while the mount is used: what is read is what it is now.
         return FileInfo(fh=handle, direct_io=True)
 
     @_guarded

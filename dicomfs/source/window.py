@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from dicomfs.source.source import PAGE, Source
+from dicomfs.source.source import SECTOR, Source
 
 BLOCK: Final = 64 * 1024
 
@@ -23,30 +23,33 @@ class Window:
         self.size = source.size
         self.start = 0
         self.data = b""
+        # Whether a block could not be read as a whole.
+        self.is_worn = False
         self._block = block
 
     def load(self, offset: int, least: int = _LEAST) -> None:
         """Move the window so that it begins at *offset* and shows *least* bytes.
 
-        Next to a bad page it shows no more than the pages that hold those: so a bad
-        sector costs the records on it, not all others in the block. Raises OSError if
-        they cannot be read, and shows what it showed.
+        Next to a bad sector it shows no more than the sectors that hold those: so it
+        costs the records on it, not all others in the block. Raises OSError if they
+        cannot be read, and shows what it showed.
         """
         try:
             data = self.source.read_at(offset, self._block)
         except OSError:
-            data = self._pages(offset, least)
+            self.is_worn = True
+            data = self._sectors(offset, least)
         self.data, self.start = data, offset
 
-    def _pages(self, offset: int, least: int) -> bytes:
-        """Return what is at *offset*, to the end of the page that has the last byte."""
+    def _sectors(self, offset: int, least: int) -> bytes:
+        """Return what is at *offset*, to the end of the sector that has the last byte."""
         data = b""
         while len(data) < least:
             at = offset + len(data)
-            page = self.source.read_at(at, PAGE - at % PAGE)
-            if not page:
+            sector = self.source.read_at(at, SECTOR - at % SECTOR)
+            if not sector:
                 break
-            data += page
+            data += sector
         return data
 
     def read(self, offset: int, size: int) -> bytes:

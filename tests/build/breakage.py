@@ -110,7 +110,8 @@ ENTRIES: Final[Mapping[int, str]] = {
     50: "no DICOM at all: encrypted, empty, text",
     51: "very large ones",
 }
-# Reading errors take a drive that has them (test_bad_sectors.py); the other half of
+# Reading errors take a drive that has them (test_bad_sectors.py) or bytes that do
+# (test_unreadable_index.py); the other half of
 # entry 40 has to wait for media in archives.
 ELSEWHERE: Final = frozenset({39})
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import INACTIVE, MRDR_KIND, ROOT_KIND, Index
+from dicomfs.dicomdir.origin import Origin
 from dicomfs.dicomdir.recovery.forest import NONE, Conflict, Forest, Walk
 from dicomfs.dicomdir.recovery.notes import Notes
 from dicomfs.dicomdir.recovery.testimony import Testimony
@@ -23,6 +24,9 @@ _TOP_KINDS: Final = frozenset({_PATIENT, ROOT_KIND})
 _ENDS: Final = "the chain ends there"
 _IN_ROOT: Final = "shown in the root"
 _IN_UNLINKED: Final = "shown in Unlinked"
+_BY_HEADER: Final = "shown where its header says"
+_ROOT: Final = -2
+"""Not a record, but the root above all of them."""
 
 
 class Placing:
@@ -52,6 +56,8 @@ class Placing:
         self._testimony = testimony
         self._notes = notes
         self._by_level: dict[int, dict[bytes, list[int]]] = {}
+        # What should be above a record was not read at all.
+        self._may_be_lost = bool(index.unreadable)
 
     def place(self) -> None:
         """Place all records."""
@@ -136,27 +142,49 @@ class Placing:
     def _place_entity(self, head: int) -> None:
         """Put the entity that begins at *head* where its header says, or nowhere."""
         if self._forest.kinds[head] in _TOP_KINDS:
-            self.roots.append(head)
-            self._notes.add(Kind.ADOPTED, head, done=_IN_ROOT)
+            self._place_in_root(head, _IN_ROOT)
             return
         home = self._home(head)
+        if home == _ROOT:
+            self._place_in_root(head, _BY_HEADER)
+            return
         if home == NONE:
             self.unlinked.append(head)
             self._notes.add(Kind.UNLINKED, head, done=_IN_UNLINKED)
             return
         self.walk.move(head, home)
         self.adopted.setdefault(home, []).append(head)
-        self._notes.add(Kind.ADOPTED, head, done="shown where its header says")
+        self._notes.add(Kind.ADOPTED, head, done=_BY_HEADER)
+
+    def _place_in_root(self, head: int, done: str) -> None:
+        self.roots.append(head)
+        self._notes.add(Kind.ADOPTED, head, done=done)
 
     def _home(self, head: int) -> int:
-        """Return which record the entity at *head* belongs below, by its header."""
+        """Return which record the entity at *head* belongs below, by its header.
+
+        Where none has the key of its series, as that was lost, it is the study, then
+        the patient, and then the root, where the header stands in for all of them.
+        """
         level = self._forest.kinds[head] - 1
         if not _PATIENT <= level < _INSTANCE:
             return NONE
         said = self._testimony.of_header(self._forest, head)
         if said is None:
             return NONE
-        known = self._by_key(level).get(said.key(level), [])
+        while level >= _PATIENT and said.key(level):
+            known = self._by_key(level).get(said.key(level), [])
+            home = self._agreeing(known, head, said, level)
+            # Another patient may have the same ID, but no other study the same UID.
+            if home != NONE or not self._may_be_lost or (known and level > _PATIENT):
+                return home
+            level -= 1
+        return _ROOT if level < _PATIENT else NONE
+
+    def _agreeing(
+        self, known: Sequence[int], head: int, said: Origin, level: int
+    ) -> int:
+        """Return which of *known* agrees with what is *said* of the entity at *head*."""
         cut = bisect_left(known, head)
         near = [*known[max(cut - _FEW, 0) : cut][::-1], *known[cut : cut + _FEW]]
         entity = set(self._forest.entity(head))

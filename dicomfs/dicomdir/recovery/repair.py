@@ -8,6 +8,7 @@ from dicomfs.dicomdir.index import Index
 from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.dicomdir.recovery.forest import MAX_DEPTH, Forest
 from dicomfs.dicomdir.recovery.ladder import Ladder, as_written
+from dicomfs.dicomdir.recovery.lost import LostLinks
 from dicomfs.dicomdir.recovery.notes import Notes
 from dicomfs.dicomdir.recovery.placing import Placing
 from dicomfs.dicomdir.recovery.plain import is_plain
@@ -31,6 +32,12 @@ class Mended:
         at = self.index.position(offset)
         return (NO_RECORD, NO_RECORD) if at < 0 else (self.nexts[at], self.lowers[at])
 
+    def add(self, offset: int, next_: int, kind: int) -> None:
+        """Add a record behind all others, with nothing below it."""
+        self.index.add(offset, next_, NO_RECORD, kind)
+        self.nexts.append(next_)
+        self.lowers.append(NO_RECORD)
+
 
 @dataclass(slots=True)
 class Repair:
@@ -40,7 +47,9 @@ class Repair:
     besides the one that a record links to, by the record, *unlinked* those of entities
     that belong nowhere. With *is_guess* each instance's own header has to agree, with
     *is_doubtful* it must not contradict; *parents* then has the parent of each record,
-    by their positions in the index.
+    by their positions in the index, and also where a part of the DICOMDIR could not be
+    read. Then *open* are the offsets of records below which others are lost, NO_RECORD
+    for the root, and *lost* is how many of those are known of.
     """
 
     roots: tuple[int, ...]
@@ -50,7 +59,16 @@ class Repair:
     is_guess: bool = False
     is_doubtful: bool = False
     parents: "array[int]" = field(default_factory=lambda: array("l"))
+    open: set[int] = field(default_factory=set)
+    lost: int = 0
     findings: list[Finding] = field(default_factory=list)
+
+    def begin_below(self, home: int, first: int) -> None:
+        """Let an entity begin at *first* below the record at *home*, or in the root."""
+        if home == NO_RECORD:
+            self.roots = (*self.roots, first)
+        else:
+            self.adopted.setdefault(home, []).append(first)
 
     def above(self, offset: int) -> list[int]:
         """Return the offsets of the records above the one at *offset*, top down.
@@ -71,18 +89,20 @@ def repair(index: Index, root: int, witness: Witness) -> Repair:
     """Return what the records of *index* make, whose first root is said to be *root*."""
     if not len(index) and root == NO_RECORD:
         return Repair(())
-    if is_plain(index, root):
+    if not index.unreadable and is_plain(index, root):
         return Repair((root,))
     written = as_written(index)
     first = index.position(root)
-    if first >= 0 and written.is_sound(first):
+    if first >= 0 and not index.unreadable and written.is_sound(first):
         return Repair((root,))
     testimony, notes = Testimony(index, witness), Notes(index)
+    lost = LostLinks(index, root, written, notes)
     ladder = Ladder(index, root, written, testimony, notes)
     forest = ladder.climb()
     placing = Placing(index, first, forest, testimony, notes)
     placing.place()
     is_doubtful = not _LEAD_ASTRAY.isdisjoint(notes.counts)
+    are_asked = ladder.is_guess or is_doubtful or bool(index.unreadable)
     offsets = index.offsets
     return Repair(
         tuple(offsets[at] for at in placing.roots),
@@ -94,7 +114,9 @@ def repair(index: Index, root: int, witness: Witness) -> Repair:
         [offsets[at] for at in placing.unlinked],
         is_guess=ladder.is_guess,
         is_doubtful=is_doubtful,
-        parents=placing.walk.parents if ladder.is_guess or is_doubtful else array("l"),
+        parents=placing.walk.parents if are_asked else array("l"),
+        open=lost.open_below(placing.walk, placing.roots, placing.adopted),
+        lost=lost.count,
         findings=notes.findings(),
     )
 
