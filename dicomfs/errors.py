@@ -7,6 +7,7 @@
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
     ├── FileIdError       a Referenced File ID that may not be opened
     ├── MediumError       an image or archive that cannot be used as a medium
+    │   └── SplitError    one part of an archive
     └── Failure           something that was asked for and cannot be done: which Problem
 
 Messages name the thing, the offset and the value, but never a patient's name, ID or
@@ -69,6 +70,17 @@ class PasswordError(PermissionError):
         super().__init__(errno.EACCES, what)
 
 
+class SplitError(MediumError):
+    """An archive that was split, of which this is one part."""
+
+
+class MethodError(OSError):
+    """A member of an archive that is packed in a way that is not read."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.EIO, what)
+
+
 class CutOffError(OSError):
     """A file whose place reaches beyond the end of what it lies in: it was cut off."""
 
@@ -115,11 +127,14 @@ class Problem(Enum):
     SOURCE_UNSUPPORTED = (
         "is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP or tar archive"
     )
+    SOURCE_FOREIGN = "is of a kind that is not read"
     SOURCE_UNREADABLE = "cannot be read"
     SOURCE_SILENT = "the medium does not answer"
     TOO_MANY_SOURCES = "more sources than open files allow"
     PASSWORD_NEEDED = "the archive cannot be opened"
     LIBRARY_NEEDED = "the encrypted archive cannot be opened"
+    METHOD_UNSUPPORTED = "the archive is packed in a way that is not read"
+    ARCHIVE_SPLIT = "the archive was split, and this is one part of it"
     IMAGE_BROKEN = "the image or archive is damaged"
     NESTED_TOO_DEEP = "lies in too many archives"
     TOO_MANY_IMAGES = "more images in an archive than are opened"
@@ -143,6 +158,7 @@ class Problem(Enum):
 
     # The File-sets of a source.
     NO_DICOMDIR = "there is no DICOMDIR on the medium"
+    ONLY_PACKED = "the DICOM files on the medium are packed one by one"
     NO_INSTANCE = "no file on the medium is in DICOM format"
     ONLY_IMAGES = "the folder is not a medium itself, but holds images or archives"
     DICOMDIR_EMPTY = "the DICOMDIR is empty: it has no bytes"
@@ -176,14 +192,15 @@ class Problem(Enum):
 
 
 # Facts that have their place in what a Failure says of itself.
-_PLACED: Final = frozenset({"within", "name", "reason"})
+_PLACED: Final = frozenset({"within", "name", "reason", "kind"})
 
 
 class Failure(DicomfsError):  # noqa: N818 - an answer to who asked, not an error of the code
     """Something that was asked for cannot be done: the *problem*, and its *facts*.
 
     *name* says what it is about, *reason* what was said against it, *within* in which
-    source it lies; others are as the problem needs them.
+    source it lies, *kind* which of several cases it is; others are as the problem needs
+    them.
     """
 
     def __init__(self, problem: Problem, **facts: object) -> None:

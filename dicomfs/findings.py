@@ -106,6 +106,7 @@ class Kind(Enum):
     MEMBER_DAMAGED = "member-damaged", True, "a member of an archive is damaged"
     NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
     SECURED_FILE = "secured-file", True, "a listed file is encrypted or signed"
+    PACKED_INSTANCE = "packed-instance", True, "a DICOM file is there, but packed"
     FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"
     REFERENCES_ITSELF = "references-itself", False, "a record lists the DICOMDIR"
     HEADER_UNREADABLE = "header-unreadable", False, "no header could be read for a name"

@@ -9,6 +9,7 @@ from dicomfs.check.readability import GONE
 from dicomfs.check.seen import Seen
 from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.findings import Finding, Kind
+from dicomfs.media.foreign import Foreign, packed_instance
 from dicomfs.media.medium import Medium, Place
 from dicomfs.media.walk import Listed, Walk
 
@@ -98,10 +99,11 @@ class _Sorted(NamedTuple):
     directories: list[Place]
     unreadable: list[Place]
     programs: list[Place]
+    packed: dict[Foreign, list[Place]]
 
 
 def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
-    found = _Sorted([], [], [], [], [], [])
+    found = _Sorted([], [], [], [], [], [], {})
     for place in files:
         try:
             _sort(medium, place, found)
@@ -118,6 +120,10 @@ def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
         )
         if places
     ]
+    findings += [
+        _finding(Kind.PACKED_INSTANCE, places, how.value)
+        for how, places in found.packed.items()
+    ]
     return Looked(folder, findings, found.others, found.documents, found.directories)
 
 
@@ -132,6 +138,8 @@ def _sort(medium: Medium, place: Place, found: _Sorted) -> None:
             found.directories.append(place)
         elif _is_document(place[-1], source.read_at(0, _HEAD)):
             found.documents.append(place)
+        elif (how := packed_instance(source)) is not None:
+            found.packed.setdefault(how, []).append(place)
         else:
             found.others.append(place)
     finally:
@@ -147,8 +155,8 @@ def _is_document(name: bytes, head: bytes) -> bool:
     )
 
 
-def _finding(kind: Kind, places: Sequence[Place]) -> Finding:
-    return Finding(kind, count=len(places), files=named(places))
+def _finding(kind: Kind, places: Sequence[Place], detail: str = "") -> Finding:
+    return Finding(kind, count=len(places), detail=detail, files=named(places))
 
 
 def _unreadable(folders: Sequence[Place], detail: str) -> Finding:

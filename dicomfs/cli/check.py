@@ -5,7 +5,8 @@ import logging
 
 from dicomfs.check.check import check
 from dicomfs.cli import output, sources
-from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import Audience, complain, status_line
 from dicomfs.errors import Failure
 from dicomfs.tree import report

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dicomfs.cli import mount, tree
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.cli.parser import parsed
 from dicomfs.cli.terminal import say
 from dicomfs.errors import Failure, Problem

@@ -6,58 +6,12 @@ sentence, and how to mend it.
 
 import shlex
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Final, NamedTuple
 
+from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
+from dicomfs.cli.foreign import MENDS
 from dicomfs.errors import Failure, Problem
-
-
-class Exit(IntEnum):
-    """Exit codes of the command line, each with its *meaning*."""
-
-    meaning: str
-
-    def __new__(cls, code: int, meaning: str) -> "Exit":
-        """Make a member that is equal to its *code*."""
-        made = int.__new__(cls, code)
-        made._value_ = code
-        made.meaning = meaning
-        return made
-
-    OK = 0, "all went well"
-    UNEXPECTED = 1, "an error that dicomfs did not foresee"
-    USAGE = 2, "the command line is not understood"
-    FAULTS = 4, "check: the medium has faults"
-    UNCHECKED = 8, "check: the medium could not be read to the end, or not at all"
-    SOURCE_MISSING = 10, "SOURCE does not exist"
-    SOURCE_UNSUPPORTED = (
-        11,
-        "SOURCE is neither a folder, a DICOMDIR, an image nor an archive",
-    )
-    NO_DICOMDIR = 12, "there is no DICOMDIR on the medium"
-    NOT_DICOM = 13, "the DICOMDIR is not a DICOM file"
-    DICOMDIR_BROKEN = 14, "the DICOMDIR is damaged at its root"
-    SOURCE_UNREADABLE = 15, "the medium cannot be read"
-    MOUNTPOINT_MISSING = 16, "MOUNTPOINT does not exist"
-    MOUNTPOINT_NOT_FOLDER = 17, "MOUNTPOINT is not a folder"
-    MOUNTPOINT_NOT_EMPTY = 18, "MOUNTPOINT is not empty"
-    MOUNTPOINT_IN_USE = 19, "something is mounted on MOUNTPOINT already"
-    MOUNTPOINT_STALE = 20, "MOUNTPOINT holds a dead mount that is not ours to clear"
-    MOUNTPOINT_OVERLAPS = 21, "MOUNTPOINT lies inside SOURCE or around it"
-    NO_FUSE_DEVICE = 22, "/dev/fuse is missing or may not be opened"
-    NO_FUSERMOUNT = 23, "fusermount3 is not installed"
-    NO_PYFUSE3 = 24, "pyfuse3 is not installed"
-    MOUNT_REFUSED = 25, "MOUNTPOINT cannot be looked into, or fusermount3 refused"
-    WORKER_DIED = 26, "the serving process ended before the mount was ready"
-    NOT_MOUNTED = 27, "umount: nothing of dicomfs is mounted there"
-    UNMOUNT_BUSY = 28, "umount: the mount is in use, or somebody else's"
-    IMAGE_BROKEN = 29, "the image or archive is damaged as a whole"
-    PASSWORD_NEEDED = 30, "the archive is encrypted, and no password fits"
-    INTERRUPTED = 130, "interrupted by Ctrl-C"
-
-
-MEANINGS: Final[Mapping[Exit, str]] = {each: each.meaning for each in Exit}
 
 
 class Complaint(NamedTuple):
@@ -73,10 +27,13 @@ def complaint(failure: Failure) -> Complaint:
     row = TABLE[failure.problem]
     facts = {name: _Fact(fact) for name, fact in failure.facts.items()}
     facts["dicomfs"] = _Fact(command())
+    mend = row.mend
+    if failure.problem is Problem.SOURCE_FOREIGN:
+        mend = MENDS[failure.facts["kind"]]
     return Complaint(
         row.exit_code,
         failure.inside(row.what.format_map(facts)),
-        row.mend.format_map(facts),
+        mend.format_map(facts),
     )
 
 
@@ -161,6 +118,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "archive",
         "give the folder that the medium is mounted on, or an image of the medium",
     ),
+    Problem.SOURCE_FOREIGN: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "{name} is {reason}, which is not read",
+        "make a folder, an ISO image, or a ZIP or tar archive of it",
+    ),
     Problem.SOURCE_UNREADABLE: Complaint(
         Exit.SOURCE_UNREADABLE,
         "{name} cannot be read: {reason}",
@@ -185,6 +147,16 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         Exit.PASSWORD_NEEDED,
         "the archive cannot be opened: {reason}",
         "install it: pip install 'dicomfs[aes]'",
+    ),
+    Problem.METHOD_UNSUPPORTED: Complaint(
+        Exit.SOURCE_UNSUPPORTED,
+        "the archive cannot be unpacked: {reason}",
+        "unpack it with 7-Zip, and give the folder: 7z x -ounpacked ARCHIVE",
+    ),
+    Problem.ARCHIVE_SPLIT: Complaint(
+        Exit.IMAGE_BROKEN,
+        "the archive was split, and this is one part of it",
+        "join all parts, and give the whole: zip -s 0 LAST.zip --out whole.zip",
     ),
     Problem.IMAGE_BROKEN: Complaint(
         Exit.IMAGE_BROKEN,
@@ -275,6 +247,12 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         Exit.NO_DICOMDIR,
         "there is no DICOMDIR on the medium, down to {depth} folders deep",
         f"give the folder that holds the DICOMDIR; or {_SCAN}",
+    ),
+    Problem.ONLY_PACKED: Complaint(
+        Exit.NO_DICOMDIR,
+        "none of the {files} files on the medium is in DICOM format, but {count} are "
+        "packed one by one",
+        "unpack them in a copy: gunzip --recursive FOLDER (or bunzip2, unxz)",
     ),
     Problem.NO_INSTANCE: Complaint(
         Exit.NO_DICOMDIR,

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.exits import complaint
 from dicomfs.cli.parser import parsed
 from dicomfs.cli.terminal import complain, say
 from dicomfs.errors import Failure, Problem

@@ -12,8 +12,8 @@ from typing import Final
 
 from dicomfs import logs
 from dicomfs.cli import sources
+from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.exits import Exit
 from dicomfs.cli.parser import id_of, path_of, umask_of
 from dicomfs.cli.terminal import Audience, say, warnings_handler
 from dicomfs.errors import Failure, Problem

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from dicomfs.cli.codes import MEANINGS, Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.exits import MEANINGS, Exit, complaint
+from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import complain
 from dicomfs.dicom.charsets import declared
 from dicomfs.errors import Failure, Problem

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 
 from dicomfs.cli import outline, output, sources
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.cli.terminal import Audience, warnings_handler
 from dicomfs.media.opening import unreadable
 from dicomfs.tree.tree import Tree

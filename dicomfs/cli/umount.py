@@ -2,7 +2,8 @@
 
 import argparse
 
-from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import complain
 from dicomfs.errors import Failure
 from dicomfs.mount import mountpoint

@@ -15,7 +15,7 @@ from os import fsdecode
 from typing import Final
 
 from dicomfs import logs
-from dicomfs.errors import Failure, MediumError, Problem
+from dicomfs.errors import Failure, MediumError, Problem, SplitError
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.listener import NOBODY, Listener
@@ -23,6 +23,7 @@ from dicomfs.fileset.patience import answers
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.archive import Archive
+from dicomfs.media.foreign import foreign
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place
 from dicomfs.media.opening import (
     Bytes,
@@ -47,7 +48,11 @@ _SEARCH_DEPTH: Final = 3
 _MAX_NESTED: Final = 3
 _MOST_IMAGES: Final = 1000
 # How an image ends that is most likely none, or none of ours.
-_NO_FILE_SET: Final = frozenset({Problem.NO_DICOMDIR, Problem.NO_INSTANCE})
+_NO_FILE_SET: Final = frozenset(
+    {Problem.NO_DICOMDIR, Problem.NO_INSTANCE, Problem.ONLY_PACKED}
+)
+# What may be a viewer's own.
+_BESIDE: Final = _NO_FILE_SET | {Problem.SOURCE_FOREIGN}
 _NOTHING_THERE: Final = _NO_FILE_SET | {
     Problem.SOURCE_UNSUPPORTED,
     Problem.NESTED_TOO_DEEP,
@@ -223,7 +228,7 @@ class _Opening:
                         failures.append(failure)
             except OSError as error:
                 raise unreadable(error) from error
-            raise failures[0] if failures else unsupported(name)
+            raise failures[0] if failures else _unsupported(opened.source, name)
 
     def _of_archive(
         self, medium: Medium, depth: int, *, is_listed: bool
@@ -295,7 +300,7 @@ class _Opening:
             self.listener.left_out(self.findings.source, failure)
         for inner, _, reason in failures:
             # Beside a DICOMDIR lie viewers, too.
-            if not has_own or reason.problem not in _NO_FILE_SET:
+            if not has_own or reason.problem not in _BESIDE:
                 inner.leave_out(reason)
 
 
@@ -321,7 +326,19 @@ def _closed_if_of_no_use(each: Medium | Source) -> Iterator[None]:
         raise
 
 
+def _unsupported(source: Source, name: str) -> Failure:
+    """Return the Failure for a *source* of this *name* that is none of our formats."""
+    kind = None
+    with suppress(OSError):
+        kind = foreign(source)
+    if kind is None:
+        return unsupported(name)
+    return Failure(Problem.SOURCE_FOREIGN, name=name, reason=kind.value, kind=kind.name)
+
+
 def _damaged(error: MediumError) -> Failure:
+    if isinstance(error, SplitError):
+        return Failure(Problem.ARCHIVE_SPLIT)
     return Failure(Problem.IMAGE_BROKEN, reason=error)
 
 

@@ -34,6 +34,7 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.locate import ScannedLocator, statuses
 from dicomfs.findings import Finding, Findings, Kind
+from dicomfs.media.foreign import packed_instance
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
 from dicomfs.media.walk import Walk
@@ -105,18 +106,22 @@ def scanned(
     finally:
         listener.scan_ended()
     findings.extend(found.findings)
-    if unread := sum(
-        each.count for each in found.findings if each.kind is Kind.UNREADABLE_FILE
-    ):
+    if unread := _count(found.findings, Kind.UNREADABLE_FILE):
         log.warning("%d files or folders of %s cannot be read", unread, which)
     if not found.instances:
         if found.locked is not None:
             raise unreadable(found.locked)
+        if packed := _count(found.findings, Kind.PACKED_INSTANCE):
+            raise Failure(Problem.ONLY_PACKED, files=found.files, count=packed)
         raise Failure(Problem.NO_INSTANCE, files=found.files)
     index = BytesSource(found.index)
     return [
         FileSet(medium, index, findings, locator=found.places, mtime_ns=found.mtime_ns)
     ]
+
+
+def _count(findings: Iterable[Finding], kind: Kind) -> int:
+    return sum(each.count for each in findings if each.kind is kind)
 
 
 def scan(medium: Medium, progress: Progress) -> Scan:
@@ -249,7 +254,17 @@ def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
         return None, Kind.UNREADABLE_FILE
     if beginning[_PREFIX] == b"DICM" and DIRECTORY not in beginning:
         return header, trouble
-    return None, Kind.UNREADABLE_FILE if trouble is Kind.UNREADABLE_FILE else None
+    if trouble is Kind.UNREADABLE_FILE:
+        return None, trouble
+    return None, _packed(source)
+
+
+def _packed(source: Source) -> Kind | None:
+    """Return that a file is a packed instance, None if it is not."""
+    try:
+        return None if packed_instance(source) is None else Kind.PACKED_INSTANCE
+    except OSError:
+        return Kind.UNREADABLE_FILE
 
 
 def _with_title(source: Source, header: Attributes) -> Attributes:

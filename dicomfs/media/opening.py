@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol
 
-from dicomfs.errors import Failure, LibraryError, PasswordError, Problem
+from dicomfs.errors import Failure, LibraryError, MethodError, PasswordError, Problem
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Medium
 from dicomfs.media.mountinfo import fstype
@@ -33,8 +33,11 @@ _PREFIX: Final = b"DICM"
 _PREAMBLE: Final = 128
 # How long a file may take to say whether it is one.
 _PATIENCE: Final = 2.0
-# What images and archives are called; sectors may have another name outside of them.
-_IMAGES: Final = (".iso", ".img", ".udf", ".zip", ".tar")
+# What images and archives are called, those too that are not read: then it is said what
+# they are. Sectors may have another name outside of them.
+_READ: Final = (".iso", ".img", ".udf", ".zip", ".tar")
+_NOT_READ: Final = (".7z", ".rar", ".nrg", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+_IMAGES: Final = (*_READ, *_NOT_READ)
 _SECTORS: Final = (".bin",)
 
 # Descriptors that a source may take at once, its own and that of its DICOMDIR, and what
@@ -202,6 +205,8 @@ def unreadable(error: OSError, name: str = "the medium") -> Failure:
     """Return the Failure for a medium that answers with *error*, whatever its *name*."""
     if isinstance(error, LibraryError):
         return Failure(Problem.LIBRARY_NEEDED, reason=error.strerror)
+    if isinstance(error, MethodError):
+        return Failure(Problem.METHOD_UNSUPPORTED, reason=error.strerror)
     if isinstance(error, PasswordError):
         return Failure(Problem.PASSWORD_NEEDED, reason=error.strerror)
     return Failure(Problem.SOURCE_UNREADABLE, name=name, reason=error.strerror)

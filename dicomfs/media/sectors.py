@@ -28,9 +28,14 @@ def unpacked(source: Source) -> Source:
         skipped = _SKIPPED.get(head[_MODE]) if len(head) == _HEAD else None
         if skipped and head.startswith(_PATTERN):
             for length in _LENGTHS:
-                if source.read_at(length, len(_PATTERN)) == _PATTERN:
+                if begins_sector(source, length):
                     return SectorSource(source, length, skipped)
     return source
+
+
+def begins_sector(source: Source, offset: int) -> bool:
+    """Whether a whole sector begins at *offset*; raises OSError."""
+    return source.read_at(offset, len(_PATTERN)) == _PATTERN
 
 
 class SectorSource(Wrapper):

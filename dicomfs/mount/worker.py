@@ -46,6 +46,8 @@ _LAST_WORDS: Final = 1.0
 _ALWAYS_NEEDED: Final = ("array",)
 # What images and archives need, and URLs; of a folder nobody does.
 _FORMATS: Final = ("dicomfs.media.formats",)
+# A scan looks into files that are packed.
+_PACKED: Final = ("bz2", "lzma")
 
 
 def run(
@@ -59,9 +61,7 @@ def run(
     The *listener* hears how their opening goes.
     """
     null = _let_go(options)
-    is_plain = all(isinstance(source, OpenedFolder) for source in sources)
-    codecs = charsets.CODECS.union(spelling.CODECS)
-    loading.load(codecs, _ALWAYS_NEEDED + (() if is_plain else _FORMATS))
+    _load(sources, scan=options.scan)
     # What is loaded stays: to look through it again and again would free nothing.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
@@ -102,6 +102,14 @@ def run(
         trio.run(_serve, scheduler, greeting, handshake, say_ready)
     finally:
         pyfuse3.close(unmount=False)
+
+
+def _load(sources: Sequence[OpenedSource], *, scan: bool) -> None:
+    """Load what will be needed: nothing can be loaded once rights are given up."""
+    is_plain = all(isinstance(source, OpenedFolder) for source in sources)
+    needed = _ALWAYS_NEEDED + (() if is_plain else _FORMATS)
+    codecs = charsets.CODECS.union(spelling.CODECS)
+    loading.load(codecs, needed + (_PACKED if scan else ()))
 
 
 def _let_go(options: Options) -> int | None:

@@ -19,7 +19,7 @@ from pydicom import uid
 from dicomfs.check.check import check
 from dicomfs.check.readability import BLOCK
 from dicomfs.check.seen import Seen
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import EntryType, Medium, Place

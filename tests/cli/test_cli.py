@@ -15,7 +15,7 @@ import pydicom
 import pytest
 
 from dicomfs import __version__
-from dicomfs.cli.exits import MEANINGS, Exit
+from dicomfs.cli.codes import MEANINGS, Exit
 from tests.build.medium import image, leaf, patient, series, study, write_medium
 from tests.support import mounting
 from tests.support.mounting import (

@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from dicomfs.cli.exits import MEANINGS, TABLE, Exit, complaint
+from dicomfs.cli.codes import MEANINGS, Exit
+from dicomfs.cli.exits import TABLE, complaint
 from dicomfs.errors import Failure, Problem
 from tests.support.mounting import ROOT
 

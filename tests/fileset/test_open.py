@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import Audience
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.dicomdirs import open_file_sets

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset, uid
 from pydicom.datadict import dictionary_VR
 
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.dicom import tags
 from dicomfs.dicomdir import writer
 from dicomfs.errors import Failure, Problem

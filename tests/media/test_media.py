@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.media.opening import OpenedFile, open_source
 from tests.build.images import ISO_FLAVOURS, make_plain_iso, without_iso9660
 from tests.build.medium import image, patient, series, study, write_medium

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from tests.build.medium import (
     build_layout,
     image,

@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from tests.build.medium import (
     Record,
     build_dicomdir,

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from dicomfs.cli.exits import MEANINGS, TABLE
+from dicomfs.cli.codes import MEANINGS
+from dicomfs.cli.exits import TABLE
 from dicomfs.errors import Problem
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from dicomfs.check.check import check
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.dicom.disguise import ENCRYPTED, ENVELOPE_HEAD, SIGNED, how_secured
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.scan import scanned

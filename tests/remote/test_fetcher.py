@@ -16,7 +16,8 @@ from typing import Final
 
 import pytest
 
-from dicomfs.cli.exits import Exit, complaint
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.remote import fetcher
 from dicomfs.remote.connection import Connection, receive_greeting

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicomfs.check.check import check
-from dicomfs.cli.exits import Exit
+from dicomfs.cli.codes import Exit
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Findings, Kind
 from dicomfs.media.opening import open_sources

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Final, cast
 from weakref import WeakValueDictionary
 
-from dicomfs.errors import CutOffError, MediumError, PasswordError
+from dicomfs.errors import CutOffError, MediumError, MethodError, PasswordError
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
@@ -40,6 +40,7 @@ from dicomfs.media.zip.member import (
     method_of,
     refusal_of,
     refused,
+    unknown_method,
 )
 from dicomfs.media.zip.proof import Proof, Proved
 from dicomfs.media.zip.record import (
@@ -158,6 +159,8 @@ class Zip(Archive[Member]):
         # A link or a device is not a file, whichever system is said to have made it.
         if stat.S_IFMT(record.mode) not in {0, stat.S_IFREG}:
             return Member(number, status)
+        if refusal := unknown_method(record):
+            return Member(number, status, refusal, MethodError, is_file=True)
         refusal = refusal_of(record, self._shift, self._end)
         cause: Callable[[str], OSError] = refused
         if refusal == NOT_WITHIN and self.is_cut_off:

@@ -9,7 +9,7 @@ and contradict each other: nothing is believed that is not checked.
 import struct
 from typing import Final, NamedTuple
 
-from dicomfs.errors import MediumError
+from dicomfs.errors import MediumError, SplitError
 from dicomfs.media.zip.record import FULL16, FULL32, RECORD
 from dicomfs.source.source import Source
 
@@ -66,7 +66,7 @@ def begins_like_one(source: Source) -> bool:
 def find(source: Source) -> CentralDirectory | None:
     """Return where the central directory of *source* is, None if there is no end record.
 
-    Raises MediumError for one part of an archive that was split.
+    Raises SplitError for one part of an archive that was split.
     """
     begin = max(0, source.size - _LOCATOR_FORM.size - _END_FORM.size - _LARGEST_COMMENT)
     tail = source.read_at(begin, source.size - begin)
@@ -75,6 +75,8 @@ def find(source: Source) -> CentralDirectory | None:
         directory = _directory(source, begin + at, _End(*fields))
         if directory is not None:
             return directory
+    if source.read_at(0, len(_SPLIT)) == _SPLIT:
+        raise SplitError("it is the first part of an archive that was split")
     return None
 
 
@@ -94,7 +96,7 @@ def _directory(source: Source, at: int, end: _End) -> CentralDirectory | None:
     """Return the central directory that ends before the end record *at*, if it does."""
     end, at = _end64(source, at, end)
     if end.disk or end.first_disk or end.records_here != end.records:
-        raise MediumError("it is one part of an archive that was split", at)
+        raise SplitError("it is one part of an archive that was split", at)
     # Either its size or its place may be wrong.
     for start in (at - end.size, end.offset):
         is_within = 0 <= start <= at
@@ -129,7 +131,7 @@ def _end64(source: Source, at: int, end: _End) -> tuple[_End, int]:
     if signature != _LOCATOR:
         return end, at
     if disks > 1:
-        raise MediumError("it is one part of an archive that was split", at)
+        raise SplitError("it is one part of an archive that was split", at)
     for end64_at in (offset, max(0, locator_at - _END64_FORM.size)):
         data = source.read_at(end64_at, _END64_FORM.size)
         if len(data) < _END64_FORM.size or not data.startswith(_END64):

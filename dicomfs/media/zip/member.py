@@ -72,21 +72,26 @@ class Member:
         return self.cause(self.refusal) if self.refusal else None
 
 
-def refusal_of(record: Record, shift: int, end: int) -> str:
-    """Return why a member is refused for what its record says, empty if it is not.
-
-    The members lie before *end*, and to their offsets *shift* has to be added.
-    """
+def unknown_method(record: Record) -> str:
+    """Return why a member cannot be unpacked by anything that is here, empty if it can."""
     method = method_of(record)
     if record.flags & _STRONG or method == AES:
         return "it is encrypted in a way that is not supported"
     if method not in CODECS:
         name = _UNSUPPORTED.get(method, f"method {method}")
         return f"it is compressed in a way that is not supported: {name}"
+    return ""
+
+
+def refusal_of(record: Record, shift: int, end: int) -> str:
+    """Return why a member is refused for what its record says, empty if it is not.
+
+    The members lie before *end*, and to their offsets *shift* has to be added.
+    """
     begin = record.offset + shift + len(record.name)
     if record.disk or begin + record.packed > end:
         return NOT_WITHIN
-    return _forgery(record, method)
+    return _forgery(record, method_of(record))
 
 
 def lack(
