@@ -89,6 +89,7 @@ class Kind(Enum):
         "a character set has a name that means nothing, and text in ASCII alone",
     )
     MISSING_DESCRIPTION = "missing-description", False, "no description"
+    SPELLINGS = "spellings", False, "one patient is spelled in different ways"
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
     FILES_MOVED = "files-moved", True, "files lie in another folder than is listed"
@@ -110,8 +111,13 @@ class Kind(Enum):
     FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"
     REFERENCES_ITSELF = "references-itself", False, "a record lists the DICOMDIR"
     HEADER_UNREADABLE = "header-unreadable", False, "no header could be read for a name"
-    DUPLICATE_INSTANCE = "duplicate-instance", True, "one UID, and different instances"
+    DUPLICATE_INSTANCE = "duplicate-instance", True, "several files have one UID"
     REPEATED_INSTANCE = "repeated-instance", False, "an instance is listed repeatedly"
+    ASSUMED_COPIES = (
+        "assumed-copies",
+        True,
+        "files of several media are taken for copies, and nobody compared them",
+    )
     REPEATED_ELSEWHERE = (
         "repeated-elsewhere",
         False,
@@ -182,7 +188,7 @@ class Findings:
         self.source = ""
         self._log_names = log_names
         self._lock = threading.Lock()
-        self._found: dict[Kind, dict[Hashable, Finding]] = {}
+        self._found: dict[Kind, dict[tuple[Hashable, str], Finding]] = {}
         self._more: set[Kind] = set()
 
     def about(self, source: str) -> "Findings":
@@ -201,17 +207,27 @@ class Findings:
     def add(self, finding: Finding, key: Hashable = None) -> None:
         """Add *finding*; one of its kind with the same *key* (or itself) is replaced."""
         finding = replace(finding, source=finding.source or self.source)
-        key = (finding if key is None else key), finding.source
+        where = (finding if key is None else key), finding.source
         with self._lock:
             alike = self._found.setdefault(finding.kind, {})
-            is_new = key not in alike
+            is_new = where not in alike
             if is_new and len(alike) == _MAX_KEPT:
                 self._more.add(finding.kind)
                 return
-            alike[key] = finding
+            alike[where] = finding
             number = len(alike) if is_new else 0
         if 0 < number <= _MAX_LOGGED:
             self._log(finding, is_last=number == _MAX_LOGGED)
+
+    def withdraw(self, kind: Kind, key: Hashable) -> None:
+        """Take back what was added of a *kind* with *key*, about any source.
+
+        For one who knows better by now.
+        """
+        with self._lock:
+            alike = self._found.get(kind, {})
+            for each in [each for each in alike if each[0] == key]:
+                del alike[each]
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Add all of *findings*."""

@@ -31,7 +31,6 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
 from dicomfs.tree import report
-from dicomfs.tree.node import Said
 from dicomfs.tree.report import Progress, Report, Stage
 from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
@@ -169,7 +168,7 @@ class _Check:
             folder, where = waiting.pop()
             nodes = self._expand(folder, where)
             if self._opens_files:
-                self._look_at_files(where, folder.attributes, nodes)
+                self._look_at_files(folder, where, nodes)
             below = [
                 (node, (*where, name))
                 for name, node in nodes.items()
@@ -236,9 +235,15 @@ class _Check:
                     )
                 )
 
-    def _look_at_files(self, where: Where, above: Said, nodes: Listing) -> None:
+    def _look_at_files(self, folder: Selection, where: Where, nodes: Listing) -> None:
         files = [node for node in nodes.values() if isinstance(node, Instance)]
-        for finding in self._files.look_at(files, where, above):
+        found = self._files.look_at(files, where, folder.attributes)
+        # What listing the folder could only suppose is known by now.
+        for kind in (Kind.ASSUMED_COPIES, Kind.DUPLICATE_INSTANCE):
+            self._findings.withdraw(kind, (folder.inode, kind))
+        for kind in (Kind.UID_DISAGREES, Kind.PATIENT_DISAGREES):
+            self._findings.withdraw(kind, (folder.key, kind))
+        for finding in found:
             self._findings.add(finding)
 
     # -- the rest of the media ---------------------------------------------------------

@@ -4,8 +4,11 @@ A few threads read them, folder by folder. What is wrong in the same way with se
 files of a folder becomes one finding, so that memory does not grow with the medium.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain
 from threading import Event
 from typing import Final, NamedTuple
 
@@ -22,11 +25,13 @@ from dicomfs.tree.node import Said
 from dicomfs.tree.selection import Instance
 
 Where = tuple[str, ...]
-# Where a file lies that repeats another one.
+# Where a file lies that may be a copy of another one.
 Copy = tuple[FileSet, Place]
 
 # Enough to keep a drive busy while headers are looked at; more would make it seek.
 _THREADS: Final = 4
+# What was compared.
+_SAME: Final = "the same, byte for byte"
 # Further unreadable ranges of a file are not named one by one.
 _MOST_LETTERS: Final = 1000
 
@@ -83,27 +88,62 @@ class ListedFiles:
             self._count()
             for each in troubles:
                 alike.setdefault(each[:3], []).append(each)
+        for each in self._twins(there):
+            alike.setdefault(each[:3], []).append(each)
         for file in there:
             if uid := file.record.sop_instance_uid:
                 self._instances.add(uid)
-        return [_finding(where, group, len(files)) for group in alike.values()]
+        of = Counter(
+            file_set.findings.source for file in files for file_set, _ in _places(file)
+        )
+        groups = alike.values()
+        return [_finding(where, group, of[group[0].source]) for group in groups]
+
+    def _twins(self, files: Sequence[Instance]) -> Iterator[_Trouble]:
+        """Yield which of the *files* of a folder have a UID that others have, too.
+
+        That is a remark if they are the same, byte for byte.
+        """
+        alike: dict[bytes, list[Instance]] = defaultdict(list)
+        for file in files:
+            if uid := file.record.sop_instance_uid:
+                alike[uid].append(file)
+        for first, *others in alike.values():
+            if all(self._are_same(first, each) for each in others):
+                for file in others:
+                    yield _trouble(file, Kind.REPEATED_INSTANCE, _SAME)
+            else:
+                for file in (first, *others):
+                    yield _trouble(file, Kind.DUPLICATE_INSTANCE)
+
+    def _are_same(self, one: Instance, other: Instance) -> bool:
+        """Whether two files have the same bytes, as far as these can be read."""
+        if one.size != other.size:
+            return False
+        try:
+            with (
+                closing(one.open_listed()) as left,
+                closing(other.open_listed()) as right,
+            ):
+                return first_difference(left, right) is None
+        except OSError as error:
+            self._end_if_gone(error)
+            return False
 
     def _look_at(self, file: Instance, above: Said) -> list[_Trouble]:
         try:
-            source = file.open()
+            source = file.open_listed()
         except OSError as error:
-            return [self._unopened(file, error)]
+            return [self._unopened(file, error), *_not_compared(file)]
         try:
             found = inspect(source, self._go_on)
-        except OSError as error:
-            source.close()
-            return [self._unopened(file, error)]
-        try:
             troubles = [*self._troubles(file, found, above)]
-            if found.readability.is_whole:
-                for copy in file.copies:
-                    troubles += self._compare(file, source, copy)
-            return troubles
+            if not found.readability.is_whole:
+                return [*troubles, *_not_compared(file)]
+            compared = [self._compare(file, source, copy[:2]) for copy in file.copies]
+            return [*troubles, *chain.from_iterable(compared)]
+        except OSError as error:
+            return [self._unopened(file, error), *_not_compared(file)]
         finally:
             source.close()
 
@@ -124,23 +164,19 @@ class ListedFiles:
                 yield _trouble(file, each.kind, each.attribute, example)
 
     def _compare(self, file: Instance, source: Source, at: Copy) -> list[_Trouble]:
-        """Hold a file, by its *source*, against the one that repeats it."""
+        """Hold a file, by its *source*, against the one that is taken for its copy."""
         file_set, place = at
+        unsure = _trouble(file, Kind.ASSUMED_COPIES, at=at)
         try:
-            copy = file_set.medium.open(place)
+            with closing(file_set.medium.open(place)) as copy:
+                readability = read_through(copy, self._go_on)
+                if not readability.is_whole:
+                    return [_unreadable(file, readability, at), unsure]
+                differ = first_difference(source, copy)
         except OSError as error:
-            return [self._unopened(file, error, at)]
-        try:
-            readability = read_through(copy, self._go_on)
-            if not readability.is_whole:
-                return [_unreadable(file, readability, at)]
-            differ = first_difference(source, copy)
-        except OSError as error:
-            return [self._unopened(file, error, at)]
-        finally:
-            copy.close()
+            return [self._unopened(file, error, at), unsure]
         if differ is None:
-            return []
+            return [_trouble(file, Kind.REPEATED_INSTANCE, _SAME, at=at)]
         example = f"from byte {differ} on"
         return [_trouble(file, Kind.COPIES_DIFFER, "", example, at)]
 
@@ -157,6 +193,16 @@ class ListedFiles:
 
 def _place(file: Instance) -> Place:
     return file.place
+
+
+def _places(file: Instance) -> list[Copy]:
+    """Return where the file and its copies lie."""
+    return [(file.file_set, file.place), *(copy[:2] for copy in file.copies)]
+
+
+def _not_compared(file: Instance) -> list[_Trouble]:
+    """Return that nobody knows whether the copies of a file are the same."""
+    return [_trouble(file, Kind.ASSUMED_COPIES, at=copy[:2]) for copy in file.copies]
 
 
 def _trouble(

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags, text
+from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.charsets import declared
 from dicomfs.dicom.text import has_rubbish, is_beyond_ascii
 from dicomfs.dicom.types import FOREIGN_TYPES, REQUIRED, Level
-from dicomfs.dicomdir.origin import normal
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.findings import Finding, Kind
 
@@ -34,7 +33,7 @@ _INSTANCE: Final = (
         tags.TRANSFER_SYNTAX_UID,
     ),
 )
-_PATIENT: Final = (tags.PATIENT_ID, tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX)
+_WITNESSES: Final = (tags.PATIENT_BIRTH_DATE, tags.PATIENT_SEX)
 
 # PS3.3 F.3.2.2, of a record that references an instance.
 _REQUIRED_WITH_FILE: Final = (
@@ -82,8 +81,8 @@ def disagreements(
     for level, tag in _ABOVE:
         told = above[level].raw(tag) if level in above else b""
         yield from _different_uids(Kind.UID_DISAGREES, tag, told, header.raw(tag))
-    if patient := above.get(Level.PATIENT):
-        yield from _of_patient(patient, header)
+    if person := above.get(Level.PATIENT):
+        yield from _of_patient(person, header)
 
 
 def _different_uids(
@@ -94,36 +93,21 @@ def _different_uids(
         yield Disagreement(kind, tags.NAMES[tag], *names)
 
 
-def _of_patient(patient: Attributes, header: Attributes) -> Iterator[Disagreement]:
-    for tag in _PATIENT:
-        told, found = patient.text(tag), header.text(tag)
-        is_same = patient.raw(tag) == header.raw(tag)
-        if told and found and not is_same and normal(told) != normal(found):
-            name = tags.NAMES[tag]
-            yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
-    # The same bytes are the same name, whatever each side says that they are in.
-    if patient.raw(tags.PATIENT_NAME) == header.raw(tags.PATIENT_NAME):
-        return
-    told, found = _name(patient), _name(header)
-    if any(_contradict(*groups) for groups in _groups(told, found)):
-        name = tags.NAMES[tags.PATIENT_NAME]
-        yield Disagreement(Kind.PATIENT_DISAGREES, name, told, found)
+def _of_patient(record: Attributes, header: Attributes) -> Iterator[Disagreement]:
+    told, found = record.text(tags.PATIENT_ID), header.text(tags.PATIENT_ID)
+    if patient.ids_contradict(record, header):
+        yield _of(tags.PATIENT_ID, told, found)
+    for tag in _WITNESSES:
+        told, found = record.text(tag), header.text(tag)
+        if told and found and patient.normal(told) != patient.normal(found):
+            yield _of(tag, told, found)
+    if patient.names_contradict(record, header):
+        spellings = patient.spelling(record), patient.spelling(header)
+        yield _of(tags.PATIENT_NAME, *spellings)
 
 
-def _name(attributes: Attributes) -> str:
-    value = attributes.raw(tags.PATIENT_NAME)
-    return text.decode(value, attributes.character_sets, is_name=True)
-
-
-def _groups(told: str, found: str) -> Iterator[tuple[str, str]]:
-    """Yield the groups of two person names that both have (PS3.5 6.2.1.1)."""
-    told, found = told.replace("^", " "), found.replace("^", " ")
-    yield from zip(told.split("="), found.split("="), strict=False)
-
-
-def _contradict(told: str, found: str) -> bool:
-    told, found = normal(told), normal(found)
-    return bool(told and found) and told != found
+def _of(tag: int, told: str, found: str) -> Disagreement:
+    return Disagreement(Kind.PATIENT_DISAGREES, tags.NAMES[tag], told, found)
 
 
 class Keys:

@@ -61,10 +61,12 @@ class Attributes(NamedTuple):
 
     def person_name(self, tag: int) -> str:
         """Return the PN value of *tag* as people write it, empty if there is none."""
+        return text.person_name(self.name(tag))
+
+    def name(self, tag: int) -> str:
+        """Return the PN value of *tag* with all groups and components, as it is written."""
         value = self.values.get(tag)
-        if not value:
-            return ""
-        return text.person_name(self._decoded(value, is_name=True))
+        return self._decoded(value, is_name=True) if value else ""
 
     def doubt(self, tag: int, *, is_name: bool = False) -> str:
         """Return why the text of *tag* is in doubt, empty if it is as declared."""

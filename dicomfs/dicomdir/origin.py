@@ -3,37 +3,37 @@
 Two that say different things are not of the same patient; two that say nothing may be.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.patient import NOBODY, PersonName
 from dicomfs.dicom.types import Level
 
 
 class Origin(NamedTuple):
     """Where something belongs, as its records or its header say; empty if they do not.
 
-    Patient ID and name are normalised.
+    Patient ID and name are as they are compared.
     """
 
     patient_id: str
-    patient_name: str
+    patient_name: PersonName
     study_uid: bytes
     series_uid: bytes
 
     @staticmethod
     def unknown() -> "Origin":
         """Return the origin of something that nothing is said about."""
-        return Origin("", "", b"", b"")
+        return Origin("", NOBODY, b"", b"")
 
     @staticmethod
     def of(attributes: Attributes) -> "Origin":
         """Return the origin that *attributes* name."""
         return Origin(
-            normal(attributes.text(tags.PATIENT_ID)),
-            normal(attributes.person_name(tags.PATIENT_NAME)),
+            patient.patient_id(attributes),
+            patient.patient_name(attributes),
             attributes.raw(tags.STUDY_INSTANCE_UID),
             attributes.raw(tags.SERIES_INSTANCE_UID),
         )
@@ -42,7 +42,7 @@ class Origin(NamedTuple):
         """Return this origin, filled up with what *other*, further up, says."""
         return Origin(
             self.patient_id or other.patient_id,
-            self.patient_name or other.patient_name,
+            self.patient_name if any(self.patient_name) else other.patient_name,
             self.study_uid or other.study_uid,
             self.series_uid or other.series_uid,
         )
@@ -53,7 +53,8 @@ class Origin(NamedTuple):
             return self.series_uid
         if level == Level.STUDY:
             return self.study_uid
-        return self.patient_id.encode() or self.patient_name.encode()
+        name = "=".join(_shown(self.patient_name)).rstrip("=")
+        return (self.patient_id or name).encode()
 
     def agrees(self, said: "Origin", level: int) -> bool | None:
         """Whether *said* is of the same patient, study or series; None if unknown.
@@ -64,7 +65,7 @@ class Origin(NamedTuple):
             return False
         # Some writers give all patients one ID; among studies of one the UIDs decide.
         is_named = level == Level.PATIENT or not (self.patient_id and said.patient_id)
-        if is_named and contradict([self[1:2], said[1:2]]):
+        if is_named and _are_others(self.patient_name, said.patient_name):
             return False
         key = self.key(level)
         return True if key and key == said.key(level) else None
@@ -75,6 +76,13 @@ def contradict(said: Sequence[tuple[str | bytes, ...]]) -> bool:
     return any(len(set(values) - {"", b""}) > 1 for values in zip(*said, strict=True))
 
 
-def normal(value: str) -> str:
-    """Return *value* as it is compared: spelling of letters and blanks does not count."""
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+def _are_others(one: PersonName, other: PersonName) -> bool:
+    """Whether two names are of different people; one that is missing is of anybody."""
+    if not any(one) or not any(other):
+        return False
+    return _shown(one) != _shown(other) or one.contradicts(other)
+
+
+def _shown(name: PersonName) -> PersonName:
+    """Return *name* without its phonetic group, unless it has no other."""
+    return name._replace(phonetic="") if any(name[:2]) else name

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from dicomfs.fileset.nested import Family, NestedSets
 from dicomfs.fileset.references import Found, References, clue_of
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
+from dicomfs.source.digests import Digests
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
 
@@ -133,6 +134,10 @@ class FileSet:
         if place:
             self._status = _status_of(medium, place, source)
         self.mtime_ns = self._status.mtime_ns
+        # What was read of the DICOMDIR.
+        self._digests = Digests()
+        if place:
+            source.remember(self._digests)
         self._directory = Directory(source)
         # It tells this File-set from others, and is the same on every mount.
         self.identity = self._directory.identity
@@ -182,10 +187,24 @@ class FileSet:
         if not self.place:
             return
         status = _status_of(self.medium, self.place, self._directory.source)
-        is_same = status == self._status
-        if not is_same or not self._directory.is_unchanged():
-            self.note(Finding(Kind.INDEX_CHANGED, done="nothing more is shown"))
-            raise OSError(errno.EIO, "the DICOMDIR was changed")
+        if self._is_same(status) and self._directory.is_unchanged():
+            self._status = status
+            return
+        self.note(Finding(Kind.INDEX_CHANGED, done="nothing more is shown"))
+        raise OSError(errno.EIO, "the DICOMDIR was changed")
+
+    def _is_same(self, status: Status) -> bool:
+        """Whether the DICOMDIR of this *status* is the one that was opened.
+
+        Where only the time of its last change tells, what was read is read again, where
+        it lies now. Raises OSError.
+        """
+        if status == self._status:
+            return True
+        if status[:2] != self._status[:2]:
+            return False
+        with closing(self.medium.open(self.place)) as source:
+            return self._digests.hold(source.read_at)
 
     # -- records -----------------------------------------------------------------------
 
@@ -288,13 +307,14 @@ class FileSet:
         """
         return self._references.locate_all(file_ids, clue)
 
-    def header(self, record: DirectoryRecord) -> Attributes | None:
-        """Return the header of an instance that *record* has or leads to.
+    def headers(self, record: DirectoryRecord) -> Iterator[tuple[Item, Attributes]]:
+        """Yield the headers of instances that *record* has or leads to, with their items.
 
-        It is that of the first one, or of the second where that cannot be read.
+        They are those of the first one, and of the second, as far as they can be read.
         """
-        headers = (item.header() for item in self._instances(record))
-        return next(filter(None, islice(headers, _HEADER_ATTEMPTS)), None)
+        for item in islice(self._instances(record), _HEADER_ATTEMPTS):
+            if (header := item.header()) is not None:
+                yield item, header
 
     def _instances(self, record: DirectoryRecord) -> Iterator[Item]:
         """Yield *record* and those below it that have files, as a walk meets them."""

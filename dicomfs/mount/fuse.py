@@ -230,10 +230,11 @@ class Operations(pyfuse3.Operations):
         if node.is_folder:
             raise pyfuse3.FUSEError(errno.EISDIR)
         handle = self._new_handle()
-        self._sources[handle] = await self._scheduler.open(node)
-        if node.is_fixed:
+        source = self._sources[handle] = await self._scheduler.open(node)
+        if node.is_fixed and not source.is_stand_in:
             return FileInfo(fh=handle, keep_cache=True)
-        # It grows while the mount is used: what is read is what it is now.
+        # It grows while the mount is used: what is read is what it is now. Or it is read
+        # in place of another file, of which the kernel may have kept something.
         return FileInfo(fh=handle, direct_io=True)
 
     @_guarded

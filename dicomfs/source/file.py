@@ -10,6 +10,7 @@ import os
 import stat
 from typing import Final
 
+from dicomfs.source.digests import Digests
 from dicomfs.source.failures import Failures
 from dicomfs.source.source import PAGE, FileKey, Source, Status
 
@@ -52,6 +53,11 @@ class FileSource(Source):
         self._id: FileKey = (found.st_dev, found.st_ino)
         self._failures = failures
         self._tells = True
+        self._digests: Digests | None = None
+
+    def remember(self, digests: Digests) -> None:
+        """Note in *digests* what is read, and let pass what changes none of it."""
+        self._digests = digests
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the file ends.
@@ -64,39 +70,51 @@ class FileSource(Source):
         size = min(size, self.size - offset)
         if size <= 0:
             return b""
-        self._failures.check(self._id, offset, size)
-        data = self._pread(offset, size)
-        if len(data) < size:
-            data = self._read_on(data, offset, size)
-        if self._is_changed():
+        data = self._read(offset, size)
+        if self._is_changed(offset, data):
             raise OSError(errno.EIO, "the file was changed since it was opened")
+        if self._digests is not None:
+            self._digests.note(offset, data)
         return data
 
-    def _is_changed(self) -> bool:
-        """Whether somebody wrote to the file: what was read may be another patient's.
+    def _read(self, offset: int, size: int) -> bytes:
+        self._failures.check(self._id, offset, size)
+        data = self._pread(offset, size)
+        return data if len(data) == size else self._read_on(data, offset, size)
+
+    def _is_changed(self, offset: int, data: bytes) -> bool:
+        """Whether somebody wrote to the file: *data*, just read, may be another patient's.
 
         A file system notes the time before it takes the first byte.
         """
         found = os.fstat(self.fd)
         if found.st_ctime_ns == self._changed_ns:
             return False
-        if not self._is_same(found):
+        if not self._is_same(found, offset, data):
             return True
         self._changed_ns = found.st_ctime_ns
         return False
 
-    def _is_same(self, found: os.stat_result) -> bool:
-        """Whether a medium is what it was, though something about it was changed.
+    def _is_same(self, found: os.stat_result, offset: int, data: bytes) -> bool:
+        """Whether a file is what it was, though something about it was changed.
 
-        A copy of another image over it may bring an older time along. A device has no
+        A copy of another one over it may bring an older time along. A device has no
         time of its own: that of its node says nothing.
         """
-        if not self._is_medium:
-            return False
         if self._is_device:
-            return _length(self.fd) == self.size
-        is_as_before = (found.st_size, found.st_mtime_ns) == self.status[:2]
-        return is_as_before and self._digest() == self._descriptor
+            return self._is_medium and _length(self.fd) == self.size
+        if (found.st_size, found.st_mtime_ns) != self.status[:2]:
+            return False
+        if self._is_medium:
+            return self._digest() == self._descriptor
+        return self._reads_as_before(offset, data)
+
+    def _reads_as_before(self, offset: int, data: bytes) -> bool:
+        """Whether *data* and all that was read before, the head too, read the same."""
+        if self._digests is None or not self._digests.has_head:
+            return False
+        is_as_before = self._digests.hold(self._read)
+        return is_as_before and self._read(offset, len(data)) == data
 
     def _digest(self) -> bytes:
         """Return a hash of what tells images apart, or nothing if it cannot be read."""
@@ -165,7 +183,11 @@ class FileSource(Source):
             return None
         # Where the file was changed, ``read_at`` sees how, and may have to wait for that.
         is_touched = os.fstat(self.fd).st_ctime_ns != self._changed_ns
-        return None if count < size or is_touched else count
+        if count < size or is_touched:
+            return None
+        if self._digests is not None:
+            self._digests.note(offset, buffer[:size])
+        return count
 
     def close(self) -> None:
         """Close the descriptor."""

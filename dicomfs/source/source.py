@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from dicomfs.errors import CutOffError
+from dicomfs.source.digests import Digests
 
 # The kernel keeps, and so loses, the files of a medium in pages of this size.
 PAGE: Final = 4096
@@ -40,13 +41,15 @@ class Source(ABC):
     Its *size* in bytes and its *status* are those it had when it was opened.
     *is_prompt* says that closing it asks nobody: then the event loop may do it;
     *in_turn* that reads had better come one after the other: side by side they would
-    send a drive back and forth.
+    send a drive back and forth; *is_stand_in* that it is read in place of another file,
+    with whose bytes its own must not be mixed.
     """
 
     size: int
     status: Status
     is_prompt: bool = True
     in_turn: bool = False
+    is_stand_in: bool = False
 
     @abstractmethod
     def read_at(self, offset: int, size: int) -> bytes:
@@ -71,6 +74,13 @@ class Source(ABC):
     def hangs_no_more(self, offset: int, size: int) -> None:  # noqa: B027 - as above
         """Let those bytes be read again."""
 
+    def remember(self, digests: Digests) -> None:  # noqa: B027 - not all change
+        """Note in *digests* what is read.
+
+        Where only the time of the last change tells that something about the file is
+        new, it is read on if all that was noted still reads the same.
+        """
+
     def close(self) -> None:  # noqa: B027 - not all hold something
         """Give up what the source holds."""
 
@@ -89,6 +99,7 @@ class Wrapper(Source):
         self.status = source.status
         self.is_prompt = source.is_prompt
         self.in_turn = source.in_turn
+        self.is_stand_in = source.is_stand_in
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the source ends."""
@@ -106,6 +117,10 @@ class Wrapper(Source):
         """Let those bytes be read again."""
         self._source.hangs_no_more(offset, size)
 
+    def remember(self, digests: Digests) -> None:
+        """Note in *digests* what is read."""
+        self._source.remember(digests)
+
     def close(self) -> None:
         """Close the source."""
         self._source.close()
@@ -117,6 +132,9 @@ class View(Wrapper):
     def __init__(self, source: Source) -> None:
         super().__init__(source)
         self.is_prompt = True
+
+    def remember(self, digests: Digests) -> None:
+        """Do nothing: others read the source at other places."""
 
     def close(self) -> None:
         """Do nothing: others still read the source."""

@@ -3,14 +3,15 @@
 import errno
 import os
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
@@ -22,14 +23,12 @@ from dicomfs.media.medium import Place
 from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, patient_keys
 from dicomfs.tree.naming import Name
+from dicomfs.tree.selection import Copy
 
 # The medium has a link or a device of that name, or something outside of it.
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
-_FEW: Final = 5
-_DONE: Final = {
-    Kind.REPEATED_INSTANCE: "listed once",
-    Kind.DUPLICATE_INSTANCE: "all are listed",
-}
+# Of a patient who is called by a placeholder.
+_MOST_STUDIES: Final = 1000
 # What names say of files that cannot be opened, by the errno that opening them gives.
 _MARKS: Final = {errno.ENOENT: "missing", errno.EACCES: "refused"}
 _CUT_OFF: Final = "cut off"
@@ -98,7 +97,9 @@ class Leaf:
     error: int = 0
     fault: Kind | None = None
     reason: str = ""
-    copies: tuple[tuple[FileSet, Place], ...] = ()
+    # How many records list the file.
+    times: int = 1
+    copies: tuple[Copy, ...] = ()
     # The record's, asked for many times.
     uid: bytes = field(init=False)
     number: int | None = field(init=False)
@@ -170,62 +171,44 @@ def _refusal(error: OSError | FileIdError) -> tuple[int, Kind, str]:
     return number, Kind.UNREADABLE_FILE, error.strerror or os.strerror(number)
 
 
-def faults(
-    leaves: Sequence[Leaf], shown: Sequence[Leaf], where: tuple[str, ...]
-) -> Iterator[Finding]:
-    """Yield what is wrong with the files of *leaves*, which folder *where* consists of.
-
-    Some of them are *shown*; the others repeat one of those.
-    """
-    bad: dict[tuple[Kind, str], list[Leaf]] = defaultdict(list)
-    for leaf in leaves:
-        if leaf.fault is not None:
-            bad[leaf.fault, leaf.file_set.findings.source].append(leaf)
-    uids = Counter(leaf.uid for leaf in shown)
-    for leaf in shown:
-        if leaf.copies and leaf.fault is None:
-            kind = Kind.REPEATED_INSTANCE
-        elif uids[leaf.uid] > 1 and leaf.uid and leaf.fault is None:
-            kind = Kind.DUPLICATE_INSTANCE
-        else:
-            continue
-        bad[kind, leaf.file_set.findings.source].append(leaf)
-    for (kind, source), alike in bad.items():
-        record = alike[0].record
-        files = tuple(_as_path(leaf.file_id) for leaf in alike[:_FEW])
-        yield Finding(
-            kind,
-            record.offset,
-            record.type,
-            where,
-            len(alike),
-            len(shown),
-            done=_DONE.get(kind, "listed; opening it fails"),
-            files=files,
-            source=source,
-        )
-
-
-def _as_path(file_id: bytes) -> str:
-    return file_id.decode("utf-8", "replace").replace("\\", "/")
-
-
 def joined(branches: Sequence[Branch]) -> list[Branch]:
     """Return *branches* with those that are the same patient, study or series joined."""
     patients = [branch for branch in branches if branch.level is Level.PATIENT]
-    keys = dict(
-        zip(
-            map(id, patients),
-            patient_keys([(each.attributes, each.position) for each in patients]),
-            strict=True,
-        )
+    found = patient_keys(
+        [(each.attributes, each.position) for each in patients],
+        lambda number: _studies(patients[number]),
     )
+    keys = dict(zip(map(id, patients), found, strict=True))
     result: dict[Hashable, Branch] = {}
     for branch in branches:
         key = (branch.level, keys.get(id(branch), _key(branch)))
         if (first := result.setdefault(key, branch)) is not branch:
             first.parts += branch.parts
+            if branch.level is Level.PATIENT:
+                _note_spelling(first, branch)
     return list(result.values())
+
+
+def _studies(branch: Branch) -> frozenset[bytes]:
+    """Return the UIDs of the first studies below a patient, as far as they are known."""
+    uids = {branch.attributes.raw(tags.STUDY_INSTANCE_UID)}
+    with suppress(OSError):
+        for part in branch.parts:
+            for item in islice(part.file_set.children(part), _MOST_STUDIES):
+                uid = item.attributes.raw(tags.STUDY_INSTANCE_UID)
+                is_study = item.record.level is Level.STUDY
+                uids.add(uid or (item.record.sop_instance_uid if is_study else b""))
+    return frozenset(uids - {b""})
+
+
+def _note_spelling(first: Branch, branch: Branch) -> None:
+    """Note that a patient who was joined with another one is spelled otherwise."""
+    spellings = [patient.spelling(each.attributes) for each in (first, branch)]
+    if spellings[0] != spellings[1]:
+        record, detail = branch.record, " and ".join(map(repr, spellings))
+        branch.file_set.note(
+            Finding(Kind.SPELLINGS, record.offset, record.type, detail=detail)
+        )
 
 
 def _key(branch: Branch) -> Hashable:
@@ -234,34 +217,6 @@ def _key(branch: Branch) -> Hashable:
     if branch.role is Role.TYPE:
         return branch.record.type
     return branch.uid or branch.position
-
-
-def without_duplicates(leaves: Sequence[Leaf]) -> list[Leaf]:
-    """Return *leaves* without those that repeat an instance, which become its copies.
-
-    The same instance has the same UID, Instance Number and size: there are writers that
-    give all slices of a series one UID, and uncompressed slices are all of one size. A
-    file that cannot be opened repeats any of that UID and number that can.
-    """
-    there = {_instance(leaf) for leaf in leaves if not leaf.error}
-    by_file: dict[Hashable, Leaf] = {}
-    result: dict[Hashable, Leaf] = {}
-    for leaf in leaves:
-        if not leaf.uid:
-            result[leaf.position] = leaf
-        elif not leaf.error:
-            # One file is one instance, even if it is listed once for each frame.
-            first = by_file.setdefault((id(leaf.file_set), leaf.place, leaf.uid), leaf)
-            first = result.setdefault((_instance(first), first.size), first)
-            if first is not leaf:
-                first.copies += ((leaf.file_set, leaf.place),)
-        elif _instance(leaf) not in there:
-            result.setdefault((_instance(leaf), leaf.size), leaf)
-    return list(result.values())
-
-
-def _instance(leaf: Leaf) -> Hashable:
-    return leaf.uid, leaf.number
 
 
 class _Digits(NamedTuple):

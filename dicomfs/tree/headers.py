@@ -1,10 +1,11 @@
 """The headers of instances that say what records lack, read once and then kept."""
 
+from collections.abc import Callable
 from typing import Final
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.source.cache import Cache
 from dicomfs.tree.identity import Position
 
@@ -25,13 +26,22 @@ class Headers:
         # One that is not to be had is kept, too, as nothing.
         self._kept = Cache[_Key, tuple[Attributes | None]](_MOST)
 
-    def below(self, file_set: FileSet, record: DirectoryRecord) -> Attributes | None:
-        """Return the header of an instance below *record*, None if there is none."""
+    def below(
+        self,
+        file_set: FileSet,
+        record: DirectoryRecord,
+        suits: Callable[[Item, Attributes], bool] = lambda *_: True,
+    ) -> Attributes | None:
+        """Return the header of an instance below *record*, None if there is none.
+
+        It is the first that *suits*, which is only asked where none is kept.
+        """
         if not self.may_be_read:
             return None
         key = _key(file_set, record)
         if (kept := self._kept.get(key)) is None:
-            kept = (file_set.header(record),)
+            found = (each[1] for each in file_set.headers(record) if suits(*each))
+            kept = (next(found, None),)
             self._kept.put(key, kept)
         return kept[0]
 

@@ -5,13 +5,13 @@ Doubt separates: records without an identity of their own are never joined with 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicomdir.origin import contradict, normal
+from dicomfs.dicomdir.origin import contradict
 
 # The kernel keeps 0 and 1 (the root) for itself.
 ROOT_INODE: Final = 1
@@ -78,35 +78,103 @@ def _first_file(parent: int) -> int:
     return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | _IN_A_ROW
 
 
+# Asked for the number of a patient, says which Study Instance UIDs are below it.
+Studies = Callable[[int], frozenset[bytes]]
+
+
+def no_studies(number: int) -> frozenset[bytes]:
+    """Know of no studies."""
+    del number
+    return frozenset()
+
+
 def patient_keys(
-    patients: Sequence[tuple[Attributes, Position]],
+    patients: Sequence[tuple[Attributes, Position]], studies: Studies = no_studies
 ) -> list[Hashable]:
     """Return a key for each of *patients*; those with equal keys are one person.
 
-    Patient ID and name must be the same, and neither birth date nor sex nor issuer may
-    contradict. Without a name the ID counts within its own File-set only; without an
-    ID nothing does.
+    Patient ID and name must be the same, the name in each group that both have, and
+    neither birth date nor sex nor issuer may contradict. Without a name the ID counts
+    within its own File-set only; without an ID nothing does. A placeholder counts
+    within its own File-set, too, but for those that have one of their *studies* in
+    common; those are asked for where placeholders are the same.
     """
-    keys = [_patient_key(*patient) for patient in patients]
-    witnesses: dict[Hashable, list[tuple[str, ...]]] = defaultdict(list)
-    for key, (attributes, _) in zip(keys, patients, strict=True):
-        witnesses[key].append(_witnesses(attributes))
-    contradicted = {key for key, said in witnesses.items() if contradict(said)}
+    people = [_Person.of(*each) for each in patients]
+    clusters = _clusters(_ties(people, studies))
+    said: dict[Hashable, list[tuple[str, ...]]] = defaultdict(list)
+    for cluster, person in zip(clusters, people, strict=True):
+        said[cluster].append(person.witnesses)
+    contradicted = {cluster for cluster, each in said.items() if contradict(each)}
     return [
-        (key, _witnesses(attributes)) if key in contradicted else key
-        for key, (attributes, _) in zip(keys, patients, strict=True)
+        (cluster, person.witnesses, person.domain)
+        if cluster in contradicted
+        else cluster
+        for cluster, person in zip(clusters, people, strict=True)
     ]
 
 
-def _patient_key(attributes: Attributes, position: Position) -> Hashable:
-    patient_id = normal(attributes.text(tags.PATIENT_ID))
-    name = normal(attributes.person_name(tags.PATIENT_NAME))
-    if not patient_id:
-        return position
-    if not name:
-        return patient_id, position.file_set
-    return patient_id, name
+class _Person(NamedTuple):
+    """What a patient is known by; *domain* is where that counts, empty for everywhere."""
+
+    domain: bytes
+    ties: tuple[Hashable, ...]
+    witnesses: tuple[str, ...]
+    is_placeholder: bool
+
+    @staticmethod
+    def of(attributes: Attributes, position: Position) -> "_Person":
+        number = patient.patient_id(attributes)
+        name = patient.patient_name(attributes)
+        witnesses = (*_witnesses(attributes), *name)
+        if not number:
+            return _Person(position.file_set, (position,), witnesses, False)
+        if not any(name):
+            ties: tuple[Hashable, ...] = (number,)
+            return _Person(position.file_set, ties, witnesses, False)
+        ties = tuple((number, *group) for group in enumerate(name) if group[1])
+        is_placeholder = any(map(patient.is_placeholder, (number, " ".join(name))))
+        domain = position.file_set if is_placeholder else b""
+        return _Person(domain, ties, witnesses, is_placeholder)
+
+
+def _ties(people: Sequence[_Person], studies: Studies) -> list[frozenset[Hashable]]:
+    """Return for each of *people* what is the same of those who may be one person."""
+    domains: dict[Hashable, set[bytes]] = defaultdict(set)
+    for person in people:
+        for tie in person.ties:
+            domains[tie].add(person.domain)
+    result: list[frozenset[Hashable]] = []
+    for number, person in enumerate(people):
+        ties: set[Hashable] = {(person.domain, tie) for tie in person.ties}
+        if person.is_placeholder and any(len(domains[tie]) > 1 for tie in person.ties):
+            ties |= {(tie, uid) for tie in person.ties for uid in studies(number)}
+        result.append(frozenset(ties))
+    return result
+
+
+def _clusters(ties: Sequence[frozenset[Hashable]]) -> list[Hashable]:
+    """Return for each of *ties* a key of all those that it is linked to by what is in it.
+
+    The key does not depend on their order.
+    """
+    above = list(range(len(ties)))
+
+    def top(number: int) -> int:
+        while above[number] != number:
+            above[number] = above[above[number]]
+            number = above[number]
+        return number
+
+    owners: dict[Hashable, int] = {}
+    for number, each in enumerate(ties):
+        for tie in each:
+            above[top(number)] = top(owners.setdefault(tie, number))
+    members: dict[int, set[frozenset[Hashable]]] = defaultdict(set)
+    for number, each in enumerate(ties):
+        members[top(number)].add(each)
+    keys = {number: frozenset(each) for number, each in members.items()}
+    return [keys[top(number)] for number in range(len(ties))]
 
 
 def _witnesses(attributes: Attributes) -> tuple[str, ...]:
-    return tuple(normal(attributes.text(tag)) for tag in _WITNESSES)
+    return tuple(patient.normal(attributes.text(tag)) for tag in _WITNESSES)

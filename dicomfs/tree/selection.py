@@ -9,15 +9,25 @@ import os
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal, Protocol
+from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet, Part
-from dicomfs.media.medium import Place
+from dicomfs.findings import Finding, Kind
+from dicomfs.media.medium import Place, Status
 from dicomfs.source.source import Source
+from dicomfs.tree.heads import (
+    NO_CLAIMS,
+    Claims,
+    Listed,
+    StandIn,
+    Watched,
+    header_of,
+    uid_of,
+)
 from dicomfs.tree.node import Node, Said
 
 # Folders on these levels have attributes of their own.
@@ -40,6 +50,15 @@ class Lister(Protocol):
         ...
 
 
+class Copy(NamedTuple):
+    """A file of another medium that is taken for a copy, as it was listed."""
+
+    file_set: FileSet
+    place: Place
+    mtime_ns: int
+    changed_ns: int
+
+
 @dataclass(slots=True, eq=False)
 class Instance:
     """A record with a file: it is at *offset*, and may have *copies* elsewhere."""
@@ -57,9 +76,12 @@ class Instance:
     size: int
     error: int
     reason: str
-    copies: tuple[tuple[FileSet, Place], ...] = ()
+    copies: tuple[Copy, ...] = ()
     # When it was changed last as it was listed; 0 if that is not known.
     changed_ns: int = 0
+    uid: bytes = b""
+    # Whether its head was looked at.
+    is_known: bool = False
 
     @property
     def record(self) -> DirectoryRecord:
@@ -94,28 +116,107 @@ class Instance:
         )
 
     def open(self) -> Source:
-        """Open the file on its medium; raises OSError."""
+        """Open the file on its medium, or a copy where that fails; raises OSError."""
+        try:
+            return self._watched(self.open_listed())
+        except OSError:
+            for copy in () if self.error else self.copies:
+                with suppress(OSError):
+                    return self._stand_in(copy)
+            raise
+
+    def open_listed(self) -> Source:
+        """Open this very file, and no copy of it; raises OSError."""
         if self.error:
             raise OSError(self.error, os.strerror(self.error))
-        return self._checked(self.file_set.medium.open(self.place))
+        source = self.file_set.medium.open(self.place)
+        listed = Status(self.size, self.mtime_ns, self.changed_ns)
+        if source.status != listed:
+            self._check(source, listed, self.identity)
+            self.changed_ns = source.status.changed_ns
+        return source
 
     def open_cached(self) -> Source | None:
         """Open the file if that takes no waiting for its medium, else None."""
         if self.error:
             return None
         source = self.file_set.medium.open_cached(self.place)
-        return None if source is None else self._checked(source)
+        if source is None:
+            return None
+        if source.status == (self.size, self.mtime_ns, self.changed_ns):
+            return self._watched(source)
+        source.close()
+        return None
 
-    def _checked(self, source: Source) -> Source:
-        """See that it is the file that was listed, whose size the kernel remembers.
+    def _stand_in(self, copy: Copy) -> Source:
+        """Open a copy in place of the file; raises OSError."""
+        source = copy.file_set.medium.open(copy.place)
+        listed = Status(self.size, copy.mtime_ns, copy.changed_ns)
+        if source.status != listed:
+            self._check(source, listed, None)
+        done, files = "a copy of it is read instead", (self._file,)
+        where = self.parent.path
+        self.file_set.note(
+            Finding(
+                Kind.UNREADABLE_FILE, self.offset, where=where, done=done, files=files
+            )
+        )
+        return Watched(StandIn(source), self._fits, self._look)
+
+    def _check(self, source: Source, listed: Status, identity: Hashable) -> None:
+        """See that it is the file that was *listed*, whose size the kernel remembers.
 
         A copy of a medium may be written to: then less than that size would be taken
-        for the end of the file, and old pages mixed with new ones.
+        for the end of the file, and old pages mixed with new ones. Where only the time
+        of the last change tells, what was read before has to read the same, and the
+        head to be what is listed. Closes *source* and raises OSError if it is not.
         """
-        if source.status != (self.size, self.mtime_ns, self.changed_ns):
+        try:
+            is_same = source.status[:2] == listed[:2] and self._is_as_read(
+                source, identity
+            )
+        except (OSError, LookupError):
+            is_same = False
+        if not is_same:
             source.close()
             raise OSError(errno.EIO, "the file is not the one that was listed")
-        return source
+
+    def _is_as_read(self, source: Source, identity: Hashable) -> bool:
+        claims = self.parent.claims
+        digests = claims.heads.known_digests(identity)
+        if digests is not None and not digests.hold(source.read_at):
+            return False
+        if digests is not None and digests.has_head:
+            return True
+        header = header_of(source)
+        return (
+            header is not None
+            and uid_of(header) == self.uid != b""
+            and claims.contradiction(self.uid, header) is None
+        )
+
+    def _watched(self, source: Source) -> Source:
+        """Have the head of the file looked at, and noted what is read of it."""
+        if source.status.changed_ns:
+            source.remember(self.parent.claims.heads.digests(self.identity))
+        return source if self.is_known else Watched(source, self._fits, self._look)
+
+    def _fits(self, head: bytes) -> bool:
+        self.is_known = self.is_known or self.parent.claims.fit(self.uid, head)
+        return self.is_known
+
+    def _look(self, source: Source) -> None:
+        header = header_of(source)
+        if header is not None:
+            listed = Listed(self.identity, self.offset, self.uid, self._file)
+            said = self.file_set.findings.source
+            self.reason = self.parent.claims.look(listed, header, said)
+        self.is_known = True
+
+    @property
+    def _file(self) -> str:
+        """The file as the report calls it."""
+        return b"/".join(self.place).decode("utf-8", "replace")
 
 
 @dataclass(slots=True, eq=False)
@@ -139,6 +240,8 @@ class Selection:
     unlinked: bool = False
     # The record that it was made of, and which others were joined with.
     origin: Part | None = None
+    # Of its files, known where it has any.
+    claims: Claims = field(default=NO_CLAIMS, repr=False)
     hidden: Mapping[str, Node] = field(default_factory=dict, repr=False)
     _begins: tuple[Sequence[Part], frozenset[tuple[FileSet, int]]] | None = field(
         default=None, repr=False
@@ -184,6 +287,13 @@ class Selection:
     def identity(self) -> Hashable:
         """What stays the same whatever else is in the folder above."""
         return self.inode
+
+    @property
+    def key(self) -> Hashable:
+        """What tells the folder from others: its record, if it was made of one."""
+        if self.origin is None:
+            return self.inode
+        return self.origin.file_set.identity, self.origin.offset
 
     def is_same(self, other: object) -> bool:
         """Whether *other* with the same inode number is the same folder, listed anew."""

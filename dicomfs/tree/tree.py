@@ -12,21 +12,23 @@ records turn out to be wrong meanwhile (``Tree.revision``). ``listings`` keeps i
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import MOST_RECORDS
 from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset.fileset import FileSet, Part
+from dicomfs.fileset.fileset import FileSet, Item, Part
 from dicomfs.fileset.links import LinkCheck, LinksMended
 from dicomfs.findings import Finding, Kind
-from dicomfs.tree import draft
+from dicomfs.tree import copies, draft
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.headers import Headers
+from dicomfs.tree.heads import Claims, Heads
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
 from dicomfs.tree.listings import Listings
 from dicomfs.tree.selection import Instance, Listing, Selection
@@ -47,6 +49,7 @@ class Tree:
         self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
         self.findings = self._tops[0].findings.of_all
         self._headers = Headers(may_be_read=read_headers)
+        self._heads = Heads(self.findings)
         # Those that somebody looked into, if there are several.
         self._entered: set[FileSet] = set()
         # How often a folder was computed.
@@ -143,6 +146,8 @@ class Tree:
         for branch in branches:
             if branch.level is Level.SERIES:
                 self._describe(folder, branch)
+        if leaves:
+            folder.claims = self._claims(folder)
         draft.number(leaves)
         draft.locate(leaves)
         leaves = self._instances(folder, leaves)
@@ -150,7 +155,7 @@ class Tree:
         name = iter(names)
         nodes: list[Instance | Selection] = [
             *(self._folder(folder, branch, next(name)) for branch in branches),
-            *(_file(folder, leaf, next(name)) for leaf in leaves),
+            *(self._file(folder, leaf, next(name)) for leaf in leaves),
         ]
         listing = dict(sorted(zip(names, nodes, strict=True)))
         if folder.level is Level.ROOT:
@@ -202,11 +207,16 @@ class Tree:
             for leaf in leaves
             if not leaf.place or leaf.place != leaf.file_set.place
         ]
-        everything = leaves
-        leaves = draft.without_duplicates(leaves)
-        for fault in draft.faults(everything, leaves, folder.path):
+        leaves = copies.once(leaves)
+        shown = copies.joined(leaves)
+        for fault in copies.faults(leaves, shown, folder.path):
             self.findings.add(fault, key=(folder.inode, fault.kind))
-        return leaves
+        return shown
+
+    def _claims(self, folder: Selection) -> Claims:
+        """Return what the records of *folder* and of those above it claim of files."""
+        who = folder.attributes.get(Level.PATIENT)
+        return Claims(self._heads, folder.key, folder.path, who)
 
     def _add_unlinked(self, listing: Listing) -> None:
         """Add the folder of what belongs nowhere to the root's, if there is anything."""
@@ -245,7 +255,9 @@ class Tree:
         branch.description = branch.attributes.text(tags.SERIES_DESCRIPTION)
         if branch.description or not self._headers.may_be_read:
             return
-        branch.header = self._headers.below(branch.file_set, branch.record)
+        branch.header = self._headers.below(
+            branch.file_set, branch.record, self._describing(folder, branch)
+        )
         if branch.header is not None:
             branch.description = branch.header.text(tags.SERIES_DESCRIPTION)
         elif branch.parts:
@@ -253,6 +265,17 @@ class Tree:
             branch.file_set.note(
                 Finding(Kind.HEADER_UNREADABLE, offset, type_, folder.path)
             )
+
+    def _describing(
+        self, folder: Selection, branch: Branch
+    ) -> Callable[[Item, Attributes], bool]:
+        """Return what says whether a header may describe a series, and looks at it."""
+
+        def suits(item: Item, header: Attributes) -> bool:
+            claims = self._claims(folder)._replace(key=branch.position)
+            return claims.describes(item, header, branch.uid)
+
+        return suits
 
     def _folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
         return Selection(
@@ -280,19 +303,21 @@ class Tree:
                 own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
         return parent.mtime_ns if own is None else own
 
-
-def _file(parent: Selection, leaf: Leaf, name: str) -> Instance:
-    return Instance(
-        inode=file_inode(parent.inode, leaf.ordinal),
-        name=name,
-        parent=parent,
-        mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
-        file_set=leaf.file_set,
-        offset=leaf.record.offset,
-        place=leaf.place,
-        size=leaf.size,
-        error=leaf.error,
-        reason=leaf.reason,
-        copies=leaf.copies,
-        changed_ns=leaf.changed_ns,
-    )
+    def _file(self, parent: Selection, leaf: Leaf, name: str) -> Instance:
+        said = self._heads.reason(leaf.position)
+        return Instance(
+            inode=file_inode(parent.inode, leaf.ordinal),
+            name=name,
+            parent=parent,
+            mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
+            file_set=leaf.file_set,
+            offset=leaf.record.offset,
+            place=leaf.place,
+            size=leaf.size,
+            error=leaf.error,
+            reason=leaf.reason or said,
+            copies=leaf.copies,
+            changed_ns=leaf.changed_ns,
+            uid=leaf.uid,
+            is_known=bool(said),
+        )

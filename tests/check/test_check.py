@@ -21,8 +21,10 @@ from dicomfs.check.readability import BLOCK
 from dicomfs.check.seen import Seen
 from dicomfs.cli.codes import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
-from dicomfs.findings import Finding, Kind
+from dicomfs.fileset.open import file_sets_of
+from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import EntryType, Medium, Place
+from dicomfs.media.opening import open_sources
 from dicomfs.source.source import Source
 from dicomfs.tree.report import Report, Stage
 from tests.build.medium import (
@@ -373,21 +375,65 @@ def twice(second: bytes | None) -> list[Record]:
     return ct([*images, copy])
 
 
-def test_copies_that_are_the_same_are_a_remark(tmp_path: Path) -> None:
+def test_files_of_one_uid_that_are_the_same_are_a_remark(tmp_path: Path) -> None:
     report = check_medium(tmp_path, twice(None))
 
-    assert kinds(report) == {"repeated-instance": 1}
+    [one] = report.findings
+    assert (one.kind, one.count, one.of) == (Kind.REPEATED_INSTANCE, 1, 2)
+    assert one.detail == "the same, byte for byte"
+
+
+def test_files_of_one_uid_that_differ_are_a_fault(tmp_path: Path) -> None:
+    report = check_medium(tmp_path, twice(changed()))
+
+    [one] = report.findings
+    assert (one.kind, one.count, one.of) == (Kind.DUPLICATE_INSTANCE, 2, 2)
+    assert one.where == WHERE
+
+
+def changed() -> bytes:
+    """Return the instance of those media with another byte near its end."""
+    data = bytearray(instance_bytes({"SOPInstanceUID": "1.1.1.1"}))
+    data[-10] ^= 1
+    return bytes(data)
+
+
+def check_discs(root: Path, *contents: bytes) -> Report:
+    """Check discs of one instance, each with these bytes of it."""
+    for number, content in enumerate(contents):
+        medium = ct(slices(1))
+        medium[0].children[0].children[0].children[0].content = content
+        write_medium(root / f"{number}", medium)
+    discs = [root / f"{number}" for number in range(len(contents))]
+    file_sets = file_sets_of(open_sources(discs), Findings())
+    try:
+        return check(file_sets)
+    finally:
+        for each in file_sets:
+            each.medium.close()
+
+
+SOUND = instance_bytes({"SOPInstanceUID": "1.1.1.1"})
+
+
+def test_copies_on_several_discs_that_are_the_same_are_a_remark(tmp_path: Path) -> None:
+    report = check_discs(tmp_path, SOUND, SOUND, SOUND)
+
+    assert report.faults == 0
+    found = report.findings
+    assert {(each.kind, each.count, each.of) for each in found} == {
+        (Kind.REPEATED_INSTANCE, 1, 1)
+    }
+    assert len({each.source for each in found}) == 2
 
 
 def test_copies_that_differ_are_found_with_the_byte(tmp_path: Path) -> None:
-    data = bytearray(instance_bytes({"SOPInstanceUID": "1.1.1.1"}))
-    data[-10] ^= 1
-
-    report = check_medium(tmp_path, twice(bytes(data)))
+    report = check_discs(tmp_path, SOUND, changed())
 
     [one] = found(report, Kind.COPIES_DIFFER)
-    assert one.detail == f"from byte {len(data) - 10} on"
-    assert one.where == WHERE
+    assert one.detail == f"from byte {len(SOUND) - 10} on"
+    assert (one.where, one.count, one.of) == (WHERE, 1, 1)
+    assert Kind.ASSUMED_COPIES not in {each.kind for each in report.findings}
 
 
 def test_an_instance_of_two_series_is_a_remark(tmp_path: Path) -> None:
@@ -524,7 +570,7 @@ def test_a_copy_of_an_unreadable_file_ends_nothing(tmp_path: Path) -> None:
 
     report = checked(BadMedium(tmp_path, [range(9)]))
 
-    assert kinds(report) == {"repeated-instance": 1, "unreadable-bytes": 1}
+    assert kinds(report) == {"duplicate-instance": 1, "unreadable-bytes": 1}
     assert report.is_complete
 
 

@@ -76,8 +76,8 @@ def header_of(roots: list[Record], files: dict[str, bytes]) -> str | None:
     medium = FakeMedium({"DICOMDIR": build_dicomdir(roots), **files})
     [file_set] = open_file_sets(medium)
     first = next(file_set.children(file_set.roots[0]))
-    header = file_set.header(first.record)
-    return None if header is None else header.text(tags.SERIES_DESCRIPTION)
+    headers = (header for _, header in file_set.headers(first.record))
+    return next((each.text(tags.SERIES_DESCRIPTION) for each in headers), None)
 
 
 GOOD = instance_bytes(SeriesDescription="Lung")

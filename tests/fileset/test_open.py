@@ -349,7 +349,7 @@ def test_one_disc_twice_is_shown_once_and_its_files_have_copies(tmp_path: Path) 
         found = [node for _, node in walk(tree.root) if isinstance(node, Instance)]
         assert [len(file.copies) for file in found] == [1, 1]
         [again] = tree.findings.all()
-        assert (again.kind, again.count, again.of) == (Kind.REPEATED_INSTANCE, 2, 2)
+        assert (again.kind, again.count, again.of) == (Kind.ASSUMED_COPIES, 2, 2)
 
 
 def test_one_instance_of_two_sizes_on_two_discs_is_shown_twice(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomfs.source.digests import Digests
 from dicomfs.source.file import FileSource
 from dicomfs.source.source import (
     PAGE,
@@ -85,6 +86,74 @@ def test_a_file_that_was_changed_while_it_is_open_is_not_read_on(
     assert source.read_cached(0, memoryview(bytearray(10))) is None
 
 
+TOUCHES = pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.rename(path.with_name("renamed")),
+        lambda path: path.unlink(),
+        lambda path: path.with_name("link").hardlink_to(path),
+        lambda path: path.chmod(0o400),
+        lambda path: os.utime(path, ns=(1, path.stat().st_mtime_ns)),
+    ],
+    ids=["mv", "rm", "ln", "chmod", "touch -a"],
+)
+
+
+@TOUCHES
+def test_a_file_of_which_nothing_but_its_last_change_is_new_is_read_on(
+    source: FileSource, path: Path, change: Callable[[Path], None]
+) -> None:
+    source.remember(Digests())
+    source.read_at(0, 100)
+    source.read_at(700, 100)
+    change(path)
+
+    for _ in range(2):
+        assert source.read_at(300, 1000) == DATA[300:]
+        assert source.read_at(0, 100) == DATA[:100]
+
+
+def test_a_file_whose_head_was_not_read_before_it_changed_is_not_read_on(
+    source: FileSource, path: Path
+) -> None:
+    source.remember(Digests())
+    source.read_at(700, 100)
+    path.chmod(0o400)
+
+    with pytest.raises(OSError, match="changed since it was opened"):
+        source.read_at(0, 100)
+
+
+@pytest.mark.parametrize("at", [50, 750], ids=["head", "middle"])
+def test_a_file_that_was_written_over_where_it_was_read_is_not_read_on(
+    source: FileSource, path: Path, at: int
+) -> None:
+    source.remember(Digests())
+    source.read_at(0, 100)
+    source.read_at(700, 100)
+    over(path, DATA[:at] + b"?" + DATA[at + 1 :])
+
+    for offset in (0, 300, 700):
+        with pytest.raises(OSError, match="changed since it was opened"):
+            source.read_at(offset, 100)
+        assert source.read_cached(offset, memoryview(bytearray(10))) is None
+
+
+def test_bytes_that_memory_held_are_remembered_too(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(8 * PAGE))
+    source = FileSource(os.open(path, os.O_RDONLY))
+    digests = Digests()
+    source.remember(digests)
+    if source.read_cached(0, memoryview(bytearray(PAGE))) != PAGE:
+        pytest.skip("this file system cannot tell what memory holds")
+    over(path, b"?" + bytes(8 * PAGE - 1))
+
+    with pytest.raises(OSError, match="changed since it was opened"):
+        source.read_at(PAGE, PAGE)
+    source.close()
+
+
 DISC = bytes(16 * 2048) + b"\1CD001" + bytes(4000)
 
 
@@ -97,17 +166,7 @@ def disc(path: Path) -> Iterator[FileSource]:
     source.close()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda path: path.rename(path.with_name("renamed")),
-        lambda path: path.unlink(),
-        lambda path: path.with_name("link").hardlink_to(path),
-        lambda path: path.chmod(0o400),
-        lambda path: os.utime(path, ns=(1, path.stat().st_mtime_ns)),
-    ],
-    ids=["mv", "rm", "ln", "chmod", "touch -a"],
-)
+@TOUCHES
 def test_an_image_may_get_another_name_and_other_rights(
     disc: FileSource, path: Path, change: Callable[[Path], None]
 ) -> None:

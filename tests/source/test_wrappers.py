@@ -23,6 +23,7 @@ from dicomfs.source.source import (
     View,
     Wrapper,
 )
+from dicomfs.tree.heads import StandIn, Watched
 
 SIZE: Final = 8 * 2352
 
@@ -77,6 +78,8 @@ WRAPPERS: Final[dict[type[Wrapper], Callable[[Source], Source]]] = {
     _WithZeros: _WithZeros,
     Deciphered: deciphered,
     ReadableSource: lambda below: ReadableSource(below, Readability(SIZE)),
+    Watched: lambda below: Watched(below, lambda _: True, lambda _: None),
+    StandIn: StandIn,
     _LimitedSource: lambda below: _LimitedSource(below, 100_000),
 }
 

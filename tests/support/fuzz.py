@@ -183,7 +183,7 @@ def _walk(tree: Tree, medium: Medium) -> Outline:
                 waiting.append((path, node))
                 found[path] = Seen(node.inode, -1, 0, ())
             else:
-                there = (node.place, *(place for _, place in node.copies))
+                there = (node.place, *(copy.place for copy in node.copies))
                 found[path] = Seen(node.inode, node.size, node.error, there)
                 _check_file(node, sizes)
     return found

@@ -11,8 +11,11 @@ import pydicom
 
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.open import file_sets_of
+from dicomfs.findings import Findings
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place, Status
+from dicomfs.media.opening import open_sources
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.node import FileNode, FolderNode, Node
 from dicomfs.tree.tree import Tree
@@ -222,6 +225,17 @@ def opened(
     finally:
         for medium in made:
             medium.close()
+
+
+@contextmanager
+def tree_of(*discs: Path, read_headers: bool = True) -> Iterator[Tree]:
+    """Open the tree of *discs* as a mount does, and close them at the end."""
+    file_sets = file_sets_of(open_sources(discs), Findings())
+    try:
+        yield Tree(file_sets, read_headers=read_headers)
+    finally:
+        for each in file_sets:
+            each.medium.close()
 
 
 def walk(folder: FolderNode, path: str = "") -> Iterator[tuple[str, Node]]:

@@ -46,13 +46,15 @@ SAME = pytest.mark.parametrize(
         person("Doe^Jane ", "12345 "),
         person("Doe ^ Jane", "12345"),
         person("Doe^Jane^^^", "12345"),
-        person("Doe^Jane^^Dr", "12345"),
-        person("Doe^Jane", "\uff11\uff12\uff13\uff14\uff15"),
+        person("Doe^Jane=", "12345"),
+        person("Doe^Jane=\u30c9\u30a6^\u30b8\u30a7\u30fc\u30f3", "12345"),
+        person("Doe^Jane==\u3069\u3046", "12345"),
         person("Doe^Jane", "12345", PATIENT_SEX="F"),
         person("Doe^Jane", "12345", PATIENT_BIRTH_DATE="19700101"),
     ],
     ids=[
-        *("equal", "case", "padding", "blanks", "carets", "title", "full-width"),
+        *("equal", "case", "padding", "blanks", "carets", "empty-group"),
+        *("ideographic-given-once", "phonetic-given-once"),
         *("sex-given-once", "birth-date-given-once"),
     ],
 )
@@ -74,6 +76,17 @@ def test_the_same_person_on_two_media_is_one(other: Attributes) -> None:
         (DOE, person("Doe^John", "12345")),
         (DOE, person("Doe^Jane", "12346")),
         (DOE, person("Doe^Jane", "012345")),
+        (DOE, person("Doe^Jane^^Dr", "12345")),
+        (person("Doe^Jo^^^Jr", "1"), person("Doe^Jo^^^Sr", "1")),
+        (person("Doe^Jo", "1"), person("Doe^Jo^^^Jr", "1")),
+        (DOE, person("Doe^Jane", "\uff11\uff12\uff13\uff14\uff15")),
+        (person("Doe^Jane", "ab1"), person("Doe^Jane", "AB1")),
+        (person("Doe^Jane", "122"), person("Doe^Jane", "12\u00b2")),
+        (person("Doe^Jane", "\u00df"), person("Doe^Jane", "SS")),
+        (person("Doe^Jane", "1 2"), person("Doe^Jane", "12")),
+        (person("Ono^A=\u5c0f\u91ce", "7"), person("Ono^A=\u5927\u91ce", "7")),
+        (person("Ono^A==\u304a\u306e", "7"), person("Ono^A==\u304a\u304a\u306e", "7")),
+        (person("Ono^A", "7"), person("=\u5c0f\u91ce", "7")),
         (DOE, person("", "12345")),
         (DOE, person("Doe^Jane", "")),
         (person("", ""), person("", "")),
@@ -92,7 +105,10 @@ def test_the_same_person_on_two_media_is_one(other: Attributes) -> None:
         ),
     ],
     ids=[
-        *("name", "id", "leading-zero", "no-name", "no-id", "nothing", "name-only"),
+        *("name", "id", "leading-zero", "title", "generation", "generation-once"),
+        *("full-width", "case-of-id", "power", "sharp-s", "blank-in-id"),
+        *("ideographic", "phonetic", "no-common-group"),
+        *("no-name", "no-id", "nothing", "name-only"),
         *("sex", "birth-date", "issuer"),
     ],
 )
@@ -128,9 +144,85 @@ def test_a_pair_that_agrees_is_joined_beside_one_that_does_not() -> None:
     assert groups(woman, man, woman) == [0, 1, 0]
 
 
+@pytest.mark.parametrize("written", ["\u00e9", "e\u0301"], ids=["one", "two"])
+def test_how_an_accent_is_written_does_not_count(written: str) -> None:
+    one, other = person("Doe^J", "\u00e9"), person("Doe^J", written)
+
+    assert groups(one, other) == [0, 0]
+
+
+def test_ids_that_differ_in_what_is_no_text_are_not_the_same() -> None:
+    people = [
+        Attributes(
+            {
+                tags.PATIENT_NAME: b"Doe^J",
+                tags.PATIENT_ID: b"1" + byte,
+                tags.SPECIFIC_CHARACTER_SET: b"ISO_IR 192",
+            }
+        )
+        for byte in (b"\xff", b"\xfe")
+    ]
+
+    assert groups(*people) == [0, 1]
+
+
+PLACEHOLDERS = pytest.mark.parametrize(
+    "nobody",
+    [
+        person("Doe^Jane", "0"),
+        person("Doe^Jane", "0000"),
+        person("Doe^Jane", "UNKNOWN"),
+        person("Doe^Jane", "n/a"),
+        person("Doe^Jane", "-"),
+        person("Anonymous", "12345"),
+        person("ANONYMOUS^PATIENT", "12345"),
+        person("Test^Test", "TEST"),
+        person("Anonymized", "Anonymized"),
+        person("\u533f\u540d", "12345"),
+    ],
+)
+
+
+@PLACEHOLDERS
+def test_a_placeholder_counts_on_its_own_medium_only(nobody: Attributes) -> None:
+    assert groups(nobody, nobody, file_sets=(ONE, OTHER)) == [0, 1]
+    assert groups(nobody, nobody, file_sets=(ONE, ONE)) == [0, 0]
+
+
+@PLACEHOLDERS
+def test_placeholders_that_have_a_study_in_common_are_one(nobody: Attributes) -> None:
+    where = [(nobody, Position(file_set, 8)) for file_set in (ONE, OTHER, b"a third")]
+    studies = [frozenset({b"1.1", b"1.2"}), frozenset({b"1.2"}), frozenset({b"1.3"})]
+
+    keys = patient_keys(where, studies.__getitem__)
+
+    assert [keys.index(key) for key in keys] == [0, 0, 2]
+
+
+def test_placeholders_that_have_a_study_in_common_may_contradict_each_other() -> None:
+    people = [person("Anonymous", "0", PATIENT_SEX=sex) for sex in ("F", "M")]
+    where = list(zip(people, (Position(ONE, 8), Position(OTHER, 8)), strict=True))
+
+    assert len(set(patient_keys(where, lambda _: frozenset({b"1.1"})))) == 2
+
+
+@pytest.mark.parametrize("name", ["Doe^Jane", "Tester^Jo", "Nobody^Noel", "Null^Jane"])
+def test_studies_are_only_asked_for_where_there_are_placeholders(name: str) -> None:
+    where = [(person(name, "1"), Position(file_set, 8)) for file_set in (ONE, OTHER)]
+
+    assert len(set(patient_keys(where, lambda _: pytest.fail("was asked")))) == 1
+
+
+def test_text_that_grows_when_it_is_normalised_is_compared_as_it_is() -> None:
+    # In form KC each of these letters is 18.
+    long = person("\ufdfa" * 1360, "\ufdfa" * 1360)
+
+    assert groups(long, long, person("\ufdfa" * 1361, "\ufdfa" * 1360)) == [0, 0, 2]
+
+
 people = st.builds(
     person,
-    st.sampled_from(["", "Doe^Jane", "DOE^JANE", "Roe^Jane"]),
+    st.sampled_from(["", "Doe^Jane", "DOE^JANE=X", "Doe^Jane=Y", "=X", "Anonymous"]),
     st.sampled_from(["", "1", "2"]),
     PATIENT_SEX=st.sampled_from(["", "F", "M"]),
 )

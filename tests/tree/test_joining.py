@@ -1,7 +1,9 @@
 """Several File-sets in one tree: what each of them may know of the others, and cost."""
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -83,6 +85,80 @@ def checked(*discs: Path) -> Report:
     finally:
         for each in file_sets:
             each.medium.close()
+
+
+# -- who is the same -------------------------------------------------------------------
+
+
+def of_nobody(root: Path, *studies: str) -> Path:
+    """Write a disc of these studies, whose patient has a placeholder for a name."""
+    made = [study(uid, [series(f"{uid}.1", [image(f"{uid}.1.1")])]) for uid in studies]
+    write_medium(root, [patient("Anonymous", "0", made)])
+    return root
+
+
+def test_discs_of_nobody_are_one_folder_only_if_a_study_is_on_both(
+    tmp_path: Path,
+) -> None:
+    one, two, three = (
+        of_nobody(tmp_path / name, *studies)
+        for name, studies in {"1": ["1.1"], "2": ["1.1", "1.2"], "3": ["1.3"]}.items()
+    )
+
+    assert len(roots(look(one, two))) == 1
+    assert len(roots(look(one, three))) == 2
+    assert look(three, two, one) == look(one, two, three)
+    assert len(roots(look(one, two, three))) == 2
+
+
+def roots(seen: Mapping[str, object]) -> set[str]:
+    return {path.partition("/")[0] for path in seen}
+
+
+def test_studies_of_nobody_are_read_only_where_that_may_join_them(
+    tmp_path: Path,
+) -> None:
+    media = [
+        CountingMedium(of_nobody(tmp_path / "nobody", "1.1")),
+        CountingMedium(disc(tmp_path / "doe", 2)),
+    ]
+    with opened(*media) as tree:
+        before = media[0].bytes_read
+        tree.expand(tree.root)
+
+        assert media[0].bytes_read - before < 4096
+
+
+@pytest.mark.parametrize("name", ["DOE^JANE", "Doe^Jane "])
+def test_a_spelling_that_was_passed_over_is_a_remark(tmp_path: Path, name: str) -> None:
+    one, two = disc(tmp_path / "one", 1), disc(tmp_path / "two", 2)
+    write_medium(two, [patient(name, "Doe^Jane", [study("1.2")])])
+
+    found = [each for each in checked(one, two).findings if each.kind is Kind.SPELLINGS]
+
+    assert len(roots(look(one, two))) == 1
+    assert len(found) == (name == "DOE^JANE")
+    assert not Kind.SPELLINGS.is_fault
+    for each in found:
+        assert {"'Doe^Jane'", "'DOE^JANE'"} == set(each.detail.split(" and "))
+
+
+def test_names_that_grow_when_they_are_compared_hold_up_no_other_disc(
+    tmp_path: Path,
+) -> None:
+    good = disc(tmp_path / "good", 1)
+    name = ("\ufdfa" * 1360).encode()
+    many = [
+        patient(name, f"{n}".encode() + name, SpecificCharacterSet="ISO_IR 192")
+        for n in range(300)
+    ]
+    write_medium(tmp_path / "bad", many)
+
+    with opened(good, tmp_path / "bad") as tree:
+        began = process_time()
+        assert len(tree.expand(tree.root)) == 301
+        # Normalised, they are 14 million letters.
+        assert process_time() - began < 1
 
 
 # -- copies ----------------------------------------------------------------------------

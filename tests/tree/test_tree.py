@@ -911,36 +911,6 @@ def test_studies_of_one_name_are_told_apart_by_their_uids(
     )
 
 
-@pytest.mark.parametrize(
-    ("sizes", "count"), [((100, 100), 1), ((100, 300), 2)], ids=["same", "other"]
-)
-def test_an_instance_twice_is_one_file_unless_the_sizes_differ(
-    tmp_path: Path, sizes: tuple[int, int], count: int
-) -> None:
-    images = [
-        image("1.2.3.1", number=1, file=f"I{n}", size=size)
-        for n, size in enumerate(sizes)
-    ]
-
-    seen = look_at(tmp_path, in_series(*images))
-
-    assert len(files(seen)) == count
-    assert len({seen[path].size for path in files(seen)}) == count
-
-
-def test_a_missing_file_does_not_stand_beside_the_same_instance(
-    tmp_path: Path,
-) -> None:
-    images = [
-        image("1.2.3.1", number=1, file="I1", path=None),
-        image("1.2.3.1", number=1, file="I2"),
-    ]
-
-    seen = look_at(tmp_path, in_series(*images))
-
-    assert [seen[path].error for path in files(seen)] == [0]
-
-
 def test_instances_without_a_uid_are_never_taken_for_duplicates(
     tmp_path: Path,
 ) -> None:
