@@ -99,6 +99,11 @@ class Kind(Enum):
     REFUSED_PATH = "refused-path", True, "a File ID leads out of the medium"
     NOT_A_FILE = "not-a-file", True, "a File ID names a link, a device or a folder"
     UNREADABLE_FILE = "unreadable-file", True, "a file cannot be opened"
+    SILENT_FILE = (
+        "silent-file",
+        True,
+        "a file cannot be read, as the medium does not answer",
+    )
     UNREADABLE_FOLDER = "unreadable-folder", True, "a folder cannot be read"
     UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file is unreadable"
     FILE_CUT_OFF = "file-cut-off", True, "a file is cut off"

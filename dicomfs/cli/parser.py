@@ -12,8 +12,9 @@ from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import complain
 from dicomfs.dicom.charsets import declared
 from dicomfs.errors import Failure, Problem
-from dicomfs.mount.options import DEFAULT_DEADLINE, DEFAULT_UMASK
+from dicomfs.mount.options import DEFAULT_UMASK
 from dicomfs.printable import printable
+from dicomfs.source.pulse import DEADLINE
 
 _SOURCE_HELP: Final = (
     "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP archive, "
@@ -123,13 +124,7 @@ def _add_mount(commands: "_Commands[_Parser]") -> None:
     running.add_argument(
         "-f", "--foreground", action="store_true", help="stay in front until the end"
     )
-    running.add_argument(
-        "--deadline",
-        type=_seconds,
-        default=DEFAULT_DEADLINE,
-        metavar="SECONDS",
-        help="answer a request with an error after this long (default: 30)",
-    )
+    _add_deadline(running, "answer a request with an error after this long")
     running.add_argument(
         "--log-file",
         type=Path,
@@ -209,6 +204,17 @@ def _add_demo(commands: "_Commands[_Parser]") -> None:
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
     _add_ways(parser)
+    _add_deadline(parser, "give up a file that does not answer for this long")
+
+
+def _add_deadline(group: argparse._ActionsContainer, what: str) -> None:
+    group.add_argument(
+        "--deadline",
+        type=_seconds,
+        default=DEADLINE,
+        metavar="SECONDS",
+        help=f"{what} (default: {DEADLINE:g})",
+    )
 
 
 def _add_ways(parser: argparse.ArgumentParser) -> None:

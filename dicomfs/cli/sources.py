@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from dicomfs.cli.parser import path_of
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.listener import Listener
-from dicomfs.mount.options import DEFAULT_DEADLINE
+from dicomfs.source.pulse import DEADLINE
 
 if TYPE_CHECKING:
     from dicomfs.fileset.fileset import FileSet
     from dicomfs.media.opening import OpenedSource
 
 
-def opened(
-    sources: Sequence[str], deadline: float = DEFAULT_DEADLINE
-) -> "list[OpenedSource]":
+def opened(sources: Sequence[str], deadline: float = DEADLINE) -> "list[OpenedSource]":
     """Open all *sources*, paths and URLs; raises Failure."""
     from dicomfs.media.opening import open_sources
     from dicomfs.mount import mountpoint
@@ -55,13 +53,22 @@ def file_sets(given: argparse.Namespace, listener: Listener) -> "list[FileSet]":
     The *listener* hears how their opening goes.
     """
     from dicomfs.fileset.open import file_sets_of
+    from dicomfs.fileset.patience import Workers
     from dicomfs.findings import Findings
 
+    deadline: float = given.deadline
+    try:
+        found = Workers(1, deadline, "opening").ask(
+            lambda: opened(given.paths, deadline)
+        )
+    except TimeoutError as error:
+        raise Failure(Problem.SOURCE_SILENT) from error
     return file_sets_of(
-        opened(given.paths),
+        found,
         Findings(),
         scan=given.scan,
         passwords=passwords(given),
         charset=given.charset,
+        deadline=deadline,
         listener=listener,
     )

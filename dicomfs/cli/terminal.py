@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import logging
 
 _SECONDS_SHOWN: Final = 0.1
+# Before that, nobody can tell how fast something goes.
+_SECONDS_UNKNOWN: Final = 3.0
+_MOST_MINUTES: Final = 90
 _CLEARED: Final = "\r\x1b[K"
 # What is left out is told by name, but a terminal holds no more than so many lines.
 _MOST_TOLD: Final = 20
@@ -75,6 +78,37 @@ class StatusLine:
                 self._stream.flush()
 
 
+class Pace:
+    """Says how much longer something takes that goes on as it has begun."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: tuple[float, float] | None = None
+
+    def rest(self, part: float) -> str:
+        """Return ", about 3 minutes left" when *part* of it, from 0 to 1, is done.
+
+        It is empty as long as that is not known.
+        """
+        now = self._clock()
+        if self._began is None or part < self._began[1]:
+            self._began = now, part
+        began, before = self._began
+        passed, done = now - began, part - before
+        if passed < _SECONDS_UNKNOWN or done <= 0:
+            return ""
+        return f", {_in_words(passed * (1 - part) / done)} left"
+
+
+def _in_words(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < _MOST_MINUTES:
+        return f"about {minutes} minute{'' if minutes == 1 else 's'}"
+    return f"about {round(minutes / 60)} hours"
+
+
 @contextmanager
 def status_line() -> Iterator[StatusLine]:
     """Give a line of stderr for the time of something; at the end the line is gone."""
@@ -97,6 +131,7 @@ class Audience(Listener):
         self._numbers = count(1)
         self._told = count(1)
         self._line = StatusLine(sys.stderr)
+        self._pace = Pace()
         self._more = f"further ones, too; {command()} check names all"
 
     def left_out(self, name: str, failure: Failure) -> None:
@@ -116,11 +151,18 @@ class Audience(Listener):
         elif number == _MOST_TOLD + 1:
             say(self._more)
 
-    def scanned(self, name: str, files: int, instances: int) -> None:
+    def scanned(self, name: str, files: int, instances: int, of: int) -> None:
         """Show how far the scan is."""
-        of = f"{printable(name)}: " if name else ""
-        self._line.show(f"{of}{files:,} files looked at, {instances:,} instances found")
+        which = f"{printable(name)}: " if name else ""
+        if not files:
+            self._line.show(f"{which}{of:,} files so far are to be looked at")
+            return
+        self._line.show(
+            f"{which}{files:,} of {of:,} files looked at, {instances:,} instances found"
+            f"{self._pace.rest(files / max(of, files))}"
+        )
 
     def scan_ended(self) -> None:
         """Take the line away."""
         self._line.clear()
+        self._pace = Pace()

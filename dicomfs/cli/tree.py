@@ -3,12 +3,18 @@
 import argparse
 import logging
 from collections.abc import Iterator
+from itertools import islice
+from typing import Final
 
 from dicomfs.cli import outline, output, sources
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.terminal import Audience, warnings_handler
+from dicomfs.fileset.patience import Workers
 from dicomfs.media.opening import unreadable
 from dicomfs.tree.tree import Tree
+
+# Lines that are made together.
+_BATCH: Final = 100
 
 
 def run(given: argparse.Namespace) -> Exit:
@@ -16,18 +22,26 @@ def run(given: argparse.Namespace) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
     file_sets = sources.file_sets(given, Audience())
     tree = Tree(file_sets, read_headers=not given.index_only)
-    output.write(_outlined(tree, as_json=given.json), is_json=given.json)
+    lines = _in_time(_outlined(tree, as_json=given.json), given.deadline)
+    output.write(lines, is_json=given.json)
     return Exit.OK
 
 
 def _outlined(tree: Tree, *, as_json: bool) -> Iterator[str]:
-    """Yield the lines of *tree*; raises Failure if the medium cannot be read."""
+    """Yield the lines of *tree*; raises OSError if the medium cannot be read."""
+    # What is printed cannot be taken back: first see that the links are sound.
+    tree.check_links()
+    if as_json:
+        yield outline.as_json(tree.root)
+    else:
+        yield from outline.lines(tree.root)
+
+
+def _in_time(lines: Iterator[str], deadline: float) -> Iterator[str]:
+    """Yield *lines*; raises Failure if the medium cannot be read, or does not answer."""
+    workers = Workers(1, deadline, "tree")
     try:
-        # What is printed cannot be taken back: first see that the links are sound.
-        tree.check_links()
-        if as_json:
-            yield outline.as_json(tree.root)
-        else:
-            yield from outline.lines(tree.root)
+        while batch := workers.ask(lambda: [*islice(lines, _BATCH)]):
+            yield from batch
     except OSError as error:
         raise unreadable(error) from error

@@ -17,8 +17,11 @@ class Listener:
     def told(self, name: str, what: str) -> None:
         """Hear *what* is to be known at once of the source *name*, empty if it is alone."""
 
-    def scanned(self, name: str, files: int, instances: int) -> None:
-        """Hear how many *files* of the source *name* were looked at so far."""
+    def scanned(self, name: str, files: int, instances: int, of: int) -> None:
+        """Hear how many *files* of the source *name* were looked at so far.
+
+        They are *of* so many; while those are still being counted, none was looked at.
+        """
 
     def scan_ended(self) -> None:
         """Hear that the scan that was told about is over."""

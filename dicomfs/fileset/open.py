@@ -34,14 +34,13 @@ from dicomfs.media.opening import (
     unsupported,
 )
 from dicomfs.media.walk import Walk
+from dicomfs.source.pulse import DEADLINE
 from dicomfs.source.source import Source
 
 log = logging.getLogger(__name__)
 
 Result = list[FileSet] | Failure
 
-# Seconds in which one of several sources has to answer.
-_PATIENCE: Final = 30.0
 # Images in archives: how deep in folders they are sought, how deep archives may lie in
 # each other, and how many of them are opened.
 _SEARCH_DEPTH: Final = 3
@@ -66,20 +65,20 @@ def file_sets_of(
     scan: bool = False,
     passwords: Sequence[bytes] = (),
     charset: bytes = b"",
-    patience: float = _PATIENCE,
+    deadline: float = DEADLINE,
     listener: Listener = NOBODY,
 ) -> list[FileSet]:
     """Return the File-sets of all *sources*, which it owns from here on.
 
     They are found by their DICOMDIRs, or by a *scan* made of their files. One of
-    several sources that does not answer within *patience* seconds is left out; a scan
-    waits for each. All text is read in *charset*, if one is given, wherever the bytes do
-    not prove something else. The *listener* hears what is left out. Raises the Failure of the
-    first source if none has a File-set.
+    several sources of which nothing is heard for *deadline* seconds is left out. All
+    text is read in *charset*, if one is given, wherever the bytes do not prove something
+    else. The *listener* hears what is left out. Raises the Failure of the first source
+    if none has a File-set.
     """
     if len(sources) == 1:
-        openings = [_Opening(findings, scan, passwords, listener)]
-        results = _results(openings, sources, None)
+        openings = [_Opening(findings, scan, passwords, listener, deadline)]
+        results = _results(openings, sources)
     else:
         openings = [
             _Opening(
@@ -87,11 +86,12 @@ def file_sets_of(
                 scan,
                 passwords,
                 listener,
+                deadline,
                 f"source {number} of {len(sources)}",
             )
             for number, source in enumerate(sources, 1)
         ]
-        results = _results(openings, sources, patience)
+        results = _results(openings, sources)
         for opening, result in zip(openings, results, strict=True):
             if isinstance(result, Failure):
                 opening.leave_out(result)
@@ -107,17 +107,17 @@ def file_sets_of(
 
 
 def _results(
-    openings: Sequence["_Opening"],
-    sources: Sequence[OpenedSource],
-    patience: float | None,
+    openings: Sequence["_Opening"], sources: Sequence[OpenedSource]
 ) -> list[Result]:
     """Return what each of *openings* gives for its source, in their order."""
     together = zip(openings, sources, strict=True)
+    questions = [partial(opening.attempt, source) for opening, source in together]
+    deadline = openings[0].deadline
     if openings[0].scan:
         # One index takes its memory while it is made, and the status line is one, too.
-        return [opening.attempt(source) for opening, source in together]
-    questions = [partial(opening.attempt, source) for opening, source in together]
-    found = answers(questions, patience)
+        found = [each for one in questions for each in answers([one], deadline)]
+    else:
+        found = answers(questions, deadline)
     return [_silent() if each is None else each for each in found]
 
 
@@ -162,6 +162,7 @@ class _Opening:
     scan: bool
     passwords: Sequence[bytes]
     listener: Listener
+    deadline: float
     which: str = "the medium"
 
     def attempt(self, source: OpenedSource) -> Result:
@@ -202,7 +203,9 @@ class _Opening:
     ) -> list[FileSet]:
         """Return the File-sets of the files on *medium*; raises Failure."""
         if self.scan:
-            return scanned(medium, self.findings, self.which, self.listener)
+            return scanned(
+                medium, self.findings, self.which, self.listener, self.deadline
+            )
         return open_file_sets(medium, dicomdir, self.findings, self.listener, path)
 
     def _of_bytes(self, opened: Bytes, depth: int, name: str) -> list[FileSet]:

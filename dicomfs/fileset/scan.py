@@ -10,8 +10,7 @@ the table of the real paths as much as their names and 50 bytes each.
 import errno
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple
@@ -33,16 +32,19 @@ from dicomfs.errors import (
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.locate import ScannedLocator, statuses
+from dicomfs.fileset.patience import PatientLister, Task, Workers
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.foreign import packed_instance
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
-from dicomfs.media.walk import Walk
+from dicomfs.media.walk import Lister, Walk
+from dicomfs.source.pulse import DEADLINE
 from dicomfs.source.source import BytesSource, Source
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
+# How many files were looked at, how many instances they were, and how many files there are.
+Progress = Callable[[int, int, int], None]
 
 # Files and folders together: a disc has tens of thousands.
 MAX_ENTRIES: Final = 500_000
@@ -93,20 +95,22 @@ def scanned(
     findings: Findings,
     which: str = "the medium",
     listener: Listener = NOBODY,
+    deadline: float = DEADLINE,
 ) -> list[FileSet]:
     """Return *medium* as a File-set that is made of the headers of its files.
 
-    The *listener* hears how far it is; a log calls the medium *which*. Raises Failure
-    if the medium cannot be read or has no instance.
+    A file that is silent for *deadline* seconds is left out. The *listener* hears how
+    far it is; a log calls the medium *which*. Raises Failure if the medium cannot be
+    read or has no instance.
     """
     try:
-        found = scan(medium, partial(listener.scanned, findings.source))
+        found = scan(medium, partial(listener.scanned, findings.source), deadline)
     except OSError as error:
         raise unreadable(error) from error
     finally:
         listener.scan_ended()
     findings.extend(found.findings)
-    if unread := _count(found.findings, Kind.UNREADABLE_FILE):
+    if unread := _count(found.findings, Kind.UNREADABLE_FILE, Kind.SILENT_FILE):
         log.warning("%d files or folders of %s cannot be read", unread, which)
     if not found.instances:
         if found.locked is not None:
@@ -120,24 +124,32 @@ def scanned(
     ]
 
 
-def _count(findings: Iterable[Finding], kind: Kind) -> int:
-    return sum(each.count for each in findings if each.kind is kind)
+def _count(findings: Sequence[Finding], *kinds: Kind) -> int:
+    return sum(each.count for each in findings if each.kind in kinds)
 
 
-def scan(medium: Medium, progress: Progress) -> Scan:
+def scan(medium: Medium, progress: Progress, deadline: float = DEADLINE) -> Scan:
     """Look at every file of *medium* and return what was found.
 
     The same medium gives the same index, in whatever order its files answer. Links,
-    devices and pipes are not files. *progress* is told how many files were looked at,
-    and how many instances they were. Raises OSError if the root cannot be read.
+    devices and pipes are not files. One that is silent for *deadline* seconds is left
+    out. Raises OSError if the root cannot be read, or too much is silent.
     """
+    workers = Workers(_THREADS, deadline, "scan")
+    try:
+        return _scan(medium, progress, workers)
+    finally:
+        workers.end()
+
+
+def _scan(medium: Medium, progress: Progress, workers: Workers) -> Scan:
     troubles = _Troubles()
     index = DirectoryWriter()
     places = ScannedLocator(medium)
     files, newest = 0, 0
     locked: PasswordError | None = None
-    batches = _batches(medium, troubles)
-    for folder, seen in _in_order(partial(_look, medium), batches):
+    batches, total = _counted(PatientLister(medium, workers), troubles, progress)
+    for folder, seen in _in_order(medium, batches, workers):
         for each in seen:
             files += each.is_file
             locked = locked or each.locked
@@ -146,7 +158,7 @@ def scan(medium: Medium, progress: Progress) -> Scan:
             if each.header is not None:
                 index.add(each.header, places.add(folder, each.name))
                 newest = max(newest, each.mtime_ns)
-        progress(files, len(places))
+        progress(files, len(places), total)
         if index.size > MAX_INDEX:
             troubles.add(Kind.TOO_MANY_RECORDS, folder, "the index is full")
             break
@@ -169,10 +181,27 @@ class _Seen(NamedTuple):
     locked: PasswordError | None = None
 
 
-_Batch = tuple[Place, list[bytes]]
+class _Batch(NamedTuple):
+    """A folder, and the names of a few of its files."""
+
+    folder: Place
+    names: Sequence[bytes]
 
 
-def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
+def _counted(
+    medium: Lister, troubles: "_Troubles", progress: Progress
+) -> tuple[list[_Batch], int]:
+    """Return all batches, and how many files they are; *progress* hears of these."""
+    batches: list[_Batch] = []
+    total = 0
+    for batch in _batches(medium, troubles):
+        batches.append(batch)
+        total += len(batch.names)
+        progress(0, 0, total)
+    return batches, total
+
+
+def _batches(medium: Lister, troubles: "_Troubles") -> Iterator[_Batch]:
     """Yield folders and the names of their files, a few at a time.
 
     Each folder comes before those in it, all in the order of their names.
@@ -187,19 +216,28 @@ def _batches(medium: Medium, troubles: "_Troubles") -> Iterator[_Batch]:
             troubles.add(Kind.TOO_MANY_RECORDS, place, "more files than are looked at")
         files = folder.files
         for start in range(0, len(files), _BATCH):
-            yield place, files[start : start + _BATCH]
+            yield _Batch(place, files[start : start + _BATCH])
         if len(place) == MAX_DEPTH and folder.folders:
             troubles.add(Kind.TOO_DEEP, place, "folders that are not looked into")
 
 
-def _look(medium: Medium, batch: _Batch) -> tuple[Place, list[_Seen]]:
-    """Look at the files of *batch*."""
-    folder, names = batch
-    found = statuses(medium, folder, names)
-    return folder, [
-        _look_at(medium, folder, name, status)
-        for name, status in zip(names, found, strict=True)
-    ]
+class _Look:
+    """Looks at the files of a *batch*; those that it has *seen* are there at once."""
+
+    def __init__(self, medium: Medium, batch: _Batch) -> None:
+        self._medium = medium
+        self.batch = batch
+        self.seen: list[_Seen] = []
+        # Whether the first file that was not seen is the one that it is at.
+        self.is_at_first = len(batch.names) == 1
+
+    def run(self) -> None:
+        """Look at them."""
+        folder, names = self.batch
+        found = statuses(self._medium, folder, names)
+        self.is_at_first = True
+        for name, status in zip(names, found, strict=True):
+            self.seen.append(_look_at(self._medium, folder, name, status))
 
 
 def _look_at(
@@ -278,23 +316,51 @@ def _with_title(source: Source, header: Attributes) -> Attributes:
 
 
 def _in_order(
-    look: Callable[[_Batch], tuple[Place, list[_Seen]]], batches: Iterable[_Batch]
+    medium: Medium, batches: Sequence[_Batch], workers: Workers
 ) -> Iterator[tuple[Place, list[_Seen]]]:
-    """Yield what *look* returns for each of *batches*, in their order.
+    """Yield for each of *batches*, in their order, what is seen of the files in it.
 
     Several threads work ahead, so that a file that is slow to answer holds up no other.
+    Raises OSError if too much is silent.
     """
-    pending: deque[Future[tuple[Place, list[_Seen]]]] = deque()
-    pool = ThreadPoolExecutor(_THREADS, "scan")
-    try:
-        for batch in batches:
-            pending.append(pool.submit(look, batch))
-            if len(pending) >= _BATCHES_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    begun: deque[tuple[_Look, Task[None]]] = deque()
+    for batch in batches:
+        begun.append(_begun(medium, batch, workers))
+        if len(begun) >= _BATCHES_AHEAD:
+            yield _outcome(medium, *begun.popleft(), workers)
+    while begun:
+        yield _outcome(medium, *begun.popleft(), workers)
+
+
+def _begun(medium: Medium, batch: _Batch, workers: Workers) -> tuple[_Look, Task[None]]:
+    look = _Look(medium, batch)
+    return look, workers.begin(look.run)
+
+
+def _outcome(
+    medium: Medium, look: _Look, task: Task[None], workers: Workers
+) -> tuple[Place, list[_Seen]]:
+    """Return what is seen of the files of a batch, where one that hangs costs itself."""
+    folder = look.batch.folder
+    seen: list[_Seen] = []
+    waiting = [(look, task)]
+    while waiting:
+        look, task = waiting.pop()
+        try:
+            workers.answer(task)
+            seen += look.seen
+        except TimeoutError:
+            # It may go on while it is left behind.
+            known = look.seen[:]
+            names = look.batch.names[len(known) :]
+            seen += known
+            if look.is_at_first:
+                seen.append(_Seen(names[0], is_file=True, trouble=Kind.SILENT_FILE))
+                rest = [names[1:]] if names[1:] else []
+            else:
+                rest = [[name] for name in reversed(names)]
+            waiting += [_begun(medium, _Batch(folder, each), workers) for each in rest]
+    return folder, seen
 
 
 class _Troubles:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 from dicomfs.errors import FileIdError
+from dicomfs.source.pulse import beat
 
 Place = tuple[bytes, ...]
 
@@ -95,6 +96,7 @@ def statuses(
 
 
 def _status_in(folder: int, name: bytes) -> os.stat_result | OSError:
+    beat()
     try:
         _check((name,))
         return os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -113,6 +115,7 @@ def _regular(fd: int) -> int:
 
 def _open(root: int, path: Place, flags: int) -> int:
     _check(path)
+    beat()
     name = b"/".join(path) or b"."
     try:
         return _openat2(root, name, flags)

@@ -9,6 +9,7 @@ from typing import Final
 from dicomfs.media import beneath
 from dicomfs.media.medium import Capacity, EntryType, Place, Status
 from dicomfs.source.file import FileSource
+from dicomfs.source.pulse import beat
 
 # File systems on which opening a file asks nobody once its inode is in memory; network
 # file systems and FUSE ask their server each time.
@@ -93,6 +94,7 @@ class FolderMedium:
 
 
 def _type(entry: os.DirEntry[str]) -> EntryType:
+    beat()  # a drive is asked what it is
     try:
         if entry.is_dir(follow_symlinks=False):
             return EntryType.FOLDER

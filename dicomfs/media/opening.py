@@ -209,6 +209,8 @@ def unreadable(error: OSError, name: str = "the medium") -> Failure:
         return Failure(Problem.METHOD_UNSUPPORTED, reason=error.strerror)
     if isinstance(error, PasswordError):
         return Failure(Problem.PASSWORD_NEEDED, reason=error.strerror)
+    if isinstance(error, TimeoutError):
+        return Failure(Problem.SOURCE_SILENT)
     return Failure(Problem.SOURCE_UNREADABLE, name=name, reason=error.strerror)
 
 

@@ -3,10 +3,10 @@
 import errno
 from collections import deque
 from collections.abc import Container, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from dicomfs.errors import FileIdError
-from dicomfs.media.medium import EntryType, Medium, Place
+from dicomfs.media.medium import EntryType, Place
 
 _NOTHING: Final[Mapping[bytes, EntryType]] = {}
 
@@ -37,6 +37,14 @@ class Listed(NamedTuple):
         return [name for name, what in self.entries.items() if what is wanted]
 
 
+class Lister(Protocol):
+    """A medium, as far as a walk asks it."""
+
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """Return the names in *folder* and what they are; raises OSError."""
+        ...
+
+
 class Walk:
     """Yields *start* of *medium* and the folders below it, in the order of their names.
 
@@ -48,7 +56,7 @@ class Walk:
 
     def __init__(
         self,
-        medium: Medium,
+        medium: Lister,
         start: Place = (),
         *,
         depth: int,

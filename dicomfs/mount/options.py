@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from dicomfs.source.pulse import DEADLINE
+
 DEFAULT_UMASK: Final = 0o077
-DEFAULT_DEADLINE: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Options:
     index_only: bool = False
     scan: bool = False
     foreground: bool = False
-    deadline: float = DEFAULT_DEADLINE
+    deadline: float = DEADLINE
     log_file: Path | None = None
     verbose: bool = False
     log_names: bool = False

@@ -77,7 +77,7 @@ def run(
         scan=options.scan,
         passwords=options.passwords,
         charset=options.charset,
-        patience=options.deadline,
+        deadline=options.deadline,
         listener=listener,
     )
     listen(file_sets)

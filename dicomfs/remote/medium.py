@@ -25,6 +25,7 @@ from dicomfs.remote.wire import (
     Verb,
     decode_listing,
 )
+from dicomfs.source.pulse import beat
 from dicomfs.source.source import BytesSource, Source, Status
 
 # The share of a request's deadline in which all is fetched for it; the rest is for giving
@@ -95,6 +96,7 @@ class RemoteSource(Source):
 
     def _slab(self, offset: int, size: int) -> bytes:
         remotes = self._remotes
+        beat()
         try:
             return remotes.blocks.read(self, offset, size, remotes.seconds)
         except TimeoutError as error:
@@ -150,6 +152,7 @@ class RemoteFolder(Archive[RemoteEntry]):
         path = b"/".join(folder)
         if len(path) > MOST_NAME or any(b"/" in name for name in folder):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        beat()
         seconds = self._remotes.seconds
         request = Request(
             Verb.LIST, self._which, path, milliseconds=_milliseconds(seconds)

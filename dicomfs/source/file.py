@@ -12,6 +12,7 @@ from typing import Final
 
 from dicomfs.source.digests import Digests
 from dicomfs.source.failures import Failures
+from dicomfs.source.pulse import beat
 from dicomfs.source.source import PAGE, FileKey, Source, Status
 
 # An image is told from another one that was written over it by this page, if neither
@@ -141,6 +142,7 @@ class FileSource(Source):
         return data
 
     def _pread(self, offset: int, size: int) -> bytes:
+        beat()
         try:
             return os.pread(self.fd, size, offset)
         except OSError as error:

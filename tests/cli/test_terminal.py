@@ -6,7 +6,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from dicomfs.cli.terminal import Audience, StatusLine
+from dicomfs.cli.terminal import Audience, Pace, StatusLine
 from dicomfs.errors import Failure, Problem
 
 CLEARED = "\r\x1b[K"
@@ -99,11 +99,51 @@ def test_no_more_is_told_than_a_terminal_holds_nor_where_names_are_kept() -> Non
 def test_a_scan_shows_how_far_it_is_and_leaves_nothing() -> None:
     with screen() as said:
         audience = Audience()
-        audience.scanned("a\nb", 12_345, 7)
+        audience.scanned("a\nb", 12_345, 7, 20_000)
         audience.scan_ended()
 
-    shown = r"a\nb: 12,345 files looked at, 7 instances found"
+    shown = r"a\nb: 12,345 of 20,000 files looked at, 7 instances found"
     assert said.getvalue() == f"{CLEARED}{shown}{CLEARED}"
+
+
+def test_a_scan_shows_how_many_files_it_has_counted_so_far() -> None:
+    with screen() as said:
+        Audience().scanned("", 0, 0, 12_345)
+
+    assert said.getvalue() == f"{CLEARED}12,345 files so far are to be looked at"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "part", "told"),
+    [
+        (2, 0.5, ""),
+        (10, 0.0, ""),
+        (10, 0.5, ", less than a minute left"),
+        (60, 0.5, ", about 1 minute left"),
+        (60, 0.1, ", about 9 minutes left"),
+        (600, 0.01, ", about 16 hours left"),
+    ],
+)
+def test_the_time_left_is_told_as_far_as_it_is_known(
+    seconds: float, part: float, told: str
+) -> None:
+    now = 100.0
+    pace = Pace(lambda: now)
+    pace.rest(0)
+    now += seconds
+
+    assert pace.rest(part) == told
+
+
+def test_the_time_left_is_told_anew_where_something_begins_again() -> None:
+    now = 100.0
+    pace = Pace(lambda: now)
+    pace.rest(0.9)
+    now += 60
+    pace.rest(0.1)
+    now += 60
+
+    assert pace.rest(0.2) == ", about 8 minutes left"
 
 
 def test_what_follows_too_soon_is_passed_over() -> None:

@@ -696,7 +696,7 @@ def test_sources_that_say_nothing_cost_only_themselves(
     findings = Findings()
     hung = [SilentSource() for _ in range(silent)]
 
-    file_sets = file_sets_of([*hung, folder], findings, patience=0.2)
+    file_sets = file_sets_of([*hung, folder], findings, deadline=0.2)
 
     for each in hung:
         each.let_go.set()
@@ -704,6 +704,18 @@ def test_sources_that_say_nothing_cost_only_themselves(
     close(file_sets)
     details = [each.detail for each in findings.all()]
     assert details == ["the medium does not answer"] * silent
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_the_only_source_that_says_nothing_is_a_failure(scan: bool) -> None:
+    hung = SilentSource()
+
+    with pytest.raises(Failure) as caught:
+        file_sets_of([hung], Findings(), deadline=0.1, scan=scan)
+    hung.let_go.set()
+
+    assert caught.value.problem is Problem.SOURCE_SILENT
+    assert "--deadline" in complaint(caught.value).mend
 
 
 def test_the_room_of_a_medium_that_is_gone_does_not_count(tmp_path: Path) -> None:

@@ -62,9 +62,9 @@ def instance(number: int = 1, /, **more: Value) -> bytes:
     return instance_bytes({**known, **more}, size=None)
 
 
-def unseen(files: int, instances: int) -> None:
+def unseen(files: int, instances: int, of: int) -> None:
     """Show no progress."""
-    del files, instances
+    del files, instances, of
 
 
 def scan_files(files: dict[str, bytes]) -> Scan:
@@ -892,12 +892,65 @@ def test_any_file_is_an_instance_or_none(data: bytes, at: int) -> None:
 
 
 def test_progress_is_told_file_by_file() -> None:
-    said: list[tuple[int, int]] = []
+    said: list[tuple[int, int, int]] = []
     files = {f"{a}/{b}": instance(1) for a in "abc" for b in "12"} | {"t": b"text"}
 
     scan(FakeMedium(files), lambda *counts: said.append(counts))
 
-    assert said == [(1, 0), (3, 2), (5, 4), (7, 6)]
+    counted = [(0, 0, 1), (0, 0, 3), (0, 0, 5), (0, 0, 7)]
+    assert said == [*counted, (1, 0, 7), (3, 2, 7), (5, 4, 7), (7, 6, 7)]
+
+
+class HangingFiles(FakeMedium):
+    """A medium of which some files never answer: to be opened, or to be asked what they are."""
+
+    def __init__(
+        self, files: dict[str, bytes], *, opens: str = "", asks: str = ""
+    ) -> None:
+        super().__init__(files)
+        self._opens, self._asks = opens.encode(), asks.encode()
+        self.over = threading.Event()
+
+    def status(self, path: Place) -> Status:
+        """Return the status, or none at all."""
+        if path[-1] == self._asks:
+            self.over.wait(mounting.PATIENCE)
+        return super().status(path)
+
+    def open(self, path: Place) -> Source:
+        """Open a file, or never."""
+        if path[-1] == self._opens:
+            self.over.wait(mounting.PATIENCE)
+        return super().open(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["opens", "asks"])
+@pytest.mark.parametrize("which", ["I00", "I07", "I39"])
+def test_a_file_that_does_not_answer_costs_only_itself(how: str, which: str) -> None:
+    files = {f"I{number:02}": instance(number) for number in range(40)}
+    medium = HangingFiles(files, **{how: which})
+
+    found = scan(medium, unseen, 0.5)
+    medium.over.set()
+
+    assert paths(found) == sorted(files.keys() - {which})
+    assert found.findings == [Finding(Kind.SILENT_FILE, files=(which,))]
+    assert found.files == 40
+
+
+@pytest.mark.slow
+def test_a_medium_of_which_too_much_does_not_answer_cannot_be_read() -> None:
+    class Silent(HangingFiles):
+        def open(self, path: Place) -> Source:
+            self.over.wait(mounting.PATIENCE)
+            return super().open(path)
+
+    medium = Silent({f"{number:02}/I": instance(number) for number in range(40)})
+
+    with pytest.raises(Failure, match="too much of it does not answer"):
+        scanned(medium, Findings(), deadline=0.1)
+    medium.over.set()
 
 
 def test_a_scan_that_finds_nothing_is_a_failure() -> None:
@@ -1009,7 +1062,7 @@ def said_on_the_terminal(*media: Path) -> bytes:
 def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
     said = said_on_the_terminal(medium_of(tmp_path))
 
-    assert b"\x1b[K1 files looked at, " in said
+    assert b"files so far are to be looked at" in said
     assert said.endswith(b"\r\x1b[K")
 
 
