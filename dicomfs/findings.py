@@ -35,15 +35,31 @@ class Kind(Enum):
     INDEX_BESIDE = "index-beside", False, "there is another DICOMDIR in a deeper folder"
     INDEX_EMPTY = "index-empty", False, "the DICOMDIR lists nothing"
     INDEX_CUT_OFF = "index-cut-off", True, "the DICOMDIR is cut off"
-    INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR is unreadable"
+    INDEX_UNREADABLE = "index-unreadable", True, "a part of the DICOMDIR cannot be read"
     LOST_RECORDS = "lost-records", True, "records lie where the DICOMDIR is unreadable"
     INDEX_CHANGED = "index-changed", True, "the DICOMDIR was changed after mounting"
     INDEX_LEFT_OUT = "index-left-out", True, "one of several DICOMDIRs is unusable"
-    TOO_MANY_RECORDS = "too-many-records", True, "more records than are looked at"
-    NO_FILE_META = "no-file-meta", False, "the DICOMDIR lacks its preamble or header"
-    WRONG_SYNTAX = "wrong-syntax", False, "the encoding is not the one declared"
-    WRONG_SOP_CLASS = "wrong-sop-class", False, "the DICOMDIR claims to be no directory"
-    CONSISTENCY_FLAG = "consistency-flag", False, "its writer marked it inconsistent"
+    TOO_MANY_RECORDS = "too-many-records", True, "there is more than dicomfs looks at"
+    NO_FILE_META = (
+        "no-file-meta",
+        False,
+        "the DICOMDIR lacks the header that a DICOM file begins with",
+    )
+    WRONG_SYNTAX = (
+        "wrong-syntax",
+        False,
+        "the DICOMDIR is encoded in another way than it says",
+    )
+    WRONG_SOP_CLASS = (
+        "wrong-sop-class",
+        False,
+        "the DICOMDIR says that it is not a directory",
+    )
+    CONSISTENCY_FLAG = (
+        "consistency-flag",
+        False,
+        "whoever wrote the DICOMDIR marked it as inconsistent",
+    )
     ARCHIVE_CUT_OFF = "archive-cut-off", True, "the archive is cut off"
     IMAGE_CUT_OFF = "image-cut-off", True, "the image is cut off"
     MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
@@ -58,54 +74,86 @@ class Kind(Enum):
     WRONG_LEVEL = "wrong-level", True, "a link leads to a record of a wrong level"
     LINKS_SHIFTED = "links-shifted", True, "all links are off by the same distance"
     LINKS_DRIFTED = "links-drifted", True, "links are off by growing distances"
-    LINKS_UNUSABLE = "links-unusable", True, "the links make no tree"
-    LOOP = "loop", True, "a link leads back"
-    SECOND_PARENT = "second-parent", True, "two records lead to the same one"
-    TOO_DEEP = "too-deep", True, "records are nested too deeply"
+    LINKS_UNUSABLE = (
+        "links-unusable",
+        True,
+        "the links between the records are of no use",
+    )
+    LOOP = "loop", True, "a link leads back to where it comes from"
+    SECOND_PARENT = "second-parent", True, "two records have the same one below them"
+    TOO_DEEP = "too-deep", True, "records or folders are nested too deeply"
     ADOPTED = "adopted", True, "nothing links to a record"
     UNLINKED = "unlinked", True, "nothing links to a record, nor says where it belongs"
     # Directory records
     DAMAGED_RECORD = "damaged-record", True, "a record cannot be read to its end"
-    INACTIVE_RECORD = "inactive-record", False, "a record is marked inactive"
+    INACTIVE_RECORD = "inactive-record", False, "a record is marked as not in use"
     MALFORMED_RECORD = (
         "malformed-record",
         True,
         "a record is not encoded as it should be",
     )
-    PRIVATE_RECORD = "private-record", False, "a private record"
-    UNKNOWN_TYPE = "unknown-type", False, "a record of a type that is not known"
+    PRIVATE_RECORD = (
+        "private-record",
+        False,
+        "a record is of a kind that only its manufacturer knows",
+    )
+    UNKNOWN_TYPE = "unknown-type", False, "a record is of a kind that is not known"
     BROKEN_REFERENCE = (
         "broken-reference",
         True,
-        "a record's file is not to be found out",
+        "a record does not say which file it is about",
     )
-    MISSING_KEY = "missing-key", False, "a record lacks a key that it must have"
-    RUBBISH = "rubbish", True, "values go on behind their end"
-    MALFORMED_DATE = "malformed-date", False, "a date is not written as it must be"
-    CHARACTER_SET = "character-set", True, "text does not fit its character set"
+    MISSING_KEY = "missing-key", False, "a record lacks a value that it must have"
+    RUBBISH = "rubbish", True, "something is left over behind the end of a value"
+    MALFORMED_DATE = (
+        "malformed-date",
+        False,
+        "a date is written in another way than it must be",
+    )
+    CHARACTER_SET = (
+        "character-set",
+        True,
+        "text does not fit the character set that is declared for it",
+    )
     UNKNOWN_CHARACTER_SET = (
         "unknown-character-set",
         False,
-        "a character set has a name that means nothing, and text in ASCII alone",
+        "a character set has a name that means nothing, but all text is in plain ASCII",
     )
-    MISSING_DESCRIPTION = "missing-description", False, "no description"
+    MISSING_DESCRIPTION = (
+        "missing-description",
+        False,
+        "a study or series has no description",
+    )
     SPELLINGS = "spellings", False, "one patient is spelled in different ways"
     SPLIT_STUDY = "split-study", True, "one study is found under several patients"
     # Files
-    FILES_MOVED = "files-moved", True, "files lie in another folder than is listed"
-    FILES_RENAMED = "files-renamed", False, "files have other names than are listed"
+    FILES_MOVED = (
+        "files-moved",
+        True,
+        "files lie in another folder than the DICOMDIR says",
+    )
+    FILES_RENAMED = (
+        "files-renamed",
+        False,
+        "files have other names than the DICOMDIR says",
+    )
     SEARCH_ENDED = "search-ended", True, "a search for files was ended at its bound"
     MISSING_FILE = "missing-file", True, "a file is missing"
-    REFUSED_PATH = "refused-path", True, "a File ID leads out of the medium"
-    NOT_A_FILE = "not-a-file", True, "a File ID names a link, a device or a folder"
-    UNREADABLE_FILE = "unreadable-file", True, "a file cannot be opened"
+    REFUSED_PATH = "refused-path", True, "a record names a file outside of the medium"
+    NOT_A_FILE = (
+        "not-a-file",
+        True,
+        "a record names a link, a device or a folder instead of a file",
+    )
+    UNREADABLE_FILE = "unreadable-file", True, "a file cannot be opened or read"
     SILENT_FILE = (
         "silent-file",
         True,
         "a file cannot be read, as the medium does not answer",
     )
     UNREADABLE_FOLDER = "unreadable-folder", True, "a folder cannot be read"
-    UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file is unreadable"
+    UNREADABLE_BYTES = "unreadable-bytes", True, "a part of a file cannot be read"
     FILE_CUT_OFF = "file-cut-off", True, "a file is cut off"
     MALFORMED_FILE = "malformed-file", True, "a file is not encoded as it should be"
     NOT_UNDERSTOOD = "not-understood", True, "a part of a file is not understood"
@@ -113,11 +161,23 @@ class Kind(Enum):
     NOT_DICOM = "not-dicom", True, "a listed file is not in DICOM format"
     SECURED_FILE = "secured-file", True, "a listed file is encrypted or signed"
     PACKED_INSTANCE = "packed-instance", True, "a DICOM file is there, but packed"
-    FOREIGN_FILE = "foreign-file", False, "a record references a file that is no DICOM"
-    REFERENCES_ITSELF = "references-itself", False, "a record lists the DICOMDIR"
-    HEADER_UNREADABLE = "header-unreadable", False, "no header could be read for a name"
-    DUPLICATE_INSTANCE = "duplicate-instance", True, "several files have one UID"
-    REPEATED_INSTANCE = "repeated-instance", False, "an instance is listed repeatedly"
+    FOREIGN_FILE = (
+        "foreign-file",
+        False,
+        "a record lists a file that is not a DICOM file",
+    )
+    REFERENCES_ITSELF = "references-itself", False, "the DICOMDIR lists itself"
+    HEADER_UNREADABLE = (
+        "header-unreadable",
+        False,
+        "a name is not complete, as a header cannot be read",
+    )
+    DUPLICATE_INSTANCE = (
+        "duplicate-instance",
+        True,
+        "several files have the same UID and are different",
+    )
+    REPEATED_INSTANCE = "repeated-instance", False, "an image is listed several times"
     ASSUMED_COPIES = (
         "assumed-copies",
         True,
@@ -126,25 +186,41 @@ class Kind(Enum):
     REPEATED_ELSEWHERE = (
         "repeated-elsewhere",
         False,
-        "an instance is listed in another folder, too",
+        "an image is listed in another folder, too",
     )
-    COPIES_DIFFER = "copies-differ", True, "copies of an instance differ"
-    EXECUTABLE_PREAMBLE = "executable-preamble", True, "a preamble holds a program"
+    COPIES_DIFFER = "copies-differ", True, "copies of an image differ"
+    EXECUTABLE_PREAMBLE = (
+        "executable-preamble",
+        True,
+        "a DICOM file begins with a program, which may be harmful",
+    )
     # Records and files
-    UID_DISAGREES = "uid-disagrees", True, "record and file disagree about a UID"
-    PATIENT_DISAGREES = "patient-disagrees", True, "record and file name other patients"
+    UID_DISAGREES = "uid-disagrees", True, "a record and its file have different UIDs"
+    PATIENT_DISAGREES = (
+        "patient-disagrees",
+        True,
+        "a record and its file name different patients",
+    )
     SYNTAX_DISAGREES = (
         "syntax-disagrees",
         False,
-        "record and file disagree about syntax",
+        "a record and its file say different things about the encoding",
     )
-    UNLISTED_INSTANCE = "unlisted-instance", True, "no record lists a DICOM file"
+    UNLISTED_INSTANCE = (
+        "unlisted-instance",
+        True,
+        "a DICOM file lies on the medium but not in its index",
+    )
     UNLISTED_DOCUMENT = (
         "unlisted-document",
         False,
-        "no record lists a picture or PDF",
+        "a picture or PDF lies beside the DICOM files",
     )
-    UNLISTED_FILE = "unlisted-file", False, "no record lists a file"
+    UNLISTED_FILE = (
+        "unlisted-file",
+        False,
+        "a file of another kind lies beside the DICOM files",
+    )
 
     def __init__(self, code: str, is_fault: bool, meaning: str) -> None:
         self.code = code
@@ -157,6 +233,23 @@ LOUD: Final = frozenset(
     kind
     for kind in list(Kind)[: list(Kind).index(Kind.INACTIVE_RECORD)]
     if kind.is_fault
+)
+
+
+# A file with one of these is not there, or not to its end.
+NOT_WHOLE: Final = frozenset(
+    {
+        Kind.MISSING_FILE,
+        Kind.REFUSED_PATH,
+        Kind.NOT_A_FILE,
+        Kind.UNREADABLE_FILE,
+        Kind.SILENT_FILE,
+        Kind.UNREADABLE_BYTES,
+        Kind.FILE_CUT_OFF,
+        Kind.NOT_UNDERSTOOD,
+        Kind.NOT_DICOM,
+        Kind.SECURED_FILE,
+    }
 )
 
 

@@ -6,14 +6,16 @@
     the media     what lies on them and no record lists
 
 Only findings are kept, grouped by folder, so that memory does not grow with the medium.
+A file or folder that does not answer costs itself; where nothing does, the check ends.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 from dicomfs.check.listed import ListedFiles, Where
+from dicomfs.check.meter import Meter, Tell
 from dicomfs.check.readability import GONE
 from dicomfs.check.records import Keys, character_set_fault
 from dicomfs.check.seen import Seen
@@ -25,19 +27,24 @@ from dicomfs.check.unlisted import (
     walk,
 )
 from dicomfs.dicom import tags
-from dicomfs.dicom.types import Level
+from dicomfs.dicom.types import FOREIGN_TYPES, IMAGE, Level
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.links import LinkCheck
+from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place
+from dicomfs.source.pulse import DEADLINE
 from dicomfs.tree import report
 from dicomfs.tree.report import Progress, Report, Stage
 from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
+from dicomfs.tree.verdict import Tally
 
-Tell = Callable[[Stage, int], None]
 _BATCH: Final = 500
 _NOT_SHOWN: Final = "not shown; to see it, give its folder as a SOURCE, too"
+# Enough to keep a drive busy while headers are looked at; more would make it seek.
+_THREADS: Final = 4
 # Without such a source, what was looked at is not all that there is.
 _LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
 
@@ -47,48 +54,80 @@ def check(
     tell: Tell = lambda *_: None,
     *,
     index_only: bool = False,
+    is_scan: bool = False,
+    deadline: float = DEADLINE,
 ) -> Report:
     """Read everything on the media of *file_sets*, and report on it.
 
     What is found joins the findings of the File-sets; *tell* hears how many of what
-    were looked at. With *index_only* no file is opened. A medium that is gone in
-    between ends the check, and the report says so.
+    were looked at. With *index_only* no file is opened; *is_scan* says that a scan made
+    the indexes. What does not answer for *deadline* seconds is given up. A medium that
+    is gone in between ends the check, and the report says so.
     """
     tree = Tree(file_sets, read_headers=not index_only)
-    run = _Check(tree, tell, opens_files=not index_only)
+    workers = Workers(_THREADS, deadline, "check")
+    run = _Check(tree, tell, workers, opens_files=not index_only, is_scan=is_scan)
+    whole = Workers(1, deadline, "check")
     try:
-        run.everything()
+        whole.ask(run.everything)
+    except TimeoutError as error:
+        run.end_early(error)
     finally:
-        run.end()
+        workers.end()
+        whole.end()
     return run.report()
 
 
 class _Check:
     """One run."""
 
-    def __init__(self, tree: Tree, tell: Tell, *, opens_files: bool) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        tell: Tell,
+        workers: Workers,
+        *,
+        opens_files: bool,
+        is_scan: bool,
+    ) -> None:
         self._opens_files = opens_files
+        self._is_scan = is_scan
         self._tree = tree
         self._findings = tree.findings
-        self._tell = tell
-        self._counts = Counter[Stage]()
+        self._meter = Meter(tell)
+        self._workers = workers
         self._complete: set[Stage] = set()
         self._failure = ""
         # Studies, alone and with their patient's folder.
         self._studies = Seen()
-        self._files = ListedFiles(self._end_if_gone, lambda: self._count(Stage.FILES))
+        self._files = ListedFiles(workers, self._end_if_gone, self._meter)
+        # Files that records list, in the folders that were looked through, and others.
+        self._listed = self._there = self._whole = self._unlisted = 0
+        self._types: set[str] = set()
+        self._is_all = True
 
     def report(self) -> Report:
         """Return the report on what was looked at so far."""
         progress = [
-            Progress(stage, self._counts[stage], stage in self._complete)
+            Progress(stage, self._meter.count(stage), stage in self._complete)
             for stage in Stage
         ]
-        return report.make(self._findings, progress, self._failure)
+        tally = Tally(
+            self._listed,
+            self._there,
+            self._whole,
+            self._unlisted,
+            are_images=self._types <= {IMAGE},
+            reads_files=self._opens_files,
+            is_scan=self._is_scan,
+            is_all=self._is_all,
+            media=len({each.medium for each in self._tree.file_sets}),
+        )
+        return report.make(self._findings, progress, self._failure, tally)
 
-    def end(self) -> None:
-        """Let go of the threads that read files."""
-        self._files.end()
+    def end_early(self, error: OSError) -> None:
+        """Know that *error* has ended it."""
+        self._failure = f"the medium cannot be read: {error.strerror}"
 
     def everything(self) -> None:
         """Look at the index, the tree with all files, and the rest of the media."""
@@ -98,19 +137,17 @@ class _Check:
             if self._opens_files:
                 self._look_at_media(listed)
         except OSError as error:
-            self._failure = f"the medium cannot be read: {error.strerror}"
+            self.end_early(error)
         lost = {each.source for each in self._findings.all() if each.kind in _LOST}
         if lost and not self._failure:
             self._failure = f"{len(lost)} of several sources could not be read"
             self._complete.clear()
 
-    def _count(self, stage: Stage, number: int = 1) -> None:
-        self._counts[stage] += number
-        self._tell(stage, self._counts[stage])
-
     def _look_at_index(self) -> dict[Medium, Seen]:
         """Look at all records; return the places of the files that they list."""
         self._tree.check_links()
+        if all(each.link_check is LinkCheck.WHOLE for each in self._tree.file_sets):
+            self._meter.expect(Stage.INDEX, self._tree.records)
         places: dict[Medium, Seen] = {}
         # Those nested in them join while their records are gone through.
         file_sets = self._tree.file_sets
@@ -135,10 +172,12 @@ class _Check:
         while batch := list(islice(items, _BATCH)):
             for item in (each for each in batch if each.record.in_use):
                 keys.add(item.record)
+                if item.file_id and item.record.type not in FOREIGN_TYPES:
+                    self._types.add(item.record.type)
                 if (nested := item.nested) is not None:
                     found.append(nested)
-            add_listed(listed, file_set, batch)
-            self._count(Stage.INDEX, len(batch))
+            self._meter.expect(Stage.FILES, *add_listed(listed, file_set, batch))
+            self._meter.add(Stage.INDEX, len(batch))
         for finding in keys.findings():
             file_set.note(finding)
         return found
@@ -167,8 +206,7 @@ class _Check:
         while waiting:
             folder, where = waiting.pop()
             nodes = self._expand(folder, where)
-            if self._opens_files:
-                self._look_at_files(folder, where, nodes)
+            self._look_at_files(folder, where, nodes)
             below = [
                 (node, (*where, name))
                 for name, node in nodes.items()
@@ -185,9 +223,10 @@ class _Check:
     def _expand(self, folder: Selection, where: Where) -> Listing:
         """Return what is in *folder*; nothing, and a finding, where it is unreadable."""
         try:
-            nodes = folder.children()
+            nodes = self._workers.ask(folder.children)
         except OSError as error:
             self._end_if_gone(error)
+            self._is_all = False
             detail = error.strerror or ""
             source = ", ".join(sorted(_sources(folder)))
             self._findings.add(
@@ -198,7 +237,7 @@ class _Check:
             return {}
         # Nobody will ask again, and memory must not grow with the medium.
         folder.forget()
-        self._count(Stage.FOLDERS)
+        self._meter.add(Stage.FOLDERS)
         return nodes
 
     def _look_at_study(self, folder: Selection, where: Where) -> None:
@@ -237,14 +276,20 @@ class _Check:
 
     def _look_at_files(self, folder: Selection, where: Where, nodes: Listing) -> None:
         files = [node for node in nodes.values() if isinstance(node, Instance)]
-        found = self._files.look_at(files, where, folder.attributes)
-        # What listing the folder could only suppose is known by now.
+        if self._opens_files:
+            findings, whole = self._files.look_at(files, where, folder.attributes)
+            self._know_files(folder)
+            self._findings.extend(findings)
+            self._whole += whole
+        self._listed += len(files)
+        self._there += sum(not each.error for each in files)
+
+    def _know_files(self, folder: Selection) -> None:
+        """Forget what listing *folder* could only suppose, and is known by now."""
         for kind in (Kind.ASSUMED_COPIES, Kind.DUPLICATE_INSTANCE):
             self._findings.withdraw(kind, (folder.inode, kind))
         for kind in (Kind.UID_DISAGREES, Kind.PATIENT_DISAGREES):
             self._findings.withdraw(kind, (folder.key, kind))
-        for finding in found:
-            self._findings.add(finding)
 
     # -- the rest of the media ---------------------------------------------------------
 
@@ -263,9 +308,14 @@ class _Check:
     def _look_at_medium(self, medium: Medium, listed: Seen, findings: Findings) -> None:
         others, documents, directories = _Some(), _Some(), _Some()
         shown = {each.place[:-1] for each in self._tree.file_sets if each.place}
-        for looked in walk(medium, listed):
-            self._count(Stage.MEDIUM)
+        for looked in walk(medium, listed, self._workers):
+            self._meter.add(Stage.MEDIUM)
             findings.extend(looked.findings)
+            self._unlisted += sum(
+                each.count
+                for each in looked.findings
+                if each.kind is Kind.UNLISTED_INSTANCE
+            )
             others.add(looked.others)
             documents.add(looked.documents)
             # Beside the one that is shown it is an older one, or a copy.

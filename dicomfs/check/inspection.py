@@ -70,12 +70,12 @@ class Inspection:
             yield Kind.EXECUTABLE_PREAMBLE, self.program
 
 
-def inspect(source: Source, go_on: Callable[[], bool] = lambda: True) -> Inspection:
+def inspect(source: Source, tell: Callable[[int], None] = lambda _: None) -> Inspection:
     """Read all of *source* and return what is to be known about it.
 
-    Raises OSError if the medium is gone, InterruptedError once *go_on* says no.
+    *tell* hears how many bytes were read. Raises OSError if the medium is gone.
     """
-    readability = read_through(source, go_on)
+    readability = read_through(source, tell)
     readable = ReadableSource(source, readability)
     try:
         header = read_header(readable)

@@ -1,35 +1,36 @@
 """The files that records list: each one read through, and held against its records.
 
-A few threads read them, folder by folder. What is wrong in the same way with several
-files of a folder becomes one finding, so that memory does not grow with the medium.
+A few threads read them, folder by folder. A file that hangs costs itself. What is wrong
+in the same way with several files of a folder becomes one finding, so that memory does
+not grow with the medium.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from itertools import chain
-from threading import Event
 from typing import Final, NamedTuple
 
 from dicomfs.check.inspection import Inspection, inspect
+from dicomfs.check.meter import Meter
 from dicomfs.check.readability import Readability, first_difference, read_through
 from dicomfs.check.records import disagreements
 from dicomfs.check.seen import Seen
 from dicomfs.check.unlisted import named
 from dicomfs.fileset.fileset import FileSet
-from dicomfs.findings import Finding, Kind
+from dicomfs.fileset.patience import Workers
+from dicomfs.findings import NOT_WHOLE, Finding, Kind
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
 from dicomfs.tree.node import Said
+from dicomfs.tree.report import Stage
 from dicomfs.tree.selection import Instance
 
 Where = tuple[str, ...]
 # Where a file lies that may be a copy of another one.
 Copy = tuple[FileSet, Place]
 
-# Enough to keep a drive busy while headers are looked at; more would make it seek.
-_THREADS: Final = 4
 # What was compared.
 _SAME: Final = "the same, byte for byte"
 # Further unreadable ranges of a file are not named one by one.
@@ -50,33 +51,42 @@ class _Trouble(NamedTuple):
     record_type: str
     example: str = ""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file is whole all the same."""
+        return self.kind not in NOT_WHOLE
+
+    def is_of(self, file: Instance) -> bool:
+        """Whether it is about *file* itself, and not about a copy of it."""
+        source = file.file_set.findings.source
+        return (self.source, self.file) == (source, file.place)
+
+
+class LookedAt(NamedTuple):
+    """What is wrong with the files of a folder, and how many are *whole*."""
+
+    findings: Sequence[Finding]
+    whole: int
+
 
 class ListedFiles:
-    """Looks at the files of one folder after another.
+    """Has *workers* look at the files of one folder after another.
 
     *end_if_gone* raises the error that it is given, if that means that no file can be
-    read any more. *count* is called for each file that was looked at.
+    read any more. The *meter* counts what was looked at.
     """
 
     def __init__(
-        self, end_if_gone: Callable[[OSError], None], count: Callable[[], None]
+        self, workers: Workers, end_if_gone: Callable[[OSError], None], meter: Meter
     ) -> None:
+        self._workers = workers
         self._end_if_gone = end_if_gone
-        self._count = count
+        self._meter = meter
         # Instances of other folders.
         self._instances = Seen()
-        self._is_ended = Event()
-        self._threads = ThreadPoolExecutor(_THREADS, "check")
 
-    def end(self) -> None:
-        """Let go of the threads: what they are at ends with the next block."""
-        self._is_ended.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def look_at(
-        self, files: Sequence[Instance], where: Where, above: Said
-    ) -> list[Finding]:
-        """Return what is wrong with *files*, all those of the folder at *where*.
+    def look_at(self, files: Sequence[Instance], where: Where, above: Said) -> LookedAt:
+        """Look at *files*, all those of the folder at *where*.
 
         Those that can be opened are read, in physical order. *above* are the attributes
         of the folder's record and of those above it. Raises OSError if the medium is
@@ -84,8 +94,17 @@ class ListedFiles:
         """
         there = sorted((each for each in files if not each.error), key=_place)
         alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
-        for troubles in self._threads.map(lambda f: self._look_at(f, above), there):
-            self._count()
+        whole = 0
+        looked = self._workers.map(partial(self._look_at, above=above), there)
+        for file, found in zip(there, looked, strict=True):
+            troubles = (
+                [self._unopened(file, found), *_not_compared(file)]
+                if isinstance(found, OSError)
+                else found
+            )
+            self._meter.add(Stage.FILES)
+            # A copy that is broken does not break the file.
+            whole += all(t.is_whole or not t.is_of(file) for t in troubles)
             for each in troubles:
                 alike.setdefault(each[:3], []).append(each)
         for each in self._twins(there):
@@ -97,7 +116,8 @@ class ListedFiles:
             file_set.findings.source for file in files for file_set, _ in _places(file)
         )
         groups = alike.values()
-        return [_finding(where, group, of[group[0].source]) for group in groups]
+        findings = [_finding(where, group, of[group[0].source]) for group in groups]
+        return LookedAt(findings, whole)
 
     def _twins(self, files: Sequence[Instance]) -> Iterator[_Trouble]:
         """Yield which of the *files* of a folder have a UID that others have, too.
@@ -121,29 +141,21 @@ class ListedFiles:
         if one.size != other.size:
             return False
         try:
-            with (
-                closing(one.open_listed()) as left,
-                closing(other.open_listed()) as right,
-            ):
-                return first_difference(left, right) is None
+            return self._workers.ask(partial(_have_same_bytes, one, other))
         except OSError as error:
             self._end_if_gone(error)
             return False
 
     def _look_at(self, file: Instance, above: Said) -> list[_Trouble]:
+        """Return what is wrong with *file*; raises OSError if it cannot be read."""
+        source = file.open_listed()
         try:
-            source = file.open_listed()
-        except OSError as error:
-            return [self._unopened(file, error), *_not_compared(file)]
-        try:
-            found = inspect(source, self._go_on)
+            found = inspect(source, self._count)
             troubles = [*self._troubles(file, found, above)]
             if not found.readability.is_whole:
                 return [*troubles, *_not_compared(file)]
             compared = [self._compare(file, source, copy[:2]) for copy in file.copies]
             return [*troubles, *chain.from_iterable(compared)]
-        except OSError as error:
-            return [self._unopened(file, error), *_not_compared(file)]
         finally:
             source.close()
 
@@ -169,7 +181,7 @@ class ListedFiles:
         unsure = _trouble(file, Kind.ASSUMED_COPIES, at=at)
         try:
             with closing(file_set.medium.open(place)) as copy:
-                readability = read_through(copy, self._go_on)
+                readability = read_through(copy, self._count)
                 if not readability.is_whole:
                     return [_unreadable(file, readability, at), unsure]
                 differ = first_difference(source, copy)
@@ -185,10 +197,17 @@ class ListedFiles:
     ) -> _Trouble:
         """Return that the file cannot be read; raises *error* if no file can."""
         self._end_if_gone(error)
-        return _trouble(file, Kind.UNREADABLE_FILE, error.strerror or "", at=at)
+        is_silent = isinstance(error, TimeoutError)
+        kind = Kind.SILENT_FILE if is_silent else Kind.UNREADABLE_FILE
+        return _trouble(file, kind, error.strerror or "", at=at)
 
-    def _go_on(self) -> bool:
-        return not self._is_ended.is_set()
+    def _count(self, size: int) -> None:
+        self._meter.add(Stage.FILES, 0, size)
+
+
+def _have_same_bytes(one: Instance, other: Instance) -> bool:
+    with closing(one.open_listed()) as left, closing(other.open_listed()) as right:
+        return first_difference(left, right) is None
 
 
 def _place(file: Instance) -> Place:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dicomfs.errors import DamagedError
+from dicomfs.source.pulse import beat
 from dicomfs.source.source import PAGE, Source, Wrapper
 
 BLOCK: Final = 64 * 1024
@@ -61,28 +62,29 @@ class Readability:
 
 
 def read_through(
-    source: Source, go_on: Callable[[], bool] = lambda: True
+    source: Source, tell: Callable[[int], None] = lambda _: None
 ) -> Readability:
     """Read *source* to its end and return where it is unreadable.
 
-    Raises OSError if the medium is gone, DamagedError if the file is not what its archive
-    says, InterruptedError once *go_on* says no.
+    *tell* hears of each block how many bytes it has. Raises OSError if the medium is
+    gone, DamagedError if the file is not what its archive says.
     """
-    return _Pass(source, go_on).readability
+    return _Pass(source, tell).readability
 
 
 class _Pass:
-    def __init__(self, source: Source, go_on: Callable[[], bool]) -> None:
+    def __init__(self, source: Source, tell: Callable[[int], None]) -> None:
         self._source = source
         self._failures = 0
         self.readability = Readability(source.size)
         for start in range(0, source.size, BLOCK):
-            if not go_on():
-                raise InterruptedError(errno.EINTR, "the check was ended")
             if self._failures >= _MOST_FAILURES:
                 self.readability.untried = start
                 return
-            self._block(start, min(start + BLOCK, source.size))
+            beat()
+            end = min(start + BLOCK, source.size)
+            self._block(start, end)
+            tell(end - start)
 
     def _block(self, start: int, end: int) -> None:
         if self._is_readable(start, end):

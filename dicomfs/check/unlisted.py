@@ -1,13 +1,16 @@
 """Files that lie on a medium and that no directory record lists."""
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from dicomfs.check.inspection import is_directory, is_instance, program_in
 from dicomfs.check.readability import GONE
 from dicomfs.check.seen import Seen
 from dicomfs.fileset.fileset import FileSet, Item
+from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.foreign import Foreign, packed_instance
 from dicomfs.media.medium import Medium, Place
@@ -15,6 +18,12 @@ from dicomfs.media.walk import Listed, Walk
 
 # Files that are named of many alike.
 MOST_NAMED: Final = 3
+# What is told of the medium as a whole, in the order of ``Looked``.
+_TOLD_TOGETHER: Final = (
+    Kind.UNLISTED_FILE,
+    Kind.UNLISTED_DOCUMENT,
+    Kind.INDEX_BESIDE,
+)
 # Levels of folders in folders.
 _MAX_DEPTH: Final = 64
 # Pictures and documents by their extensions, and what they have at which offset.
@@ -32,13 +41,24 @@ _DOCUMENTS: Final = (
 _HEAD: Final = 16
 
 
-def add_listed(listed: Seen, file_set: FileSet, items: Sequence[Item]) -> None:
-    """Add to *listed* where the files lie that *items* of *file_set* reference."""
+def add_listed(
+    listed: Seen, file_set: FileSet, items: Sequence[Item]
+) -> tuple[int, int]:
+    """Add to *listed* where the files lie that *items* of *file_set* reference.
+
+    Return how many files there are of records in use, and how many bytes they have.
+    """
+    count = size = 0
     with_file = [(file_id, each) for each in items if (file_id := each.file_id)]
     file_ids = [file_id for file_id, _ in with_file]
-    for found in file_set.locate_all(file_ids, lambda at: with_file[at][1].clue):
+    places = file_set.locate_all(file_ids, lambda at: with_file[at][1].clue)
+    for (_, item), found in zip(with_file, places, strict=True):
         if not isinstance(found, Exception):
-            listed.add(found[0])
+            place, status = found
+            listed.add(place)
+            if item.record.in_use:
+                count, size = count + 1, size + status.size
+    return count, size
 
 
 class Looked(NamedTuple):
@@ -55,15 +75,16 @@ class Looked(NamedTuple):
     directories: Sequence[Place] = ()
 
 
-def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
+def walk(medium: Medium, listed: Seen, workers: Workers) -> Iterator[Looked]:
     """Yield for each folder of *medium* what there is beside what is *listed*.
 
-    Links, devices and the like are passed over. Raises OSError if the medium is gone.
+    Links, devices and the like are passed over. The *workers* ask, so that what hangs
+    costs itself. Raises OSError if the medium is gone.
     """
-    for folder in Walk(medium, depth=_MAX_DEPTH):
+    for folder in Walk(PatientLister(medium, workers), depth=_MAX_DEPTH):
         place = folder.place
         try:
-            files = _files(medium, folder)
+            files = workers.ask(partial(_files, medium, folder))
         except OSError as error:
             if error.errno in GONE or not place:
                 raise
@@ -71,7 +92,7 @@ def walk(medium: Medium, listed: Seen) -> Iterator[Looked]:
             yield Looked(place, [_unreadable([place], detail)])
             continue
         files = [file for file in files if file not in listed]
-        yield _look(medium, place, files)
+        yield _look(medium, place, files, workers)
         if len(place) == _MAX_DEPTH and folder.folders:
             detail = f"deeper than {_MAX_DEPTH} folders"
             yield Looked(place, [_unreadable(folder.folders, detail)])
@@ -90,58 +111,48 @@ def _files(medium: Medium, folder: Listed) -> list[Place]:
     ]
 
 
-class _Sorted(NamedTuple):
-    """The unlisted files of a folder, by what they are."""
-
-    instances: list[Place]
-    others: list[Place]
-    documents: list[Place]
-    directories: list[Place]
-    unreadable: list[Place]
-    programs: list[Place]
-    packed: dict[Foreign, list[Place]]
+# What a file is found to be, and what else is known of that.
+_What = tuple[Kind, str]
 
 
-def _look(medium: Medium, folder: Place, files: Sequence[Place]) -> Looked:
-    found = _Sorted([], [], [], [], [], [], {})
-    for place in files:
-        try:
-            _sort(medium, place, found)
-        except OSError as error:
-            if error.errno in GONE:
-                raise
-            found.unreadable.append(place)
+def _look(
+    medium: Medium, folder: Place, files: Sequence[Place], workers: Workers
+) -> Looked:
+    found = defaultdict[_What, list[Place]](list)
+    kinds = workers.map(partial(_kinds, medium), files)
+    for place, what in zip(files, kinds, strict=True):
+        for each in _kinds_of(what) if isinstance(what, OSError) else what:
+            found[each].append(place)
     findings = [
-        _finding(kind, places)
-        for kind, places in (
-            (Kind.UNLISTED_INSTANCE, found.instances),
-            (Kind.UNREADABLE_FILE, found.unreadable),
-            (Kind.EXECUTABLE_PREAMBLE, found.programs),
-        )
-        if places
+        _finding(kind, places, detail)
+        for (kind, detail), places in found.items()
+        if kind not in _TOLD_TOGETHER
     ]
-    findings += [
-        _finding(Kind.PACKED_INSTANCE, places, how.value)
-        for how, places in found.packed.items()
-    ]
-    return Looked(folder, findings, found.others, found.documents, found.directories)
+    return Looked(folder, findings, *(found[kind, ""] for kind in _TOLD_TOGETHER))
 
 
-def _sort(medium: Medium, place: Place, found: _Sorted) -> None:
+def _kinds_of(error: OSError) -> list[_What]:
+    """Return what a file is that cannot be read; raises *error* if none can."""
+    if error.errno in GONE:
+        raise error
+    is_silent = isinstance(error, TimeoutError)
+    return [(Kind.SILENT_FILE if is_silent else Kind.UNREADABLE_FILE, "")]
+
+
+def _kinds(medium: Medium, place: Place) -> list[_What]:
+    """Return what the file at *place* is found to be; raises OSError."""
     source = medium.open(place)
     try:
         if is_instance(source):
-            found.instances.append(place)
-            if program_in(source):
-                found.programs.append(place)
-        elif is_directory(source):
-            found.directories.append(place)
-        elif _is_document(place[-1], source.read_at(0, _HEAD)):
-            found.documents.append(place)
-        elif (how := packed_instance(source)) is not None:
-            found.packed.setdefault(how, []).append(place)
-        else:
-            found.others.append(place)
+            program = [Kind.EXECUTABLE_PREAMBLE] if program_in(source) else []
+            return [(kind, "") for kind in (Kind.UNLISTED_INSTANCE, *program)]
+        if is_directory(source):
+            return [(Kind.INDEX_BESIDE, "")]
+        if _is_document(place[-1], source.read_at(0, _HEAD)):
+            return [(Kind.UNLISTED_DOCUMENT, "")]
+        if (how := packed_instance(source)) is not None:
+            return [(Kind.PACKED_INSTANCE, how.value)]
+        return [(Kind.UNLISTED_FILE, "")]
     finally:
         source.close()
 

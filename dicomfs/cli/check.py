@@ -2,15 +2,26 @@
 
 import argparse
 import logging
+from collections.abc import Callable
+from typing import Final
 
 from dicomfs.check.check import check
+from dicomfs.check.meter import Amount
 from dicomfs.cli import output, sources
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
-from dicomfs.cli.terminal import Audience, complain, status_line
+from dicomfs.cli.terminal import Audience, Pace, complain, status_line
 from dicomfs.errors import Failure
 from dicomfs.tree import report
-from dicomfs.tree.report import Report
+from dicomfs.tree.report import Report, Stage
+
+_MB: Final = 1_000_000
+_SHOWN: Final = {
+    Stage.INDEX: "directory records",
+    Stage.FOLDERS: "folders of the tree",
+    Stage.FILES: "listed files",
+    Stage.MEDIUM: "folders of the medium",
+}
 
 
 def run(given: argparse.Namespace) -> Exit:
@@ -39,6 +50,32 @@ def _checked(given: argparse.Namespace) -> Report:
     with status_line() as line:
         return check(
             file_sets,
-            lambda stage, count: line.show(f"{stage.meaning}: {count:,}"),
+            _shown(line.show),
             index_only=given.index_only,
+            is_scan=given.scan,
+            deadline=given.deadline,
         )
+
+
+def _shown(show: Callable[[str], None]) -> Callable[[Stage, Amount], None]:
+    """Return what shows how far a check is: where it is known, with the time left."""
+    paces: dict[Stage, Pace] = {}
+
+    def tell(stage: Stage, amount: Amount) -> None:
+        # Folders are listed in between; the files say more.
+        if stage is Stage.FOLDERS and Stage.FILES in paces:
+            return
+        pace = paces.setdefault(stage, Pace())
+        show(f"{_SHOWN[stage]}: {_so_far(amount)}{pace.rest(amount.part)}")
+
+    return tell
+
+
+def _so_far(amount: Amount) -> str:
+    if not amount.of:
+        return f"{amount.number:,}"
+    told = f"{amount.number:,} of {amount.of:,}"
+    if not amount.of_size:
+        return told
+    size = min(amount.size, amount.of_size)
+    return f"{told}, {size / _MB:,.0f} of {amount.of_size / _MB:,.0f} MB"

@@ -17,8 +17,9 @@ from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.printable import is_harmless, printable
 from dicomfs.tree.tree import Tree
+from dicomfs.tree.verdict import Tally, Verdict, sentence
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 Json = dict[str, object]
 
@@ -35,10 +36,10 @@ _ARE: Final = {
 class Stage(Enum):
     """What can be looked at: its code, and what is counted."""
 
-    INDEX = "index", "directory records and the links between them"
-    FOLDERS = "folders", "folders of the tree, and which of their files there are"
-    FILES = "files", "listed files, every byte, and their headers against the records"
-    MEDIUM = "medium", "folders of the medium, for files that no record lists"
+    INDEX = "index", "records of the DICOMDIR, and the links between them"
+    FOLDERS = "folders", "folders that a mount shows, and whether their files are there"
+    FILES = "files", "listed files: every byte, and whether the records agree with them"
+    MEDIUM = "medium", "folders of the medium, for files that are not in its index"
 
     def __init__(self, code: str, meaning: str) -> None:
         self.code = code
@@ -62,13 +63,30 @@ class Progress:
 class Report:
     """Findings, those kinds of which there are more, and the progress of all stages.
 
-    *failure* says why the medium could not be read to the end, empty if it could.
+    *failure* says why the medium could not be read to the end, empty if it could. The
+    *tally* is that of a check; of a mount there is none.
     """
 
     findings: Sequence[Finding]
     more: frozenset[Kind]
     progress: Sequence[Progress]
     failure: str = ""
+    tally: Tally | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What all of it comes to."""
+        if not self.is_complete or self.failure:
+            return Verdict.UNFINISHED
+        if self.faults:
+            return Verdict.FAULTS
+        return Verdict.SOUND_WITH_REMARKS if self.remarks else Verdict.SOUND
+
+    @property
+    def sentence(self) -> str:
+        """What all of it comes to, for people."""
+        folders = sum(e.count for e in self.progress if e.stage is Stage.FOLDERS)
+        return sentence(self.tally, folders, self.failure)
 
     @property
     def is_complete(self) -> bool:
@@ -86,11 +104,16 @@ class Report:
         return sum(each.count for each in self.findings if not each.kind.is_fault)
 
 
-def make(findings: Findings, progress: Sequence[Progress], failure: str = "") -> Report:
+def make(
+    findings: Findings,
+    progress: Sequence[Progress],
+    failure: str = "",
+    tally: Tally | None = None,
+) -> Report:
     """Return the report on what was found so far; missing stages were not begun."""
     known = {each.stage: each for each in progress}
     stages = [known.get(stage, Progress(stage)) for stage in Stage]
-    return Report(findings.all(), findings.more(), stages, failure)
+    return Report(findings.all(), findings.more(), stages, failure, tally)
 
 
 def of(tree: Tree) -> Report:
@@ -108,7 +131,7 @@ def of(tree: Tree) -> Report:
 
 
 def as_text(report: Report) -> str:
-    """Return *report* for people: by kind and place, with a summary at the end."""
+    """Return *report* for people: a sentence, faults, remarks, and how far it goes."""
     return "\n".join([*_lines(report), ""])
 
 
@@ -116,6 +139,9 @@ def as_json(report: Report) -> str:
     """Return *report* for programs, as one JSON object."""
     whole: Json = {
         "schema": SCHEMA,
+        "verdict": report.verdict.code,
+        "sentence": report.sentence,
+        **_tally_json(report.tally),
         "complete": report.is_complete,
         "failure": report.failure,
         "faults": report.faults,
@@ -136,7 +162,10 @@ def as_json(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    for kind, findings in groupby(report.findings, attrgetter("kind")):
+    yield printable(report.sentence)
+    yield ""
+    faults_first = sorted(report.findings, key=lambda each: not each.kind.is_fault)
+    for kind, findings in groupby(faults_first, attrgetter("kind")):
         yield f"{'fault' if kind.is_fault else 'remark'}: {kind.meaning} [{kind.code}]"
         for finding in findings:
             yield from _finding_lines(finding)
@@ -171,11 +200,15 @@ def _count(finding: Finding) -> str:
 
 def _record(finding: Finding) -> str:
     """Return which record it is about; of a folder its files are named instead."""
-    if finding.of and finding.where:
-        return ""
-    record_type = printable(finding.record_type)
-    offset = f"at offset {finding.offset}" if finding.offset else ""
-    return " ".join(filter(None, (record_type, offset)))
+    if (finding.of and finding.where) or not (finding.record_type or finding.offset):
+        return "of them" if finding.count > 1 and not finding.of else ""
+    record = f"{printable(finding.record_type)} record".lstrip()
+    if finding.count > 1:
+        record += "s"
+    if not finding.offset:
+        return record
+    first = ", the first" if finding.count > 1 else ""
+    return f"{record}{first} at byte {finding.offset} of the DICOMDIR"
 
 
 def _where(finding: Finding) -> str:
@@ -198,10 +231,8 @@ def _summary(report: Report) -> str:
     is_more = any(kind.is_fault for kind in report.more)
     told = _number(report.faults, "fault") + (" and more" if is_more else "")
     told += f", {_number(report.remarks, 'remark')}"
-    if report.is_complete:
-        verdict = "all was looked at" if report.faults else "the medium is sound"
-        return f"{told}; {verdict}"
-    return f"{told} so far; not all was looked at"
+    so_far = " so far" if report.verdict is Verdict.UNFINISHED else ""
+    return f"{told}{so_far}; {report.verdict.meaning}"
 
 
 def _number(count: int, what: str) -> str:
@@ -209,6 +240,17 @@ def _number(count: int, what: str) -> str:
 
 
 # -- JSON ------------------------------------------------------------------------------
+
+
+def _tally_json(tally: Tally | None) -> Json:
+    """Return what was counted, null where it was not."""
+    is_read = tally is not None and tally.reads_files
+    return {
+        "listed": None if tally is None else tally.listed,
+        "there": None if tally is None else tally.there,
+        "whole": tally.whole if tally is not None and is_read else None,
+        "unlisted": tally.unlisted if tally is not None and is_read else None,
+    }
 
 
 def _progress_json(progress: Progress) -> Json:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -17,28 +17,31 @@ import pytest
 from pydicom import uid
 
 from dicomfs.check.check import check
+from dicomfs.check.meter import Amount
 from dicomfs.check.readability import BLOCK
 from dicomfs.check.seen import Seen
 from dicomfs.cli.codes import Exit
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import EntryType, Medium, Place
+from dicomfs.media.medium import EntryType, Medium, Place, Status
 from dicomfs.media.opening import open_sources
 from dicomfs.source.source import Source
 from dicomfs.tree.report import Report, Stage
+from dicomfs.tree.verdict import Tally, Verdict, sentence
 from tests.build.medium import (
     Options,
     Record,
     Written,
     image,
     instance_bytes,
+    leaf,
     patient,
     series,
     study,
     write_medium,
 )
-from tests.support.mounting import COMMAND, SAMPLES, dicomfs, until
+from tests.support.mounting import COMMAND, PATIENCE, SAMPLES, dicomfs, until
 from tests.support.trees import CountingMedium
 
 WHERE: Final = ("Doe, Jane (12345)", "2023-07-05 CT Thorax", "002 CT Lung")
@@ -749,6 +752,220 @@ def test_what_is_seen_again_takes_no_memory() -> None:
     assert after - before < 1000
 
 
+# -- the verdict -----------------------------------------------------------------------
+
+
+def test_the_first_line_says_how_many_images_are_whole_and_how_many_are_not_listed() -> (
+    None
+):
+    report = checked(SAMPLES)
+
+    assert report.sentence == (
+        "31 of 31 listed images are whole; 50 more DICOM files lie on the medium but "
+        "not in its index (see them with --scan)"
+    )
+    assert report.verdict is Verdict.FAULTS
+
+
+def test_what_is_not_whole_does_not_count_as_whole(tmp_path: Path) -> None:
+    images = slices(6)
+    images[0].path = None
+    images[1].content = b"<html>no image</html>"
+    images[2].content = instance_bytes({"SOPInstanceUID": "1.1.1.3"}, size=800)[:-400]
+    images[3].content = b"MZ" + instance_bytes({"SOPInstanceUID": "1.1.1.4"})[2:]
+    write_medium(tmp_path, ct(images))
+
+    report = checked(CountingMedium(tmp_path, refuse=["CT/I5"]))
+
+    assert report.sentence == "2 of 6 listed images are whole"
+
+
+def test_a_copy_that_is_broken_does_not_break_the_image(tmp_path: Path) -> None:
+    medium = twice(None)
+    medium[0].children[0].children[0].children.reverse()
+    write_medium(tmp_path, medium)
+
+    report = checked(BadMedium(tmp_path, [range(9)]))
+
+    [bad] = found(report, Kind.UNREADABLE_BYTES)
+    assert bad.files == ("CT/I1",)
+    assert report.sentence == "1 of 1 listed images is whole"
+
+
+def test_what_is_not_an_image_is_called_a_file(tmp_path: Path) -> None:
+    medium = ct(slices(1))
+    lung = medium[0].children[0].children[0]
+    lung.children = [*lung.children, leaf("SR DOCUMENT", "1.1.1.2", file="CT/SR")]
+
+    report = check_medium(tmp_path, medium)
+
+    assert report.sentence == "2 of 2 listed files are whole"
+
+
+def test_of_an_index_alone_it_says_only_what_is_there(tmp_path: Path) -> None:
+    images = slices(3)
+    images[0].path = None
+    write_medium(tmp_path, ct(images))
+    (tmp_path / "EXTRA").write_bytes(instance_bytes())
+
+    report = checked(tmp_path, index_only=True)
+
+    assert report.sentence == (
+        "2 of 3 listed images are there; what is in them, and what else lies on the "
+        "medium, was not looked at"
+    )
+    assert report.verdict is Verdict.UNFINISHED
+
+
+def test_of_a_medium_that_is_gone_it_says_only_what_was_seen(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(3)))
+
+    report = checked(BadMedium(tmp_path, [range(9)], errno.ENOMEDIUM))
+
+    assert report.sentence == (
+        "0 images were looked at and 0 of them are whole, but not everything could be "
+        "read: the medium cannot be read: No medium found"
+    )
+    assert report.verdict is Verdict.UNFINISHED
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_of_the_count() -> None:
+    tally = Tally(3, 3, 3, 0, is_all=False)
+
+    assert sentence(tally, 1, "") == (
+        "3 of 3 listed images in the folders that could be read are whole"
+    )
+
+
+def test_of_a_scan_it_says_what_was_found() -> None:
+    assert sentence(Tally(1, 1, 1, 0, is_scan=True), 1, "") == (
+        "1 of 1 images found is whole"
+    )
+
+
+def test_of_several_media_it_says_that_they_are_several() -> None:
+    assert sentence(Tally(1234, 1234, 1, 1, media=2), 1, "") == (
+        "1 of 1,234 listed images is whole; 1 more DICOM file lies on the media but not "
+        "in their indexes (see it with --scan)"
+    )
+
+
+def test_where_nothing_is_listed_it_says_so() -> None:
+    assert sentence(Tally(0, 0, 0, 0), 1, "") == "there are no listed images"
+
+
+# -- what does not answer --------------------------------------------------------------
+
+
+class SilentMedium(CountingMedium):
+    """A folder in which some files, or folders, do not answer until the test is over."""
+
+    def __init__(self, root: Path, *silent: str) -> None:
+        super().__init__(root)
+        self._silent = {name.encode() for name in silent}
+        self.over = threading.Event()
+
+    def _wait(self, path: Place) -> None:
+        if b"/".join(path) in self._silent:
+            self.over.wait(PATIENCE)
+
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """List a folder, or never."""
+        self._wait(folder)
+        return super().entries(folder)
+
+    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
+        """Look at files, or never."""
+        self._wait((*folder, b"status"))
+        return super().statuses(folder, names)
+
+    def open(self, path: Place) -> Source:
+        """Open a file, or never."""
+        self._wait(path)
+        return super().open(path)
+
+
+def check_silent(medium: SilentMedium) -> Report:
+    try:
+        return check(open_file_sets(medium), deadline=0.5)
+    finally:
+        medium.over.set()
+
+
+@pytest.mark.slow
+def test_a_listed_file_that_does_not_answer_costs_itself(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(20)))
+
+    report = check_silent(SilentMedium(tmp_path, "CT/I3", "CT/I7"))
+
+    [silent] = report.findings
+    assert (silent.kind, silent.count, silent.of) == (Kind.SILENT_FILE, 2, 20)
+    assert silent.files == ("CT/I3", "CT/I7")
+    assert silent.detail == "no answer within 0.5 seconds"
+    assert report.sentence == "18 of 20 listed images are whole"
+    assert report.is_complete
+
+
+@pytest.mark.slow
+def test_another_file_that_does_not_answer_costs_itself(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    for name in ("A", "B", "C"):
+        (tmp_path / name).write_bytes(instance_bytes())
+
+    report = check_silent(SilentMedium(tmp_path, "B"))
+
+    assert [(each.kind, each.files) for each in report.findings] == [
+        (Kind.SILENT_FILE, ("B",)),
+        (Kind.UNLISTED_INSTANCE, ("A", "C")),
+    ]
+    assert report.is_complete
+
+
+@pytest.mark.slow
+def test_a_folder_that_does_not_answer_costs_itself(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+    (tmp_path / "SLOW").mkdir()
+
+    report = check_silent(SilentMedium(tmp_path, "SLOW"))
+
+    assert kinds(report) == {"unreadable-folder": 1}
+    assert report.is_complete
+
+
+@pytest.mark.slow
+def test_a_medium_that_does_not_answer_at_all_ends_the_check(tmp_path: Path) -> None:
+    write_medium(tmp_path, ct(slices(1)))
+
+    report = check_silent(SilentMedium(tmp_path, "CT/status"))
+
+    assert report.failure == "the medium cannot be read: no answer within 0.5 seconds"
+    assert report.verdict is Verdict.UNFINISHED
+
+
+# -- how far it is ---------------------------------------------------------------------
+
+
+def test_files_are_counted_out_of_those_that_are_listed(tmp_path: Path) -> None:
+    told: list[tuple[Stage, Amount]] = []
+    images = slices(3, size=200_000)
+    images[2].in_use = 0
+    write_medium(tmp_path, ct(images))
+    medium = CountingMedium(tmp_path)
+
+    check(open_file_sets(medium), lambda *step: told.append(step))
+    medium.close()
+
+    size = 2 * (tmp_path / "CT/I1").stat().st_size
+    files = [amount for stage, amount in told if stage is Stage.FILES]
+    assert {(each.of, each.of_size) for each in files} == {(2, size)}
+    assert (files[-1].number, files[-1].size, files[-1].part) == (2, size, 1)
+    # Some of a file is told before all of it is read.
+    assert files[0].number == 0
+    assert 0 < files[0].part < 0.5
+    [index] = [amount for stage, amount in told if stage is Stage.INDEX]
+    assert (index.number, index.of) == (6, 6)
+
+
 # -- the command -----------------------------------------------------------------------
 
 
@@ -759,6 +976,7 @@ def test_a_sound_medium_ends_with_zero(tmp_path: Path) -> None:
     done = dicomfs("check", tmp_path)
 
     assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert done.stdout.startswith("2 of 2 listed images are whole\n\n")
     assert done.stdout.endswith("no faults, no remarks; the medium is sound\n")
 
 
@@ -770,7 +988,8 @@ def test_remarks_alone_are_no_faults(tmp_path: Path) -> None:
     done = dicomfs("check", tmp_path)
 
     assert done.returncode == Exit.OK
-    assert "remark: no record lists a file [unlisted-file]" in done.stdout
+    assert f"remark: {Kind.UNLISTED_FILE.meaning} [unlisted-file]" in done.stdout
+    assert done.stdout.endswith("1 remark; the medium is sound, with remarks\n")
 
 
 @pytest.mark.slow
@@ -783,6 +1002,8 @@ def test_faults_are_told_on_stdout(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (Exit.FAULTS, "")
     assert f"1 of 3 missing in {'/'.join(WHERE)}" in done.stdout
+    assert done.stdout.startswith("2 of 3 listed images are whole\n\n")
+    assert done.stdout.endswith("1 fault, no remarks; the medium has faults\n")
 
 
 @pytest.mark.slow
@@ -795,7 +1016,8 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
 
     whole = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (Exit.FAULTS, "")
-    assert (whole["schema"], whole["complete"], whole["faults"]) == (1, True, 1)
+    assert (whole["schema"], whole["complete"], whole["faults"]) == (2, True, 1)
+    assert (whole["verdict"], whole["listed"], whole["whole"]) == ("faults", 3, 2)
     assert whole["findings"][0]["where"] == list(WHERE)
 
 

@@ -13,6 +13,7 @@ from dicomfs.check.readability import (
     first_difference,
     read_through,
 )
+from dicomfs.source.pulse import LeftBehind, Pulse
 from dicomfs.source.source import PAGE, BytesSource, Source, Status
 
 
@@ -72,9 +73,23 @@ def test_a_medium_that_is_gone_is_not_tried_on(number: int) -> None:
         read_through(BadPages(BLOCK, {0}, number))
 
 
-def test_reading_through_can_be_ended() -> None:
-    with pytest.raises(InterruptedError):
-        read_through(BytesSource(bytes(BLOCK)), lambda: False)
+def test_reading_through_tells_how_much_was_read() -> None:
+    told: list[int] = []
+
+    read_through(BytesSource(bytes(BLOCK + 5)), told.append)
+
+    assert told == [BLOCK, 5]
+
+
+def test_reading_through_shows_signs_of_life_and_can_be_ended() -> None:
+    pulse = Pulse()
+
+    def leave(size: int) -> None:
+        del size
+        pulse.leave()
+
+    with pytest.raises(LeftBehind), pulse.felt():
+        read_through(BytesSource(bytes(2 * BLOCK)), leave)
 
 
 def test_a_readable_source_asks_for_nothing_bad() -> None:

@@ -15,6 +15,7 @@ import pytest
 from dicomfs.cli.codes import MEANINGS
 from dicomfs.cli.exits import TABLE
 from dicomfs.errors import Problem
+from dicomfs.findings import Kind
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
 COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
@@ -144,6 +145,15 @@ def test_the_manual_has_every_exit_code_with_its_meaning() -> None:
     rows = rows_of(section(DOCS / "options.md", "Exit codes"))
 
     assert rows == [[str(code.value), meaning] for code, meaning in MEANINGS.items()]
+
+
+def test_the_manual_says_of_every_finding_whether_it_is_a_fault() -> None:
+    rows = rows_of(section(DOCS / "damaged.md", "What check finds"))
+
+    assert rows == [
+        [f"`{kind.code}`", kind.meaning, "fault" if kind.is_fault else "remark"]
+        for kind in Kind
+    ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -94,7 +94,7 @@ def test_check_calls_such_a_disc_sound(disc: Path) -> None:
 
     assert done.returncode == Exit.OK, done.stderr
     assert "[unlisted-file]" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("the medium is sound")
+    assert done.stdout.splitlines()[-1].endswith("the medium is sound, with remarks")
 
 
 def test_a_scan_passes_over_it_without_a_word(disc: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.tree import report
 from dicomfs.tree.report import Progress, Stage
+from dicomfs.tree.verdict import Verdict
 
 SERIES = ("Doe, Jane (12345)", "2023-07-05 CT Thorax", "002 CT Lung")
 ALL = [Progress(stage, 3, is_complete=True) for stage in Stage]
@@ -26,7 +27,10 @@ def made(*findings: Finding, progress: list[Progress] = ALL) -> report.Report:
 
 
 def lines(*findings: Finding, progress: list[Progress] = ALL) -> list[str]:
-    return report.as_text(made(*findings, progress=progress)).splitlines()
+    told = report.as_text(made(*findings, progress=progress)).splitlines()
+    # First a sentence that says what it comes to.
+    assert (bool(told[0]), told[1]) == (True, "")
+    return told[2:]
 
 
 def loaded(*findings: Finding, progress: list[Progress] = ALL) -> dict[str, Any]:
@@ -55,24 +59,40 @@ def test_missing_files_are_told_by_their_series() -> None:
 def test_a_fault_of_the_index_is_told_by_offset_and_record_type() -> None:
     link = Finding(Kind.BROKEN_LINK, 1234, "SERIES", done="the chain ends there")
 
-    assert "  SERIES at offset 1234; the chain ends there" in lines(link)
+    told = "  SERIES record at byte 1234 of the DICOMDIR; the chain ends there"
+    assert told in lines(link)
 
 
-def test_findings_of_a_kind_stand_together_under_one_heading() -> None:
+def test_records_are_told_by_the_first_of_them() -> None:
+    lacking = Finding(Kind.MISSING_KEY, 9, "IMAGE", (), 3, 4, detail="Instance Number")
+
+    told = (
+        "  3 of 4 IMAGE records, the first at byte 9 of the DICOMDIR: Instance Number"
+    )
+    assert told in lines(lacking)
+
+
+def test_files_are_told_by_their_number() -> None:
+    assert "  7 of them" in lines(Finding(Kind.UNLISTED_FILE, count=7))
+
+
+def test_findings_of_a_kind_stand_together_and_faults_come_first() -> None:
     told = lines(
-        Finding(Kind.UNLISTED_FILE, count=7),
+        Finding(Kind.MISSING_DESCRIPTION),
         Finding(Kind.BROKEN_LINK, 9),
         Finding(Kind.LOOP, 5),
         Finding(Kind.BROKEN_LINK, 8),
+        Finding(Kind.SPLIT_STUDY),
     )
 
-    assert told[:6] == [
+    assert told[:7] == [
         "fault: a link leads to no record [broken-link]",
-        "  at offset 8",
-        "  at offset 9",
-        "fault: a link leads back [loop]",
-        "  at offset 5",
-        "remark: no record lists a file [unlisted-file]",
+        "  record at byte 8 of the DICOMDIR",
+        "  record at byte 9 of the DICOMDIR",
+        "fault: a link leads back to where it comes from [loop]",
+        "  record at byte 5 of the DICOMDIR",
+        "fault: one study is found under several patients [split-study]",
+        "remark: a study or series has no description [missing-description]",
     ]
 
 
@@ -80,19 +100,29 @@ def test_findings_of_a_kind_stand_together_under_one_heading() -> None:
     ("findings", "summary"),
     [
         ([], "no faults, no remarks; the medium is sound"),
-        ([Finding(Kind.LOOP)], "1 fault, no remarks; all was looked at"),
+        ([Finding(Kind.LOOP)], "1 fault, no remarks; the medium has faults"),
         (
             [Finding(Kind.UNLISTED_FILE, count=7)],
-            "no faults, 7 remarks; the medium is sound",
+            "no faults, 7 remarks; the medium is sound, with remarks",
         ),
         (
             [Finding(Kind.MISSING_FILE, count=12, of=13), Finding(Kind.LOOP)],
-            "13 faults, no remarks; all was looked at",
+            "13 faults, no remarks; the medium has faults",
         ),
     ],
 )
 def test_the_last_line_sums_up(findings: list[Finding], summary: str) -> None:
     assert lines(*findings)[-1] == summary
+
+
+def test_of_a_mount_it_says_that_not_all_was_looked_at() -> None:
+    so_far = made(progress=[Progress(Stage.FOLDERS, 3)])
+
+    assert so_far.sentence == (
+        "so far 3 folders of this mount were looked into, and no file was checked "
+        "(dicomfs check looks at everything)"
+    )
+    assert so_far.verdict is Verdict.UNFINISHED
 
 
 def test_what_was_not_looked_at_is_said() -> None:
@@ -130,12 +160,20 @@ def test_json_has_every_key_always() -> None:
         "failure",
         "faults",
         "findings",
+        "listed",
         "looked_at",
         "more",
         "remarks",
         "schema",
+        "sentence",
+        "there",
+        "unlisted",
+        "verdict",
+        "whole",
     ]
-    assert whole["schema"] == 1
+    assert (whole["schema"], whole["verdict"]) == (2, "faults")
+    # It is not known of a mount.
+    assert (whole["listed"], whole["whole"], whole["unlisted"]) == (None, None, None)
     assert (whole["complete"], whole["faults"], whole["remarks"]) == (True, 1, 0)
     assert whole["looked_at"][0] == {
         "what": "index",
@@ -148,7 +186,7 @@ def test_json_has_every_key_always() -> None:
         {
             "code": "loop",
             "fault": True,
-            "meaning": "a link leads back",
+            "meaning": Kind.LOOP.meaning,
             "offset": 5,
             "record_type": "IMAGE",
             "where": [],
