@@ -781,14 +781,22 @@ def test_what_is_not_whole_does_not_count_as_whole(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_is_broken_does_not_break_the_image(tmp_path: Path) -> None:
-    medium = twice(None)
-    medium[0].children[0].children[0].children.reverse()
-    write_medium(tmp_path, medium)
+    findings = Findings()
+    file_sets = []
+    media = []
+    for name in ("one", "two"):
+        write_medium(tmp_path / name, ct(slices(1)))
+        bad = [range(9)] if name == "two" else []
+        media.append(BadMedium(tmp_path / name, bad))
+        about = findings.about(name)
+        file_sets += open_file_sets(media[-1], findings=about)
 
-    report = checked(BadMedium(tmp_path, [range(9)]))
+    report = check(file_sets)
 
-    [bad] = found(report, Kind.UNREADABLE_BYTES)
-    assert bad.files == ("CT/I1",)
+    for each in media:
+        each.close()
+    [broken] = found(report, Kind.UNREADABLE_BYTES)
+    assert (broken.source, broken.files) == ("two", ("CT/I1",))
     assert report.sentence == "1 of 1 listed images is whole"
 
 
