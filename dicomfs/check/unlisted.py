@@ -12,7 +12,7 @@ from dicomfs.check.seen import Seen
 from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.foreign import Foreign, packed_instance
+from dicomfs.media.foreign import packed_instance
 from dicomfs.media.medium import Medium, Place
 from dicomfs.media.walk import Listed, Walk
 
