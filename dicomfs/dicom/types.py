@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
-from dicomfs.dicom.uids import STORAGE_ROOT
+from dicomfs.dicom.uids import DICOM_ROOT, STORAGE_ROOT
 
 
 class Level(IntEnum):
@@ -64,6 +64,7 @@ def _branch(name: str) -> RecordType:
 
 
 IMAGE: Final = "IMAGE"
+RAW_DATA: Final = "RAW DATA"
 DOCUMENT: Final = "ENCAP DOC"
 PRIVATE: Final = "PRIVATE"
 MRDR: Final = "MRDR"
@@ -104,7 +105,7 @@ RECORD_TYPES: Final = (
     _instance("SR DOCUMENT", "SR", (b"4.1.1.88.", b"4.1.1.78.6", b"4.1.1.79.")),
     _instance("KEY OBJECT DOC", "KO", (b"4.1.1.88.59",)),
     _instance("SPECTROSCOPY", "", (b"4.1.1.4.2",)),
-    _unnumbered("RAW DATA", "RAW", (b"4.1.1.66",)),
+    _unnumbered(RAW_DATA, "RAW", (b"4.1.1.66",)),
     _instance("REGISTRATION", "REG", (b"4.1.1.66.1", b"4.1.1.66.3")),
     _instance("FIDUCIAL", "FID", (b"4.1.1.66.2",)),
     _instance(DOCUMENT, "DOC", (b"4.1.1.104.",)),
@@ -186,3 +187,21 @@ def type_of_class(sop_class_uid: bytes) -> str:
         below = below.rstrip(b".").rpartition(b".")[0]
         below += b"." if below else b""
     return _BY_CLASS.get(below, IMAGE)
+
+
+def is_private_class(sop_class_uid: bytes) -> bool:
+    """Whether a SOP class is one that somebody made up for himself."""
+    return bool(sop_class_uid) and not sop_class_uid.startswith(DICOM_ROOT)
+
+
+def type_shown(type_: str, sop_class: bytes) -> str:
+    """Return what an instance is, by the type of its record and the class as written.
+
+    Writers call IMAGE whatever they do not know; then the class says more.
+    """
+    return type_ if type_ != IMAGE else _type_of_value(sop_class)
+
+
+@lru_cache(maxsize=256)
+def _type_of_value(value: bytes) -> str:
+    return type_of_class(value.partition(b"\0")[0].strip(b" "))

@@ -7,5 +7,7 @@ DIRECTORY: Final = b"1.2.840.10008.1.3.10"
 EXPLICIT_VR_LITTLE_ENDIAN: Final = b"1.2.840.10008.1.2.1"
 DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 
+DICOM_ROOT: Final = b"1.2.840.10008."
+"""The beginning of all UIDs of the standard; other SOP classes are private."""
 STORAGE_ROOT: Final = b"1.2.840.10008.5.1."
 """The beginning of the UIDs of all SOP classes of instances."""

@@ -13,7 +13,14 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import ITEM
-from dicomfs.dicom.types import ROOT_TYPES, Level, type_of_class
+from dicomfs.dicom.types import (
+    IMAGE,
+    RAW_DATA,
+    ROOT_TYPES,
+    Level,
+    is_private_class,
+    type_of_class,
+)
 from dicomfs.dicom.uids import DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
 
 _PATIENT: Final = (
@@ -46,6 +53,8 @@ _SERIES: Final = (
 )
 # Titles of instances other than images; they lie far behind in a header.
 TITLES: Final = (*tags.TITLES, tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT)
+# What a picture has; of private classes it tells pictures from all else.
+SIZE: Final = (tags.ROWS, tags.COLUMNS)
 _INSTANCE: Final = (tags.SPECIFIC_CHARACTER_SET, tags.INSTANCE_NUMBER, *TITLES)
 # What is copied to the records of each level.
 COPIED: Final = {
@@ -123,6 +132,15 @@ def sop_class_uid(header: Attributes) -> bytes:
     return header.raw(tags.SOP_CLASS_UID) or meta
 
 
+def _type(class_uid: bytes, header: Attributes) -> str:
+    """Return the type of the record of an instance of a class."""
+    type_ = type_of_class(class_uid)
+    if type_ != IMAGE or not is_private_class(class_uid):
+        return type_
+    has_size = any(header.values.get(tag, b"").strip(b"\0 ") for tag in SIZE)
+    return IMAGE if has_size else RAW_DATA
+
+
 @dataclass(slots=True)
 class _Entity:
     """A record of a patient, study or series, and the directory entity below it."""
@@ -143,7 +161,7 @@ class DirectoryWriter:
     def add(self, header: Attributes, number: int) -> None:
         """Add the instance with this *header*, which is the file of this *number*."""
         class_uid = sop_class_uid(header)
-        type_ = type_of_class(class_uid)
+        type_ = _type(class_uid, header)
         entity = self._root
         if type_ not in ROOT_TYPES:
             entity = self._series(header, number)

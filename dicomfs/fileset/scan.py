@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import read_header
-from dicomfs.dicom.types import IMAGE, type_of_class
+from dicomfs.dicom.types import IMAGE, is_private_class, type_of_class
 from dicomfs.dicom.uids import DIRECTORY
-from dicomfs.dicomdir.writer import TITLES, DirectoryWriter, sop_class_uid
+from dicomfs.dicomdir.writer import SIZE, TITLES, DirectoryWriter, sop_class_uid
 from dicomfs.errors import (
     CutOffError,
     DicomfsError,
@@ -285,7 +285,7 @@ def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
     if any(tag in header.values for tag in _DIRECTORY_GROUP):
         return None, None
     if any(map(header.raw, _TELLING)):
-        return _with_title(source, header), None
+        return _with_more(source, header), None
     try:
         beginning = source.read_at(0, _BEGINNING)
     except OSError:
@@ -305,12 +305,16 @@ def _packed(source: Source) -> Kind | None:
         return Kind.UNREADABLE_FILE
 
 
-def _with_title(source: Source, header: Attributes) -> Attributes:
-    """Return *header*, with what else names an instance that is not an image."""
-    if type_of_class(sop_class_uid(header)) == IMAGE:
-        return header
+def _with_more(source: Source, header: Attributes) -> Attributes:
+    """Return *header*, with what else tells what an instance is and how it is called."""
+    class_uid = sop_class_uid(header)
+    more: tuple[int, ...] = TITLES
+    if type_of_class(class_uid) == IMAGE:
+        if not is_private_class(class_uid):
+            return header
+        more = SIZE
     try:
-        return read_header(source, TITLES)
+        return read_header(source, more)
     except (OSError, DicomfsError):
         return header
 

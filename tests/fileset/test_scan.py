@@ -11,6 +11,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import pydicom
 import pytest
@@ -24,11 +25,13 @@ from dicomfs.dicom import tags
 from dicomfs.dicomdir import writer
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset import scan as scanning
+from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.scan import Scan, scan, scanned
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Place, Status
 from dicomfs.source.source import Source
+from dicomfs.tree.tree import Tree
 from tests.build.medium import (
     PREFIX,
     Value,
@@ -44,7 +47,7 @@ from tests.build.medium import (
 from tests.conftest import ExpectLog
 from tests.support import mounting
 from tests.support.mounting import Mounter, need_root
-from tests.support.trees import CountingMedium, FakeMedium
+from tests.support.trees import CountingMedium, FakeMedium, walk
 
 LEVELS = ("PATIENT", "STUDY", "SERIES")
 
@@ -213,6 +216,95 @@ def test_what_is_no_image_has_its_type_and_title(
     assert leaf_.DirectoryRecordType == record_type
     [(keyword, value)] = title.items()
     assert leaf_[keyword].value == value
+
+
+PRIVATE_CLASSES: Final = {
+    "Siemens CSA": "1.3.12.2.1107.5.9.1",
+    "Philips XX": "1.3.46.670589.11.0.0.12.2",
+    "Philips spectrum": "1.3.46.670589.11.0.0.12.1",
+    "made up": "2.25.7",
+}
+
+
+@pytest.mark.parametrize("sop_class", PRIVATE_CLASSES.values(), ids=PRIVATE_CLASSES)
+@pytest.mark.parametrize(
+    ("more", "record_type"),
+    [
+        ({}, "RAW DATA"),
+        ({"Rows": None, "Columns": None}, "RAW DATA"),
+        ({"Rows": 0, "Columns": 0}, "RAW DATA"),
+        ({"Rows": 512, "Columns": 256}, "IMAGE"),
+    ],
+    ids=["none", "empty", "zero", "image"],
+)
+@pytest.mark.parametrize(
+    "syntax", [uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian]
+)
+def test_of_a_private_class_only_what_has_rows_and_columns_is_an_image(
+    sop_class: str, more: dict[str, Value], record_type: str, syntax: str
+) -> None:
+    known = {"SOPClassUID": sop_class, "SOPInstanceUID": "1.2.3"}
+    data = instance_bytes({**known, **more}, syntax=syntax, size=None)
+
+    [[*_, leaf_]] = chains(scan_files({"I1": data}).index)
+    assert leaf_.DirectoryRecordType == record_type
+
+
+@pytest.mark.parametrize(
+    "sop_class", [uid.CTImageStorage, "1.2.840.10008.5.1.4.1.1.999"]
+)
+def test_a_class_of_the_standard_is_what_an_index_would_say(sop_class: str) -> None:
+    [[*_, leaf_]] = chains(scan_files({"I1": instance(1, SOPClassUID=sop_class)}).index)
+
+    assert leaf_.DirectoryRecordType == "IMAGE"
+
+
+def names_by_scan(files: dict[str, bytes]) -> list[str]:
+    tree = Tree(scanned(FakeMedium(files), Findings()), read_headers=True)
+    return [path.split("/")[-1] for path, node in walk(tree.root) if not node.is_folder]
+
+
+def test_what_is_no_image_does_not_sit_among_the_slices() -> None:
+    slices = {f"I{number}": instance(number) for number in (1, 2)}
+    raw = instance(7, SOPClassUID=PRIVATE_CLASSES["Siemens CSA"])
+
+    assert names_by_scan({**slices, "CSA": raw}) == [
+        "0001.dcm",
+        "0002.dcm",
+        "0007 RAW.dcm",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "name"),
+    [
+        (uid.MicroscopyBulkSimpleAnnotationsStorage, "0007 ANN.dcm"),
+        (uid.EnhancedXRayRadiationDoseSRStorage, "0007 SR.dcm"),
+        (uid.RTRadiationSetStorage, "0007 RT.dcm"),
+        (uid.RTPlanStorage, "0007 RTPLAN.dcm"),
+        (uid.EncapsulatedPDFStorage, "0007 DOC.dcm"),
+        (uid.RTBeamsDeliveryInstructionStorage, "0007 PLAN.dcm"),
+        (uid.CTImageStorage, "0007.dcm"),
+    ],
+)
+def test_what_a_writer_calls_an_image_has_one_name_by_index_and_by_scan(
+    sop_class: str, name: str
+) -> None:
+    record = image("1.2.3.4.7", number=7, file="I7")
+    record["ReferencedSOPClassUIDInFile"] = sop_class
+    who = patient("Doe", "1", [study("1.2", [series("1.2.3", [record])])])
+    data = instance(7, SOPClassUID=sop_class)
+    [file_set] = open_file_sets(
+        FakeMedium({"DICOMDIR": build_dicomdir([who]), "I7": data})
+    )
+
+    by_index = [
+        path.split("/")[-1]
+        for path, _ in walk(Tree([file_set], read_headers=True).root)
+    ]
+
+    assert by_index[-1] == name
+    assert names_by_scan({"I7": data}) == [name]
 
 
 @pytest.mark.parametrize(
