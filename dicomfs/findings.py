@@ -285,14 +285,20 @@ class Findings:
     def __init__(self, *, log_names: bool = False) -> None:
         self.source = ""
         self._log_names = log_names
+        # What a log, which must not have their names, calls sources.
+        self._called: dict[str, str] = {}
         self._lock = threading.Lock()
         self._found: dict[Kind, dict[tuple[Hashable, str], Finding]] = {}
         self._more: set[Kind] = set()
 
-    def about(self, source: str) -> "Findings":
-        """Return where to add findings about *source*, to be collected here."""
+    def about(self, source: str, called: str = "") -> "Findings":
+        """Return where to add findings about *source*, to be collected here.
+
+        A log calls it what it is *called*, or what the source is that it lies in.
+        """
         there = copy(self)
         there.source = f"{self.source}/{source}" if self.source else source
+        self._called[there.source] = called or self._called.get(self.source, "")
         return there
 
     @property
@@ -350,7 +356,11 @@ class Findings:
     def _log(self, finding: Finding, *, is_last: bool) -> None:
         level = logging.WARNING if finding.kind in LOUD else logging.INFO
         tail = "; further ones are in the report only" if is_last else ""
-        log.log(level, "%s%s", _loggable(finding, with_names=self._log_names), tail)
+        text = _loggable(finding, with_names=self._log_names)
+        called = self._called.get(finding.source, "")
+        if called and called not in text:
+            text += f" ({called})"
+        log.log(level, "%s%s", text, tail)
 
 
 def _place_of(finding: Finding) -> tuple[tuple[str, ...], str, int]:

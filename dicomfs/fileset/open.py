@@ -80,16 +80,17 @@ def file_sets_of(
         openings = [_Opening(findings, scan, passwords, listener, deadline)]
         results = _results(openings, sources)
     else:
+        called = [f"source {n} of {len(sources)}" for n in range(1, len(sources) + 1)]
         openings = [
             _Opening(
-                findings.about(source.name),
+                findings.about(source.name, each),
                 scan,
                 passwords,
                 listener,
                 deadline,
-                f"source {number} of {len(sources)}",
+                each,
             )
-            for number, source in enumerate(sources, 1)
+            for source, each in zip(sources, called, strict=True)
         ]
         results = _results(openings, sources)
         for opening, result in zip(openings, results, strict=True):

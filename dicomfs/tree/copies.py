@@ -81,16 +81,18 @@ def faults(
 
     Some of them are *shown*; the others are copies of those.
     """
-    bad: dict[tuple[Kind, str], list[Leaf]] = defaultdict(list)
+    bad: dict[tuple[Kind, str, str], list[Leaf]] = defaultdict(list)
     for leaf in leaves:
         if leaf.fault is not None:
-            bad[leaf.fault, leaf.file_set.findings.source].append(leaf)
+            # What is missing, or refused, is just that.
+            reason = leaf.reason if leaf.fault is Kind.UNREADABLE_FILE else ""
+            bad[leaf.fault, leaf.file_set.findings.source, reason].append(leaf)
     uids = Counter(leaf.uid for leaf in shown if leaf.fault is None)
     for leaf in shown:
         for kind in _said_of(leaf, uids[leaf.uid]):
-            bad[kind, leaf.file_set.findings.source].append(leaf)
+            bad[kind, leaf.file_set.findings.source, ""].append(leaf)
     of = Counter(leaf.file_set.findings.source for leaf in leaves)
-    for (kind, source), alike in bad.items():
+    for (kind, source, reason), alike in bad.items():
         record = alike[0].record
         files = tuple(_as_path(leaf.file_id) for leaf in alike[:_FEW])
         yield Finding(
@@ -101,6 +103,7 @@ def faults(
             len(alike),
             of[source],
             done=_DONE.get(kind, "listed; opening it fails"),
+            detail=reason,
             files=files,
             source=source,
         )

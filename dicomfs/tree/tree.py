@@ -210,7 +210,7 @@ class Tree:
         leaves = copies.once(leaves)
         shown = copies.joined(leaves)
         for fault in copies.faults(leaves, shown, folder.path):
-            self.findings.add(fault, key=(folder.inode, fault.kind))
+            self.findings.add(fault, key=(folder.inode, fault.kind, fault.detail))
         return shown
 
     def _claims(self, folder: Selection) -> Claims:

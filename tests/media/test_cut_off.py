@@ -9,14 +9,17 @@ import pytest
 
 from dicomfs.errors import CutOffError
 from dicomfs.fileset.dicomdirs import open_file_sets
+from dicomfs.fileset.open import file_sets_of
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import LOUD, Findings, Kind
 from dicomfs.media.archive import Archive
 from dicomfs.media.formats import Ways, formats_of
 from dicomfs.media.medium import Place
+from dicomfs.media.opening import open_sources
 from dicomfs.source.source import BytesSource
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.tree import Tree
+from tests.build import archives, tars
 from tests.build.images import ISO_FLAVOURS, SECTOR, to_sectors, without_iso9660
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.conftest import ExpectLog
@@ -222,3 +225,53 @@ def test_the_length_of_the_name_of_the_root_does_not_matter(
     data[16 * SECTOR + 156 + 32] = length
 
     assert set(files_in(opened(bytes(data)))) == expected
+
+
+# -- one of several sources ------------------------------------------------------------
+
+
+def test_of_several_sources_each_finding_says_which_it_is_about(
+    images_of: dict[str, bytes], disc: Path, tmp_path: Path, expect_log: ExpectLog
+) -> None:
+    members = [tars.Member(b"DICOMDIR", (disc / "DICOMDIR").read_bytes())]
+    sparse = tars.Member(b"IMAGES/" + b"X", b"", kind=b"S", magic=tars.GNU)
+    rooted = {f"/{name}": data for name, data in archives.files_in(disc).items()}
+    (tmp_path / "1.iso").write_bytes(half(images_of["plain"]))
+    (tmp_path / "2.tar").write_bytes(tars.archive([*members, sparse], end=b""))
+    (tmp_path / "3.zip").write_bytes(archives.zipped(rooted))
+    expect_log(r"the image is cut off; .* bytes are there, .* \(source 1 of 3\)$")
+    expect_log(
+        r"the archive is cut off; what is left of it is shown \(source 2 of 3\)$"
+    )
+    findings = Findings()
+    paths = sorted(tmp_path.iterdir())
+
+    file_sets_of(open_sources(paths), findings)
+
+    said = {(each.kind, each.source) for each in findings.all()}
+    assert said >= {
+        (Kind.IMAGE_CUT_OFF, str(paths[0])),
+        (Kind.ARCHIVE_CUT_OFF, str(paths[1])),
+        (Kind.ROOTED_NAME, str(paths[2])),
+    }
+    assert "" not in {source for _, source in said}
+
+
+def test_files_of_a_folder_that_cannot_be_opened_for_other_reasons_are_told_apart(
+    disc: Path,
+) -> None:
+    files = archives.files_in(disc)
+    members: list[tars.Member] = []
+    for number, (name, data) in enumerate(sorted(files.items())):
+        kind = {1: b"S", 2: b"M", 3: b"M"}.get(number - 1, b"0")
+        members.append(tars.Member(name.encode(), data, kind=kind, magic=tars.GNU))
+    findings = Findings()
+    medium = opened(tars.archive(members))
+
+    list(instances(Tree(open_file_sets(medium, b"", findings), read_headers=True).root))
+
+    said = [each for each in findings.all() if each.kind is Kind.UNREADABLE_FILE]
+    assert sorted((each.count, each.detail.split()[1]) for each in said) == [
+        (1, "is"),
+        (2, "beginning"),
+    ]
