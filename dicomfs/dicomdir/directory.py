@@ -115,6 +115,11 @@ class Directory:
             return known
         return self._models.read(window or Window(self.source), offset)
 
+    @property
+    def made_anew(self) -> list[int]:
+        """The offsets of records that are not in the file, and were found out otherwise."""
+        return sorted(offset for offset in self.known if offset > self.source.size)
+
     def record(self, offset: int, window: Window | None = None) -> DirectoryRecord:
         """Return the record at *offset*, with the links that it should have."""
         record = self.written(offset, window)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from dicomfs.dicom.attributes import Attributes
@@ -245,10 +245,12 @@ class FileSet:
     def everything(self) -> Iterator[Item]:
         """Yield all records in the order of the file, inactive and unlinked ones too.
 
-        Records that cannot be read are passed over. Raises OSError if the medium fails.
+        Records that cannot be read are passed over, unless their instances were found.
+        Raises OSError if the medium fails.
         """
         window = Window(self._directory.source)
-        for offset in read_index(self._directory).offsets:
+        offsets = read_index(self._directory).offsets
+        for offset in chain(offsets, self._directory.made_anew):
             with suppress(DirectoryError, OSError):
                 yield Item(self, self._directory.written(offset, window))
 

@@ -6,6 +6,7 @@ be put below; and only where such a chain ends in the unreadable part can it hav
 listed there.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,7 +36,7 @@ from dicomfs.source.window import Window
 _MOST_ASKED: Final = 4000
 _MOST_IN_VAIN: Final = 200
 # In a DICOMDIR of more records nobody looks for lost ones.
-_MOST_RECORDS: Final = 500_000
+_MOST_RECORDS: Final = 200_000
 
 _ABOVE: Final = (Level.SERIES, Level.STUDY, Level.PATIENT)
 
@@ -118,9 +119,10 @@ class LostRecords:
 
     def _distance(self, offset: int) -> int:
         """Return how far a record is from what cannot be read."""
-        return min(
-            max(first - offset, offset - end) for first, end in self._index.unreadable
-        )
+        ranges = self._index.unreadable
+        at = bisect_left(ranges, (offset, offset))
+        near = ranges[max(at - 1, 0) : at + 1]
+        return min(max(first - offset, offset - end) for first, end in near)
 
     def _learn(self, record: DirectoryRecord) -> None:
         """Remember a patient, study or series by its key."""

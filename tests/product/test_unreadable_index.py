@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from dicomfs.check.check import check
 from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.dicomdirs import open_file_sets
@@ -212,6 +213,17 @@ def test_several_unreadable_sectors_lose_nothing(count: int) -> None:
         # A series may lose its patient to the one, and its instances to the other.
         astray = later.files.items() - sound.files.items()
         assert all(path.startswith("/Unlinked/") for path, _ in astray), medium.bad
+
+
+@pytest.mark.usefixtures("may_warn")
+def test_check_counts_what_was_found_among_what_is_listed() -> None:
+    medium = WornMedium(files_of(disc()), [(SECTOR, 2 * SECTOR)])
+
+    report = check(open_file_sets(medium))
+
+    kinds = {finding.kind for finding in report.findings}
+    assert Kind.LOST_RECORDS in kinds
+    assert Kind.UNLISTED_INSTANCE not in kinds
 
 
 # -- where headers do not help ---------------------------------------------------------
