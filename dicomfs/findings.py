@@ -138,7 +138,7 @@ class Kind(Enum):
         False,
         "files have other names than the DICOMDIR says",
     )
-    SEARCH_ENDED = "search-ended", True, "a search for files was ended at its bound"
+    SEARCH_ENDED = "search-ended", True, "a search came to its bound"
     MISSING_FILE = "missing-file", True, "a file is missing"
     REFUSED_PATH = "refused-path", True, "a record names a file outside of the medium"
     NOT_A_FILE = (

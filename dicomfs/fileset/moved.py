@@ -54,7 +54,8 @@ class MovedLocator(Locator):
     """Finds the files of a File-set whose root was the folder *root* of *medium*.
 
     They lie where the File IDs say, or where the File-set was moved to. *samples* is
-    asked once for instances that can tell, and *on_move* hears what they told.
+    asked once for instances that can tell, *on_move* hears what they told, and *on_end*
+    that not all of the medium was looked at.
     """
 
     def __init__(
@@ -63,11 +64,13 @@ class MovedLocator(Locator):
         root: Place,
         samples: Callable[[], Sequence[Sample]],
         on_move: Callable[[Move], None],
+        on_end: Callable[[], None],
     ) -> None:
         self._medium = medium
         self._root = root
         self._samples = samples
         self._on_move = on_move
+        self._on_end = on_end
         self._written = WrittenLocator(medium, root)
         self._lock = threading.Lock()
         self._is_sought = False
@@ -121,18 +124,26 @@ class MovedLocator(Locator):
         ]
         if not _are_most(missing, samples):
             return None
-        return find_move(self._medium, self._root, missing)
+        return find_move(self._medium, self._root, missing, self._on_end)
 
 
-def find_move(medium: Medium, root: Place, missing: Sequence[Sample]) -> Move | None:
+def find_move(
+    medium: Medium,
+    root: Place,
+    missing: Sequence[Sample],
+    on_end: Callable[[], None] = lambda: None,
+) -> Move | None:
     """Return where the files of the File-set at *root* are that are *missing* there.
 
     Most of them have to lie in one other folder, and to say themselves that they are
     what is looked for; one that says something else is enough for doubt. If several
     folders have them in different versions, nobody can tell which is meant: then the
-    answer is None.
+    answer is None. *on_end* hears if the search came to its bounds and found nothing.
     """
-    fits = [*_Search(medium, root, missing).fits()]
+    search = _Search(medium, root, missing)
+    fits = [*search.fits()]
+    if search.is_bounded and not fits:
+        on_end()
     # The one that concerns most File IDs and explains most, of those the nearest.
     best = min(
         fits, key=lambda fit: (len(fit.move.prefix), -len(fit.sizes)), default=None
@@ -162,6 +173,8 @@ class _Search:
         self._root = root
         self._missing = missing
         self._uids: dict[Place, bytes] = {}
+        # Whether there was more than is looked at.
+        self.is_bounded = False
         prefixes = {
             each.path[:length] for each in missing for length in range(len(each.path))
         }
@@ -198,7 +211,10 @@ class _Search:
                 # A folder that cannot be read costs only itself.
                 if folder.error is None:
                     yield folder.place, Names(folder.entries)
-                if len(seen) >= MOST_FOLDERS or left <= 0:
+                is_deepest = len(folder.place) == MAX_DEPTH and bool(folder.folders)
+                is_last = len(seen) >= MOST_FOLDERS or left <= 0
+                self.is_bounded = self.is_bounded or is_deepest or is_last
+                if is_last:
                     return
 
     def _fit(self, move: Move, samples: Sequence[Sample]) -> Iterator[_Fit]:
@@ -224,9 +240,12 @@ class _Search:
 
     def _uid(self, place: Place) -> bytes:
         """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
-        if place not in self._uids and len(self._uids) < MOST_HEADERS:
+        if place not in self._uids:
+            if len(self._uids) >= MOST_HEADERS:
+                self.is_bounded = True
+                return b""
             self._uids[place] = read_uid(self._medium, place)
-        return self._uids.get(place, b"")
+        return self._uids[place]
 
 
 def read_uid(medium: Medium, place: Place) -> bytes:

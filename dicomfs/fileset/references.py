@@ -30,7 +30,7 @@ _SAMPLES: Final = 8
 _SAMPLED: Final = 4096
 _EXAMPLES: Final = 3
 _SHOWN: Final = "shown, as their headers confirm what they are"
-_NOT_FOUND: Final = "what lies under other names may not be found"
+_NOT_FOUND: Final = "what lies elsewhere or has another name may not be found"
 
 Found = Located | OSError | FileIdError
 
@@ -62,7 +62,7 @@ class References:
         self._medium = medium
         self._note = note
         self.locator = locator or MovedLocator(
-            medium, root, self._samples, self._note_move
+            medium, root, self._samples, self._note_move, self._note_end
         )
         self._guesses = Guesses(
             medium, self.locator, self._note_renamed, self._note_end

@@ -205,6 +205,10 @@ def test_a_moved_file_set_is_mounted(tmp_path: Path, mount: Mounter) -> None:
     assert "[missing-file]" not in report
 
 
+def kinds(file_set: FileSet) -> set[Kind]:
+    return {each.kind for each in file_set.findings.all()}
+
+
 # -- doubt -----------------------------------------------------------------------------
 
 
@@ -402,6 +406,43 @@ def test_a_medium_of_many_folders_is_not_looked_through_to_its_end() -> None:
 
     assert moved.MOST_FOLDERS < fake.listings < 3 * moved.MOST_FOLDERS
     assert fake.opens - opens <= moved.MOST_HEADERS
+    assert Kind.SEARCH_ENDED in kinds(file_set)
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "is_said"),
+    [
+        ("MOST_FOLDERS", 10, True),
+        ("MOST_FOLDERS", 1000, False),
+        ("_MOST_NAMES", 10, True),
+        ("MAX_DEPTH", 1, True),
+        ("MOST_HEADERS", 2, True),
+    ],
+)
+def test_a_search_that_comes_to_a_bound_is_said(
+    monkeypatch: pytest.MonkeyPatch, bound: str, value: int, is_said: bool
+) -> None:
+    monkeypatch.setattr(moved, bound, value)
+    strange = instance_bytes(SOPInstanceUID="1.9")
+    names = {
+        f"A{n}/{file_id}": strange for n in range(20) for file_id in FILE_IDS.values()
+    }
+    [file_set] = open_file_sets(FakeMedium({"DICOMDIR": DICOMDIR, **names}))
+
+    assert located(file_set) == NOWHERE
+
+    assert (Kind.SEARCH_ENDED in kinds(file_set)) is is_said
+
+
+def test_a_search_that_found_what_it_sought_has_no_bound_to_be_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(moved, "MOST_FOLDERS", 3)
+    file_set = file_set_of({**instances("A/"), **{f"B{n}/x": b"" for n in range(20)}})
+
+    assert None not in located(file_set)
+
+    assert Kind.SEARCH_ENDED not in kinds(file_set)
 
 
 @pytest.mark.parametrize(("depth", "is_found"), [(8, True), (9, False)])

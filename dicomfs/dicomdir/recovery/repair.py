@@ -17,6 +17,7 @@ from dicomfs.findings import Finding, Kind
 
 # Where some links lead astray, those that do not seem to may as well.
 _LEAD_ASTRAY: Final = frozenset({Kind.LOOP, Kind.SECOND_PARENT, Kind.WRONG_LEVEL})
+_NOT_ASKED: Final = "so many headers were asked where records belong, and no more"
 
 
 @dataclass(slots=True)
@@ -101,6 +102,8 @@ def repair(index: Index, root: int, witness: Witness) -> Repair:
     forest = ladder.climb()
     placing = Placing(index, first, forest, testimony, notes)
     placing.place()
+    if testimony.is_ended:
+        notes.add(Kind.SEARCH_ENDED, done=_NOT_ASKED)
     is_doubtful = not _LEAD_ASTRAY.isdisjoint(notes.counts)
     are_asked = ladder.is_guess or is_doubtful or bool(index.unreadable)
     offsets = index.offsets

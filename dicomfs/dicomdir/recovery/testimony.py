@@ -37,6 +37,8 @@ class Testimony:
         self._index = index
         self._witness = witness
         self._questions = _MOST_QUESTIONS
+        # Whether a question was not asked any more.
+        self.is_ended = False
 
     def contradicts(self, forest: Forest) -> bool:
         """Whether a header of a few series says that *forest* is wrong."""
@@ -70,6 +72,7 @@ class Testimony:
     def of_header(self, forest: Forest, head: int) -> Origin | None:
         """Return what the header of an instance at or below *head* says, if any does."""
         if not self._questions:
+            self.is_ended = True
             return None
         self._questions -= 1
         few = islice(self._instances(forest, head), _WITNESSES)
