@@ -61,6 +61,11 @@ class Kind(Enum):
         "whoever wrote the DICOMDIR marked it as inconsistent",
     )
     ARCHIVE_CUT_OFF = "archive-cut-off", True, "the archive is cut off"
+    OLDER_SESSION = (
+        "older-session",
+        True,
+        "the last session leads to no file of another",
+    )
     IMAGE_CUT_OFF = "image-cut-off", True, "the image is cut off"
     MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
     ROOTED_NAME = (

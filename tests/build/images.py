@@ -112,6 +112,20 @@ def add_track(
     return start
 
 
+def add_alone(image: Path, folder: Path, *options: str) -> int:
+    """Add a session that does not know of those before; return where it begins."""
+    sectors = -(-image.stat().st_size // SECTOR)
+    start = -(-sectors // _ALIGNED) * _ALIGNED
+    track = image.with_suffix(".track")
+    # Without -M nothing of the older ones is in it.
+    make_plain_iso(folder, track, *options, "-C", f"0,{start}")
+    with image.open("r+b") as whole:
+        whole.seek(start * SECTOR)
+        whole.write(track.read_bytes())
+    track.unlink()
+    return start
+
+
 # -- whole sectors of a CD -------------------------------------------------------------
 
 

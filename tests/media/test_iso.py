@@ -19,6 +19,7 @@ import pycdlib
 import pytest
 
 from dicomfs.errors import MediumError
+from dicomfs.findings import Kind
 from dicomfs.media.iso.image import Iso, recognises
 from dicomfs.media.iso.rockridge import Attributes, RockRidge
 from dicomfs.media.medium import Place
@@ -624,6 +625,58 @@ def test_the_last_session_of_a_cd_is_shown(
         assert set(found.values()) >= set(_OF_THREE.values())
         # Without Rock Ridge genisoimage gives what it finds in the older ones new names.
         assert found == _OF_THREE or "-R" not in options
+
+
+def _kinds(medium: Iso) -> list[Kind]:
+    return [each.kind for each in medium.findings()]
+
+
+def test_sessions_that_the_last_one_links_to_need_no_words(tmp_path: Path) -> None:
+    made = make_plain_iso(_numbered(tmp_path, 1), tmp_path / "image", "-R")
+    last = 0
+    for number in (2, 3):
+        last = images.add_track(made, _numbered(tmp_path, number), "-R", last=last)
+
+    for session in (0, last):
+        medium = opened(made, session)
+        assert _kinds(medium) == []
+        medium.close()
+
+
+@pytest.mark.parametrize("options", [(), ("-J",), ("-R",)], ids=str)
+@pytest.mark.parametrize("is_known", [False, True], ids=["image", "drive"])
+def test_a_session_that_the_last_one_does_not_link_to_is_said(
+    tmp_path: Path, options: tuple[str, ...], is_known: bool
+) -> None:
+    made = make_plain_iso(_numbered(tmp_path, 1), tmp_path / "image", *options)
+    start = images.add_alone(made, _numbered(tmp_path, 2), *options)
+
+    medium = opened(made, start if is_known else 0)
+    [found] = medium.findings()
+    shown = contents(medium)
+    medium.close()
+
+    assert b"2" * 5_000 in shown.values()
+    assert b"1" * 5_000 not in shown.values()
+    assert found.kind is Kind.OLDER_SESSION
+    # What it says shows the other.
+    assert f"count={start}," in found.done
+    older = Iso(BytesSource(made.read_bytes()[: start * 2048]))
+    assert b"1" * 5_000 in contents(older).values()
+
+
+def test_of_three_sessions_only_the_one_is_said_that_nothing_links_to(
+    tmp_path: Path,
+) -> None:
+    made = make_plain_iso(_numbered(tmp_path, 1), tmp_path / "image", "-R")
+    start = images.add_alone(made, _numbered(tmp_path, 2), "-R")
+    images.add_track(made, _numbered(tmp_path, 3), "-R", last=start)
+
+    medium = opened(made)
+    found = [each.detail for each in medium.findings()]
+    medium.close()
+
+    assert found == ["sector 0"]
 
 
 def test_later_sessions_are_sought_with_few_reads(tmp_path: Path) -> None:

@@ -8,17 +8,20 @@ copied. Clauses are those of ECMA-119 (second edition), which is the same standa
 import errno
 import os
 import threading
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from itertools import pairwise
 from typing import Final
 
 from dicomfs.errors import MediumError
-from dicomfs.findings import Finding
+from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive, shorter
 from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso.record import damaged
 from dicomfs.media.iso.tree import IsoEntry, Tree, entries, trees
-from dicomfs.media.iso.volume import FIRST, descriptors, end_of, last_session
+from dicomfs.media.iso.volume import FIRST, descriptors, end_of, sessions
 from dicomfs.media.medium import Place
 from dicomfs.media.sectors import SECTOR, unpacked
 from dicomfs.source.source import Extent, ExtentSource, Source, clipped
@@ -32,6 +35,10 @@ _DEEPEST: Final = 64
 # read meanwhile.
 _LARGEST: Final = 64 * 1024 * 1024
 _LARGE: Final = 4 * 1024 * 1024
+
+# Folders that are read to find out whether older sessions are linked to.
+_FOLDERS_ASKED: Final = 64
+_HOW: Final = "to see it: dd if=IMAGE of=OLDER.iso bs=2048 count={}, and mount that"
 
 _DICOMDIR: Final = b"DICOMDIR"
 
@@ -61,7 +68,8 @@ class Iso(Archive[IsoEntry]):
         """Open the image. Raises MediumError if it is none, and OSError."""
         super().__init__(unpacked(source))
         self._reads_large = threading.Lock()
-        start, volumes = last_session(self._source, session)
+        self._sessions = sessions(self._source, session)
+        start, volumes = self._sessions[-1]
         if not volumes:
             what = "there is no volume descriptor of ISO 9660"
             raise MediumError(what, FIRST * SECTOR)
@@ -84,8 +92,47 @@ class Iso(Archive[IsoEntry]):
         return (found + unread)[0]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield that the image is shorter than its volume."""
-        return shorter(self._source.size, self._end)
+        """Yield that the image is shorter than its volume, and what it does not show."""
+        yield from shorter(self._source.size, self._end)
+        if len(self._sessions) > 1:
+            yield from self._unlinked_sessions()
+
+    def _unlinked_sessions(self) -> Iterator[Finding]:
+        """Yield which sessions no file of the last one lies in.
+
+        Each session should list what is in those before, too. Nothing where it would
+        take long to find out.
+        """
+        starts = [each.start for each in self._sessions]
+        unlinked = {
+            each.start: following.start
+            for each, following in pairwise(self._sessions)
+            if each.volumes
+        }
+        for entry in self._files_of_few_folders():
+            if entry is None or not unlinked:
+                return
+            at = bisect_right(starts, entry.begin // SECTOR) - 1
+            unlinked.pop(starts[at], None)
+        for start, end in unlinked.items():
+            done = _HOW.format(end)
+            yield Finding(Kind.OLDER_SESSION, detail=f"sector {start}", done=done)
+
+    def _files_of_few_folders(self) -> Iterator[IsoEntry | None]:
+        """Yield files that have bytes, and None if there are more than are looked at."""
+        waiting: deque[Place] = deque([()])
+        for _ in range(_FOLDERS_ASKED):
+            if not waiting:
+                return
+            place = waiting.popleft()
+            with suppress(OSError):
+                for name, entry in self.read_folder(place).items():
+                    if entry.is_folder:
+                        waiting.append((*place, name))
+                    elif entry.size:
+                        yield entry
+        if waiting:
+            yield None
 
     def read_folder(self, folder: Place) -> Mapping[bytes, IsoEntry]:
         """Read the entries of *folder*; raises OSError."""

@@ -112,19 +112,31 @@ def _root(data: bytes) -> IsoRecord:
     return isorecord.parse(bytes([whole]) + data[1:] + _NAME_OF_ROOT)
 
 
-def last_session(source: Source, start: int) -> tuple[int, list[Volume]]:
-    """Return the session at *start*, or the last one if that is 0: where, and its volumes."""
-    if start and (volumes := _volumes(source, start)):
-        return start, volumes
-    start, volumes = 0, _volumes(source, 0)
+class Session(NamedTuple):
+    """A session of a disc: the sector at which it begins, and its volumes."""
+
+    start: int
+    volumes: list[Volume]
+
+
+def sessions(source: Source, last: int) -> list[Session]:
+    """Return the sessions of a disc that are known, of which the last one counts.
+
+    That begins at sector *last*; it is sought behind the first if that is 0.
+    """
+    found = [Session(0, _volumes(source, 0))]
+    if last and (volumes := _volumes(source, last)):
+        # Between the two nobody knows.
+        return [*found, Session(last, volumes)]
     for _ in range(_MOST_SESSIONS):
+        start, volumes = found[-1]
         # Whatever its descriptors say, they are part of it.
         end = start + max((FIRST, *(each.sectors for each in volumes)))
         later = next(_sessions(source, end), None) if volumes else None
         if later is None:
             break
-        start, volumes = later
-    return start, volumes
+        found.append(Session(*later))
+    return found
 
 
 def end_of(start: int, volumes: Iterable[Volume]) -> int:
