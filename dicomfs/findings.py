@@ -64,7 +64,7 @@ class Kind(Enum):
     OLDER_SESSION = (
         "older-session",
         True,
-        "the last session leads to no file of another",
+        "the last session leads to no file of an older one",
     )
     IMAGE_CUT_OFF = "image-cut-off", True, "the image is cut off"
     MEMBER_LEFT_OUT = "member-left-out", True, "members of the archive are left out"
