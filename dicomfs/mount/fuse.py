@@ -232,7 +232,7 @@ class Operations(pyfuse3.Operations):
         handle = self._new_handle()
         source = self._sources[handle] = await self._scheduler.open(node)
         if node.is_fixed and not source.is_stand_in:
-            return FileInfo(fh=handle, keep_cache=True)
+            return FileInfo(fh=handle, keep_cache=not source.is_renewed)
         # It grows while the mount is used: what is read is what it is now. Or it is read
         # in place of another file, of which the kernel may have kept something.
         return FileInfo(fh=handle, direct_io=True)

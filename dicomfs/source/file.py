@@ -188,7 +188,7 @@ class FileSource(Source):
         if count < size or is_touched:
             return None
         if self._digests is not None:
-            self._digests.note(offset, buffer[:size])
+            self._digests.note(offset, buffer[:size], whole=False)
         return count
 
     def close(self) -> None:

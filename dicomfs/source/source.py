@@ -42,7 +42,8 @@ class Source(ABC):
     *is_prompt* says that closing it asks nobody: then the event loop may do it;
     *in_turn* that reads had better come one after the other: side by side they would
     send a drive back and forth; *is_stand_in* that it is read in place of another file,
-    with whose bytes its own must not be mixed.
+    with whose bytes its own must not be mixed; *is_renewed* that something about it was
+    changed since it was opened before, and what the kernel kept of it is better read anew.
     """
 
     size: int
@@ -50,6 +51,7 @@ class Source(ABC):
     is_prompt: bool = True
     in_turn: bool = False
     is_stand_in: bool = False
+    is_renewed: bool = False
 
     @abstractmethod
     def read_at(self, offset: int, size: int) -> bytes:
@@ -100,6 +102,7 @@ class Wrapper(Source):
         self.is_prompt = source.is_prompt
         self.in_turn = source.in_turn
         self.is_stand_in = source.is_stand_in
+        self.is_renewed = source.is_renewed
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*, fewer only where the source ends."""

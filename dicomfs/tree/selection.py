@@ -134,6 +134,7 @@ class Instance:
         if source.status != listed:
             self._check(source, listed, self.identity)
             self.changed_ns = source.status.changed_ns
+            source.is_renewed = True
         return source
 
     def open_cached(self) -> Source | None:

@@ -45,3 +45,41 @@ def test_beyond_the_budget_nobody_knows() -> None:
 
     assert hold(known, DATA)
     assert not hold(unknown, DATA)
+
+
+PAGES = bytes(range(251)) * 300
+
+
+def sampled(data: bytes) -> Digests:
+    """Return the digests after all of *data* was read from memory."""
+    digests = Digests()
+    digests.note(0, memoryview(data), whole=False)
+    return digests
+
+
+def test_of_what_memory_held_the_head_counts_whole() -> None:
+    for at in (0, 100, 16 * 1024 - 1):
+        changed = PAGES[:at] + b"\xff" + PAGES[at + 1 :]
+
+        assert hold(sampled(PAGES), PAGES)
+        assert not hold(sampled(PAGES), changed)
+
+
+def test_of_what_memory_held_each_page_counts() -> None:
+    for page in range(4, -(-len(PAGES) // 4096)):
+        start = page * 4096
+        changed = PAGES[:start] + b"\xff" * len(PAGES[start : start + 4096])
+
+        assert not hold(sampled(PAGES), changed + PAGES[start + 4096 :])
+
+
+def test_a_file_that_ends_earlier_or_later_is_another_one() -> None:
+    assert not hold(sampled(PAGES), PAGES[:-1])
+    assert not hold(sampled(PAGES), b"")
+
+
+def test_a_read_as_a_whole_counts_for_more_than_one_from_memory() -> None:
+    digests = sampled(PAGES)
+    digests.note(0, PAGES)
+
+    assert not hold(digests, PAGES[:20_000] + b"\xff" + PAGES[20_001:])

@@ -206,8 +206,26 @@ def test_a_file_that_was_touched_can_be_opened(
             read(file)
         touch(root / "I1")
 
+        renewed = []
         for _ in range(2):
             assert read(file) == (root / "I1").read_bytes()[:4096]
+            with closing(file.open()) as source:
+                renewed.append(source.is_renewed)
+        assert renewed == [False, False]
+
+
+def test_what_the_kernel_kept_of_a_file_that_was_touched_is_read_anew(
+    tmp_path: Path,
+) -> None:
+    root = disc(tmp_path, image("1.1.1.1", file="I1"))
+    with tree_of(root) as tree:
+        file = the_file(tree)
+        (root / "I1").chmod(0o400)
+
+        with closing(file.open()) as source:
+            assert source.is_renewed
+        with closing(file.open()) as source:
+            assert not source.is_renewed
 
 
 @TOUCHES
