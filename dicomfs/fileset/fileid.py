@@ -87,5 +87,10 @@ class Names:
         return None
 
 
+def is_same(component: bytes, name: bytes) -> bool:
+    """Whether *name* is a component without regard to case, version and trailing dot."""
+    return _folded(component) == _folded(name)
+
+
 def _folded(name: bytes) -> bytes:
     return _VERSION.sub(b"", name).rstrip(b".").lower()

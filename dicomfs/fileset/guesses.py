@@ -4,6 +4,8 @@ A medium that was copied, unpacked or downloaded may have names that no longer a
 of its File IDs. What a file is called is a guess; which instance it is its header says.
 """
 
+import errno
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
@@ -71,6 +73,15 @@ class Guesses:
             self._on_found(fits[0])
             return found
         return None
+
+    def confirmed(self, found: Located, clue: Clue) -> Located | FileNotFoundError:
+        """Return what was *found* by a guess if its header says that it is what is sought.
+
+        A record without a UID has nothing that could be confirmed.
+        """
+        if not clue.uid or read_uid(self._medium, found[0]) == clue.uid:
+            return found
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _places(self, start: Place, path: Sequence[str]) -> Iterator[Place]:
         """Yield the places below *start* that *path* may lead to."""

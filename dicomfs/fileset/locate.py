@@ -10,7 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from dicomfs.fileset.fileid import Names
 from dicomfs.media.medium import Medium, Place, Status
@@ -30,7 +30,12 @@ class Start(NamedTuple):
 
 
 class Locator(ABC):
-    """Finds files by the components of their File IDs (see ``fileid.components``)."""
+    """Finds files by the components of their File IDs (see ``fileid.components``).
+
+    *by_name* says that those are meant to be the names of files.
+    """
+
+    by_name: ClassVar[bool] = True
 
     @property
     def starts(self) -> Sequence[Start]:
@@ -150,6 +155,8 @@ class ScannedLocator(Locator):
 
     Their names on the medium may be any bytes.
     """
+
+    by_name = False
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium

@@ -89,7 +89,7 @@ class References:
         """Return where the files of *file_ids* lie, and their statuses, or why not.
 
         *clue* says what is known of each by its number: by that it is found under
-        another name, too.
+        another name, too. One that has an extension more or less has to confirm it.
         """
         file_ids = list(file_ids)
         paths = [_components(file_id) for file_id in file_ids]
@@ -98,7 +98,12 @@ class References:
         found: list[Found] = [
             path if isinstance(path, FileIdError) else next(there) for path in paths
         ]
-        if clue is not None and any(map(is_missing, found)):
+        if clue is None or not self.locator.by_name:
+            return found
+        for number, (path, where) in enumerate(zip(paths, found, strict=True)):
+            if not isinstance(where, Exception) and _is_guess(path, where[0]):
+                found[number] = self._guesses.confirmed(where, clue(number))
+        if any(map(is_missing, found)):
             for number, file_id in enumerate(file_ids):
                 if is_missing(found[number]):
                     guess = self._guesses.find(file_id, clue(number))
@@ -193,6 +198,13 @@ class References:
 
     def _note_end(self) -> None:
         self._note(Finding(Kind.SEARCH_ENDED, done=_NOT_FOUND))
+
+
+def _is_guess(path: Place | FileIdError, place: Place) -> bool:
+    """Whether a file has another name than its File ID says, in more than its case."""
+    if isinstance(path, FileIdError) or path[-1] == place[-1]:
+        return False
+    return not fileid.is_same(path[-1], place[-1])
 
 
 def clue_of(

@@ -123,6 +123,39 @@ def test_a_folder_that_a_download_changed_is_found(folder: str) -> None:
     assert found(medium(b"DICOM\\I1", {path: one()})) == [path]
 
 
+EXTENDED = pytest.mark.parametrize(
+    ("file_id", "name"),
+    [("I1", "I1.dcm"), ("I1", "i1.DCM"), ("I1", "I1.dcm;1"), ("I1.DCM", "I1")],
+)
+
+
+@EXTENDED
+def test_a_file_with_an_extension_more_or_less_has_to_confirm_it(
+    file_id: str, name: str
+) -> None:
+    wanted = f"DICOM\\{file_id}".encode()
+
+    assert found(medium(wanted, {f"DICOM/{name}": one()})) == [f"DICOM/{name}"]
+    for other in (one(OTHER), b"no DICOM" * 50):
+        assert found(medium(wanted, {f"DICOM/{name}": other})) == []
+
+
+@EXTENDED
+def test_an_extension_cannot_be_held_against_a_record_without_a_uid(
+    file_id: str, name: str
+) -> None:
+    index = build_dicomdir([image(None, file=file_id)])
+
+    assert found(FakeMedium({"DICOMDIR": index, name: one()})) == [name]
+
+
+@pytest.mark.parametrize("name", ["I1", "i1", "I1;1", "i1.;1", "I1."])
+def test_case_version_and_a_dot_at_the_end_are_no_guess(name: str) -> None:
+    there = medium(b"DICOM\\I1", {f"DICOM/{name}": one(OTHER)})
+
+    assert found(there) == [f"DICOM/{name}"]
+
+
 def test_of_several_that_fit_the_one_is_taken_that_its_header_confirms() -> None:
     names = {f"DICOM/ABCDEF~{n}": one(f"1.2.3.{n}") for n in range(1, 10)}
 
