@@ -94,10 +94,10 @@ def patient_keys(
     """Return a key for each of *patients*; those with equal keys are one person.
 
     Patient ID and name must be the same, the name in each group that both have, and
-    neither birth date nor sex nor issuer may contradict. Without a name the ID counts
-    within its own File-set only; without an ID nothing does. A placeholder counts
-    within its own File-set, too, but for those that have one of their *studies* in
-    common; those are asked for where placeholders are the same.
+    neither birth date nor sex nor issuer may contradict. Without an ID nothing
+    counts. A placeholder, or an ID without a name, counts within its own File-set, but
+    for those that have one of their *studies* in common; those are asked for where
+    placeholders are the same.
     """
     people = [_Person.of(*each) for each in patients]
     clusters = _clusters(_ties(people, studies))
@@ -130,7 +130,7 @@ class _Person(NamedTuple):
             return _Person(position.file_set, (position,), witnesses, False)
         if not any(name):
             ties: tuple[Hashable, ...] = (number,)
-            return _Person(position.file_set, ties, witnesses, False)
+            return _Person(position.file_set, ties, witnesses, True)
         ties = tuple((number, *group) for group in enumerate(name) if group[1])
         is_placeholder = any(map(patient.is_placeholder, (number, " ".join(name))))
         domain = position.file_set if is_placeholder else b""

@@ -179,6 +179,7 @@ PLACEHOLDERS = pytest.mark.parametrize(
         person("Test^Test", "TEST"),
         person("Anonymized", "Anonymized"),
         person("\u533f\u540d", "12345"),
+        person("", "12345"),
     ],
 )
 
