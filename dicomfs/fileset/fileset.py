@@ -29,7 +29,9 @@ from dicomfs.source.digests import Digests
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
 
+# Files that are opened for a header, and records that are asked for one.
 _HEADER_ATTEMPTS: Final = 2
+_MOST_ASKED: Final = 100
 
 
 class Part(NamedTuple):
@@ -312,11 +314,18 @@ class FileSet:
     def headers(self, record: DirectoryRecord) -> Iterator[tuple[Item, Attributes]]:
         """Yield the headers of instances that *record* has or leads to, with their items.
 
-        They are those of the first one, and of the second, as far as they can be read.
+        They are those of the first one that is there, and of the second, as far as they
+        can be read.
         """
-        for item in islice(self._instances(record), _HEADER_ATTEMPTS):
+        attempts = 0
+        for item in islice(self._instances(record), _MOST_ASKED):
             if (header := item.header()) is not None:
                 yield item, header
+            elif self._references.is_missing(item.record):
+                continue
+            attempts += 1
+            if attempts == _HEADER_ATTEMPTS:
+                return
 
     def _instances(self, record: DirectoryRecord) -> Iterator[Item]:
         """Yield *record* and those below it that have files, as a walk meets them."""

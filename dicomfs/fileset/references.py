@@ -121,6 +121,11 @@ class References:
             raise found
         return found[0]
 
+    def is_missing(self, record: DirectoryRecord) -> bool:
+        """Whether the file of *record* is not where its File ID says."""
+        [found] = self.locate_all([self.file_id(record)])
+        return is_missing(found)
+
     def header(self, record: DirectoryRecord) -> Attributes | None:
         """Return the header of the instance of *record*, None if it is unreadable."""
         try:

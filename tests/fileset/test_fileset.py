@@ -90,17 +90,28 @@ BAD = b"no DICOM at all" * 20
         ({"I1": GOOD, "I2": GOOD}, "Lung"),
         ({"I1": BAD, "I2": GOOD}, "Lung"),
         ({"I2": GOOD}, "Lung"),
+        ({"I3": GOOD}, "Lung"),
+        ({"I1": BAD, "I3": GOOD}, "Lung"),
         ({"I1": BAD, "I2": BAD, "I3": GOOD}, None),
         ({}, None),
     ],
-    ids=["first", "second", "first-missing", "not-the-third", "all-missing"],
+    ids=[
+        *("first", "second", "first-missing", "two-missing", "bad-and-missing"),
+        *("not-the-third", "all-missing"),
+    ],
 )
-def test_the_header_is_that_of_the_first_instance_or_else_the_second(
+def test_the_header_is_that_of_the_first_instance_there_is_or_else_the_second(
     files: dict[str, bytes], expected: str | None
 ) -> None:
     images = [image(f"1.{n}", file=f"I{n}") for n in (1, 2, 3)]
 
     assert header_of([series("1", images)], files) == expected
+
+
+def test_not_all_files_of_a_series_that_is_missing_are_sought() -> None:
+    images = [image(f"1.{n}", file=f"I{n}") for n in range(1, 201)]
+
+    assert header_of([series("1", images)], {"I200": GOOD}) is None
 
 
 def test_the_header_is_sought_below_records_without_a_file() -> None:
