@@ -270,7 +270,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_test_and_script_that_a_page_names_exists(page: Path) -> None:
-    told = set(re.findall(r"(?<![\w/])(?:tests|scripts)/[\w/.]*\w", text_of(page)))
+    told = set(re.findall(r"(?<![\w/])(?:tests|scripts)/[\w/.-]*\w", text_of(page)))
 
     assert {each for each in told if not (ROOT / each).exists()} == set()
 

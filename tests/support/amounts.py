@@ -37,12 +37,16 @@ def tries_all() -> bool:
     return settings.get_current_profile_name() not in _PARTS
 
 
-def part_of(all_of_them: int) -> int:
-    """Return how many of *all_of_them* are tried in the profile that is in force."""
+def part_of(all_of_them: int, fewest: int | None = None) -> int:
+    """Return how many of *all_of_them* are tried in the profile that is in force.
+
+    At least so many as a property test needs, or *fewest* where each one is large.
+    """
     if tries_all():
         return all_of_them
     profile = settings.get_current_profile_name()
-    return max(all_of_them // _PARTS[profile], _FEWEST[profile])
+    least = _FEWEST[profile] if fewest is None else fewest
+    return max(all_of_them // _PARTS[profile], least)
 
 
 def examples(all_of_them: int) -> Callable[[Test], Test]:
