@@ -23,6 +23,7 @@ from dicomfs.fileset.links import LinkCheck, LinkedRecords
 from dicomfs.fileset.locate import Locator
 from dicomfs.fileset.nested import Family, NestedSets
 from dicomfs.fileset.references import Found, References, clue_of
+from dicomfs.fileset.settling import Settling
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.source.digests import Digests
@@ -157,6 +158,9 @@ class FileSet:
         self._links = LinkedRecords(self._directory, self._references, self.note)
         # Those of the data set, once somebody asked for them.
         self._character_sets: tuple[bytes, ...] | None = None
+        self.settling = Settling(
+            self._directory, self._links, self._nested, self.check_unchanged
+        )
         self._links.begin()
         self._note_header()
 
@@ -363,6 +367,9 @@ class FileSet:
         # On the same medium one that is referenced twice, or has a twin, is another.
         unique = b"%b %b %b" % (self.identity, nested.identity, file_id)
         nested.identity = hashlib.sha256(unique).digest()
+        # Those who follow the record wait for it, as for its own File-set.
+        with suppress(DirectoryError, OSError):
+            nested.settling.check(MOST_RECORDS)
         # It was mended before anybody saw it: that changes nothing but what is unlinked.
         nested._links.revision = int(bool(nested.unlinked))
         return nested

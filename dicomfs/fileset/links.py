@@ -5,9 +5,11 @@ them wrong. Then they are mended, once (see ``dicomdir.recovery``).
 """
 
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
+from itertools import chain, compress
 from typing import Final
 
 from dicomfs.dicom.types import Level
@@ -25,6 +27,10 @@ from dicomfs.source.window import Window
 
 _SHOWN_UNLINKED: Final = "shown in Unlinked"
 _ITEM: Final = 8
+# Hardly any record is smaller. Of larger directories so many records are a sample.
+_LITTLE: Final = 200
+_SAMPLED: Final = 256
+_CLEARLY: Final = 1.25
 
 
 class LinksMended(Exception):  # noqa: N818 - no error: a walk has to begin anew
@@ -37,6 +43,7 @@ class LinkCheck(Enum):
     NOT_YET = "not yet"
     WHOLE = "whole"
     TOO_LARGE = "too large to be looked at without need"
+    FAILED = "could not be read to the end"
 
 
 class LinkedRecords:
@@ -53,8 +60,9 @@ class LinkedRecords:
         note: Callable[[Finding], None],
     ) -> None:
         self.state = LinkCheck.NOT_YET
-        # How many records the check looked at.
+        # How many records the check looked at, and patients, studies and series of them.
         self.count = 0
+        self.upper = array("L")
         # Counts up when links were mended, or an instance was found to be a stray.
         self.revision = 0
         self._directory = directory
@@ -62,6 +70,8 @@ class LinkedRecords:
         self._witness = Witness(directory, references)
         self._note = note
         self._checking = threading.Lock()
+        self._asking = threading.Lock()
+        self._all_asked = False
         self._counting = threading.Lock()
         self._repair = Repair((directory.header.root,))
         self._verdicts: dict[int, bool] = {}
@@ -147,8 +157,24 @@ class LinkedRecords:
 
         Raises OSError if the medium fails, and DirectoryError if no record is left.
         """
-        if not self._begins_well():
+        if not _begins_well(self._directory):
             self._check(MOST_RECORDS)
+
+    def check_once(self, most: int) -> None:
+        """Look at all records and mend the links, if nobody did or is about to.
+
+        Who comes meanwhile waits. Beyond *most* records they are left as they are.
+        Raises OSError if the medium fails, and DirectoryError if no record is left.
+        """
+        with self._checking:
+            if self.state is LinkCheck.NOT_YET:
+                self._check_now(most)
+
+    def give_up(self) -> None:
+        """Let nobody wait for a check any more."""
+        with self._checking:
+            if self.state is LinkCheck.NOT_YET:
+                self.state = LinkCheck.FAILED
 
     def check(self, most: int) -> None:
         """Look at all records, unless there are more than *most*, and mend the links.
@@ -157,38 +183,77 @@ class LinkedRecords:
         Raises OSError if the medium fails.
         """
         self._check(most)
-        if self._repair.is_guess or self._repair.is_doubtful:
-            links = self._directory.links
-            assert isinstance(links, Mended)
-            for offset, kind in zip(
-                links.index.offsets, links.index.kinds, strict=True
-            ):
+        self.ask_headers()
+
+    def ask_headers(self) -> None:
+        """Ask the headers of all instances where they belong, if links were guessed."""
+        with self._asking:
+            if self.is_settled or not isinstance(self._directory.links, Mended):
+                return
+            index = self._directory.links.index
+            for offset, kind in zip(index.offsets, index.kinds, strict=True):
                 with suppress(DirectoryError):
                     record = self._directory.record(offset)
                     if not kind & INACTIVE and self._references.file_id(record):
                         self.is_home(record)
+            self._all_asked = True
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that belongs nowhere is known, or nobody will look for it."""
+        made = self._repair
+        is_sure = not (made.is_guess or made.is_doubtful)
+        return self.state is not LinkCheck.NOT_YET and (is_sure or self._all_asked)
 
     def _check(self, most: int) -> None:
         with self._checking:
-            if self.state is LinkCheck.WHOLE:
+            if self.state is not LinkCheck.WHOLE:
+                self._check_now(most)
+
+    def _check_now(self, most: int) -> None:
+        try:
+            if most < MOST_RECORDS and self._is_larger(most):
+                self.state = LinkCheck.TOO_LARGE
                 return
             index = read_index(self._directory, most)
             if not index.is_complete and most < MOST_RECORDS:
                 self.state = LinkCheck.TOO_LARGE
                 return
-            header, count = self._directory.header, len(index)
-            if not count and not (header.is_whole and header.root == NO_RECORD):
-                raise DirectoryError("no directory record is left")
-            made = self._mended(index)
-            self._note_index(index)
-            for finding in made.findings:
-                self._note(finding)
-            self._repair = made
-            if made.links is not None:
-                self._directory.links = made.links
-                self._count_up()
-            self.count = count
-            self.state = LinkCheck.WHOLE
+            self._mend(index)
+        except (OSError, DirectoryError):
+            if self.state is LinkCheck.NOT_YET:
+                self.state = LinkCheck.FAILED
+            raise
+
+    def _is_larger(self, most: int) -> bool:
+        """Whether there are more than *most* records, judged by the first ones.
+
+        Many records are not read to find out that they are too many.
+        """
+        size = self._directory.source.size
+        if size <= most * _LITTLE:
+            return False
+        few = read_index(self._directory, _SAMPLED).offsets
+        if len(few) < _SAMPLED:
+            return False
+        return size * (len(few) - 1) > _CLEARLY * most * (few[-1] - few[0])
+
+    def _mend(self, index: Index) -> None:
+        header = self._directory.header
+        if not len(index) and not (header.is_whole and header.root == NO_RECORD):
+            raise DirectoryError("no directory record is left")
+        count = len(index)
+        made = self._mended(index)
+        for finding in chain(_noticed(index), made.findings):
+            self._note(finding)
+        self._repair = made
+        if made.links is not None:
+            self._directory.links = made.links
+            self._count_up()
+        self.count = count
+        is_upper = map(Level.INSTANCE.__gt__, index.kinds)
+        self.upper = array("L", compress(index.offsets, is_upper))
+        self.state = LinkCheck.WHOLE
 
     def _mended(self, index: Index) -> Repair:
         """Return what becomes of the links; what is unreadable is made up for."""
@@ -209,44 +274,6 @@ class LinkedRecords:
     def _count_up(self) -> None:
         with self._counting:
             self.revision += 1
-
-    def _note_index(self, index: Index) -> None:
-        """Note what the *index* itself shows."""
-        add = self._note
-        for first, end in index.unreadable:
-            add(Finding(Kind.INDEX_UNREADABLE, first, detail=f"bytes {first} to {end}"))
-        for offset in index.gaps:
-            add(Finding(Kind.DAMAGED_RECORD, offset, done="those behind it were found"))
-        if not index.is_complete:
-            add(Finding(Kind.TOO_MANY_RECORDS, count=len(index)))
-        inactive = [kind & INACTIVE for kind in index.kinds].count(INACTIVE)
-        for kind, count, offset in (
-            (Kind.INACTIVE_RECORD, inactive, 0),
-            (Kind.PRIVATE_RECORD, len(index.private), min(index.private, default=0)),
-            (Kind.UNKNOWN_TYPE, len(index.unknown), min(index.unknown, default=0)),
-        ):
-            if count:
-                add(Finding(kind, offset, count=count))
-
-    def _begins_well(self) -> bool:
-        """Whether the first records are what they should be, as far as a look can tell."""
-        directory = self._directory
-        try:
-            if directory.header.root == NO_RECORD:
-                return directory.header.is_whole and not self._has_records()
-            window = Window(directory.source)
-            first = directory.written(directory.header.root, window)
-            link = first.lower or first.next
-            if link == NO_RECORD or first.level not in {Level.PATIENT, Level.OTHER}:
-                return False
-            directory.written(link, window)
-        except (DirectoryError, OSError):
-            return False
-        return True
-
-    def _has_records(self) -> bool:
-        header = self._directory.header
-        return header.records + _ITEM < self._directory.source.size
 
     def is_home(self, record: DirectoryRecord) -> bool:
         """Whether an instance belongs where its *record* is found.
@@ -270,3 +297,43 @@ class LinkedRecords:
             )
             self._count_up()
         return verdict
+
+
+def _noticed(index: Index) -> Iterator[Finding]:
+    """Yield what the *index* itself shows to be wrong or worth a remark."""
+    for first, end in index.unreadable:
+        detail = f"bytes {first} to {end}"
+        yield Finding(Kind.INDEX_UNREADABLE, first, detail=detail)
+    for offset in index.gaps:
+        yield Finding(Kind.DAMAGED_RECORD, offset, done="those behind it were found")
+    if not index.is_complete:
+        yield Finding(Kind.TOO_MANY_RECORDS, count=len(index))
+    inactive = [kind & INACTIVE for kind in index.kinds].count(INACTIVE)
+    for kind, count, offset in (
+        (Kind.INACTIVE_RECORD, inactive, 0),
+        (Kind.PRIVATE_RECORD, len(index.private), min(index.private, default=0)),
+        (Kind.UNKNOWN_TYPE, len(index.unknown), min(index.unknown, default=0)),
+    ):
+        if count:
+            yield Finding(kind, offset, count=count)
+
+
+def _begins_well(directory: Directory) -> bool:
+    """Whether the first records are what they should be, as far as a look can tell."""
+    try:
+        if directory.header.root == NO_RECORD:
+            return directory.header.is_whole and not _has_records(directory)
+        window = Window(directory.source)
+        first = directory.written(directory.header.root, window)
+        link = first.lower or first.next
+        if link == NO_RECORD or first.level not in {Level.PATIENT, Level.OTHER}:
+            return False
+        directory.written(link, window)
+    except (DirectoryError, OSError):
+        return False
+    return True
+
+
+def _has_records(directory: Directory) -> bool:
+    header = directory.header
+    return header.records + _ITEM < directory.source.size

@@ -20,15 +20,13 @@ from dicomfs.tree.node import FileNode, FolderNode, Node
 
 Children = Mapping[str, Node]
 
-# Who mounts a medium looks at it at once, and that comes first.
-_FIRST_REQUESTS: Final = 1.0
-
 # How many work at a time, and how many threads there may be with those that hang. A
 # drive serves one after the other, and its kernel sorts what waits; others do more.
 _INDEX_THREADS: Final = (4, 16)
 _MEDIUM_THREADS: Final = (8, 72)
 _CLOSING_THREADS: Final = (2, 8)
 _OWN_THREADS: Final = (2, 4)
+_CHECKING_THREADS: Final = (1, 1)
 # Who waits longer for others to read the same file goes ahead: they hang.
 _PATIENCE: Final = 0.5
 # The kernel asks for at most 256 pages at a time.
@@ -49,13 +47,12 @@ class Upkeep(Protocol):
         """Compute anew what is kept."""
         ...
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether there are links to be checked."""
+    def begin(self) -> None:
+        """Say that ``settle`` is about to be called."""
         ...
 
-    def check_links(self) -> None:
-        """Check the links that are due, and refresh."""
+    def settle(self) -> None:
+        """Check all links, and refresh."""
         ...
 
 
@@ -73,6 +70,7 @@ class Scheduler:
         self._medium = Threads(*_MEDIUM_THREADS)
         self._closing = Threads(*_CLOSING_THREADS)
         self._own = Threads(*_OWN_THREADS)
+        self._checking = Threads(*_CHECKING_THREADS)
         self._buffer = memoryview(bytearray(_BUFFER))
         self._listing: dict[FolderNode, _Listing] = {}
         # Whose turn it is to read an open file.
@@ -81,8 +79,6 @@ class Scheduler:
         )
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
-        # Once the first requests are answered, unless it is being done.
-        self._may_check = False
         self._refreshing = trio.Lock()
         # Told of a folder and the names that are there no more, or only now.
         self.on_change: Callable[[FolderNode, Collection[str]], None] = _tell_nobody
@@ -120,27 +116,22 @@ class Scheduler:
             listing.done.set()
         await self._keep_up()
 
-    async def check_links(self) -> None:
-        """Check whether the links between all records are sound, unless they are many.
+    def check_links(self) -> None:
+        """Have the links between all records checked from now on, in the background.
 
-        To be done once the mount answers, and has answered its first requests.
+        Folders wait for it, so it is to be said before they are asked for.
         """
-        await trio.sleep(_FIRST_REQUESTS)
-        self._may_check = True
-        await self._keep_up()
+        self._upkeep.begin()
+        trio.lowlevel.spawn_system_task(self._check_links)
+
+    async def _check_links(self) -> None:
+        await self._checking.run(self._upkeep.settle)
 
     async def _keep_up(self) -> None:
-        """Do what is to be done in the background, unless it is being done."""
+        """Compute anew what is to be, unless that is being done."""
         async with self._refreshing:
             if self._upkeep.is_stale:
                 await self._index.run(self._upkeep.refresh)
-        if not self._may_check or not self._upkeep.is_behind:
-            return
-        self._may_check = False
-        try:
-            await self._index.run(self._upkeep.check_links)
-        finally:
-            self._may_check = True
 
     def _tell(self, folder: FolderNode, names: Collection[str]) -> None:
         """Pass a change on to the event loop, from a thread.

@@ -145,7 +145,7 @@ async def _serve(
         if greeting.cancelled_caught:
             handshake.finish()
             say_ready()
-            nursery.start_soon(scheduler.check_links)
+            scheduler.check_links()
             await pyfuse3.main(max_tasks=_MAX_TASKS)
         nursery.cancel_scope.cancel()
 

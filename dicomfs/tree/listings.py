@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 
 # Nodes in listings that are kept.
 MOST_KEPT: Final = 200_000
-# The links of a DICOMDIR with so many records are checked in the background; those of a
-# larger one only if a link fails.
-_MOST_CHECKED: Final = 200_000
 
 
 class Expandable(Protocol):
@@ -38,13 +35,30 @@ class Expandable(Protocol):
         """Compute what is in *folder*; raises OSError."""
         ...
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether there are links to be checked."""
+    def complete(self, folder: Selection) -> None:
+        """See that all is known that *folder* depends on, which may take long."""
         ...
 
-    def check_some_links(self, most: int) -> None:
-        """Check the links of what ``is_behind``, up to *most* records."""
+    @property
+    def completeness(self) -> "Settling":
+        """The check of all links."""
+        ...
+
+
+class Settling(Protocol):
+    """The slice of the check of all links that is needed here."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is done."""
+        ...
+
+    def begin(self) -> None:
+        """Say that a thread is about to do it."""
+        ...
+
+    def settle_all(self) -> None:
+        """Do it."""
         ...
 
 
@@ -85,7 +99,10 @@ class Listings:
         OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
         listing = self.cached(folder)
-        if listing is not None and self.is_stale:
+        if listing is None:
+            self._tree.complete(folder)
+        if self.is_stale:
+            # It is from above, too, that a folder learns what it consists of.
             self.refresh()
             listing = self.cached(folder)
         return self._computed(folder) if listing is None else listing
@@ -121,17 +138,27 @@ class Listings:
         self._kept[folder] = listing
         self._count += len(listing)
         while self._count > self._most:
-            loose = (each for each in self._kept if each not in self._pinned)
+            loose = (each for each in self._kept if not self._is_needed(each))
             oldest = next(loose, folder)
             if oldest is folder:
                 return
             self._give_up(oldest)
+
+    def _is_needed(self, folder: Selection) -> bool:
+        """Whether a listing is to be kept however many there are."""
+        return folder in self._pinned or self._is_early(folder)
+
+    def _is_early(self, folder: Selection) -> bool:
+        """Whether it is the root, and what is in it will be checked yet."""
+        return folder.parent is None and not self._tree.completeness.is_settled
 
     def _give_up(self, folder: Selection) -> None:
         self._count -= len(self._kept.pop(folder, ()))
 
     def forget(self, folder: Selection) -> None:
         """Give up what is kept of *folder*; asked again, it comes out the same."""
+        if self._is_early(folder):
+            return
         with self._lock:
             self._give_up(folder)
             self._pinned.discard(folder)
@@ -178,23 +205,28 @@ class Listings:
                 return
             self._pinned.add(folder)
             self._keep(folder, new)
+        # Who saw them may be about to look into them, and finds nothing.
+        gone = [each for name, each in old.items() if name not in new]
+        hidden = {name: each for name, each in folder.hidden.items() if name not in new}
+        for node in gone:
+            if node.is_folder:
+                node.parts = []
+                hidden[node.name] = node
+        folder.hidden = hidden
         if names := old.keys() ^ new.keys():
             self.on_change(folder, names)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether there are links to be checked."""
-        return self._tree.is_behind
+    def begin(self) -> None:
+        """Say that a thread is about to ``settle``: until then others do it themselves."""
+        self._tree.completeness.begin()
 
-    def check_links(self) -> None:
-        """Check the links that are due, and refresh what is kept; for the background.
+    def settle(self) -> None:
+        """Check all links, and refresh what is kept; for the background.
 
-        Those of a DICOMDIR with very many records are not checked. Failures are logged.
+        Failures are logged.
         """
         try:
-            self._tree.check_some_links(_MOST_CHECKED)
-        except (OSError, DicomfsError) as error:
-            log.warning("the links cannot be checked: %s", type(error).__name__)
+            self._tree.completeness.settle_all()
         except Exception as error:  # noqa: BLE001 - the tree is of use without
             logs.unforeseen(log, "checking the links", error)
         self.refresh()

@@ -19,14 +19,15 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
-from dicomfs.dicomdir.index import MOST_RECORDS
 from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet, Item, Part
-from dicomfs.fileset.links import LinkCheck, LinksMended
+from dicomfs.fileset.links import LinksMended
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import copies, draft
+from dicomfs.tree.completeness import MOST_AWAITED, MOST_CHECKED, Completeness
 from dicomfs.tree.draft import Branch, Leaf, Role
+from dicomfs.tree.firstlook import Drafts, FirstLook
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.heads import Claims, Heads
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
@@ -35,23 +36,35 @@ from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.sorting import Sorter
 
 _UNLINKED: Final = "Unlinked"
+# Where the folder comes from: it has to be the same before and after it is known.
+_NOWHERE: Final = Position(_UNLINKED.encode(), NO_RECORD)
 
 
 class Tree:
     """The folders of several File-sets, joined by identity."""
 
-    def __init__(self, file_sets: Sequence[FileSet], *, read_headers: bool) -> None:
+    def __init__(
+        self,
+        file_sets: Sequence[FileSet],
+        *,
+        read_headers: bool,
+        most_checked: int = MOST_CHECKED,
+        most_awaited: int = MOST_AWAITED,
+    ) -> None:
         """Join *file_sets*; the order in which they are given does not matter.
 
         *read_headers* lets instances be opened for what their records lack: series
-        descriptions, and the patients and studies of records that stand without.
+        descriptions, and the patients and studies of records that stand without. Both
+        other numbers are those of ``Completeness``.
         """
         self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
         self.findings = self._tops[0].findings.of_all
         self._headers = Headers(may_be_read=read_headers)
         self._heads = Heads(self.findings)
-        # Those that somebody looked into, if there are several.
-        self._entered: set[FileSet] = set()
+        self.completeness = Completeness(
+            self._tops, most_checked, most_awaited, failed=self._note_failed
+        )
+        self._first_look = FirstLook()
         # How often a folder was computed.
         self.listed = 0
         self.listings = Listings(self)
@@ -68,29 +81,18 @@ class Tree:
     @property
     def file_sets(self) -> list[FileSet]:
         """The File-sets, and those nested in them that were met so far."""
-        return [each for top in self._tops for each in top.family]
+        return self.completeness.file_sets
 
     @property
     def revision(self) -> int:
         """Counts up when folders have to be computed anew."""
-        return sum(file_set.revision for file_set in self.file_sets)
+        mended = sum(file_set.revision for file_set in self.file_sets)
+        return mended + self.completeness.is_settled
 
     @property
     def records(self) -> int:
         """How many records were looked at, of DICOMDIRs that were looked through."""
         return sum(file_set.records for file_set in self.file_sets)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether there is a DICOMDIR that ``check_some_links`` would look through."""
-        return any(each.link_check is LinkCheck.NOT_YET for each in self._due)
-
-    @property
-    def _due(self) -> list[FileSet]:
-        """The File-sets to look through: of several, those that somebody looked into."""
-        if len(self._tops) == 1:
-            return self.file_sets
-        return [each for each in self.file_sets if each in self._entered]
 
     def check_links(self) -> None:
         """Look at all records of all DICOMDIRs, and mend what is wrong.
@@ -98,28 +100,25 @@ class Tree:
         One of several that cannot be read costs only itself; raises OSError or
         DirectoryError if none can.
         """
-        self._check_links(self.file_sets, MOST_RECORDS * len(self.file_sets))
-
-    def check_some_links(self, most: int) -> None:
-        """Look through the DICOMDIRs that are due, reading at most *most* records in all.
-
-        Those that were not looked into are not due, and none is looked through in part.
-        """
-        self._check_links(self._due, most)
-
-    def _check_links(self, file_sets: Sequence[FileSet], most: int) -> None:
         failures: list[OSError | DirectoryError] = []
-        for file_set in file_sets:
-            room = min(max(most, 0), MOST_RECORDS)
+        for file_set in self._tops:
             try:
-                file_set.check_links(room)
+                file_set.check_links()
+                file_set.settling.finish()
             except (OSError, DirectoryError) as error:
                 failures.append(error)
                 self._note_failed(file_set, error)
-            is_whole = file_set.link_check is LinkCheck.WHOLE
-            most -= file_set.records if is_whole else room
-        if failures and len(failures) == len(file_sets):
+        if failures and len(failures) == len(self._tops):
             raise failures[0]
+
+    def complete(self, folder: Selection) -> None:
+        """Check the links that what is in *folder* depends on, or wait for who does."""
+        if folder.level is Level.ROOT:
+            self.completeness.before_root()
+        elif folder.unlinked:
+            self.completeness.settle()
+        else:
+            self.completeness.before({part.file_set for part in folder.parts})
 
     def expand(self, folder: Selection) -> Listing:
         """Compute what is in *folder*, by name and in the order of names, and keep nothing.
@@ -128,21 +127,17 @@ class Tree:
         """
         while True:
             before = {each: each.is_mended for each in self.file_sets}
+            is_early = folder.level is Level.ROOT and self.completeness.is_behind
             with suppress(LinksMended):
                 listing = self._listing(folder)
                 # Meanwhile another thread may have found the links to be wrong.
                 if all(each.is_mended == was for each, was in before.items()):
+                    if is_early:
+                        self._first_look.take(listing)
                     return listing
 
     def _listing(self, folder: Selection) -> Listing:
-        if folder.level is Level.ROOT:
-            folder.parts = [root for file_set in self._tops for root in file_set.roots]
-            branches, leaves = self._drafts_of_all(folder)
-        else:
-            self._entered |= {part.file_set for part in folder.parts}
-            drafts = self._sorted(folder, folder.parts)
-            branches, leaves = drafts.branches, drafts.leaves
-        branches = draft.joined(branches)
+        branches, leaves = self._drafts(folder)
         for branch in branches:
             if branch.level is Level.SERIES:
                 self._describe(folder, branch)
@@ -163,13 +158,40 @@ class Tree:
         self.listed += 1
         return listing
 
-    def _drafts_of_all(self, root: Selection) -> tuple[list[Branch], list[Leaf]]:
+    def _drafts(self, folder: Selection) -> Drafts:
+        """Return what the records of *folder* become, joined; raises OSError."""
+        look = self._first_look
+        if folder.level is Level.ROOT:
+            return look.seen(*self._drafts_of_all(folder))
+        if folder.unlinked:
+            folder.parts = self._unlinked
+        branches, leaves = self._sorted(folder, folder.parts)
+        if folder.unlinked:
+            late = self._late
+            branches, leaves = branches + late.branches, leaves + late.leaves
+        return Drafts(draft.joined(branches), leaves)
+
+    @property
+    def _unlinked(self) -> list[Part]:
+        """What belongs nowhere: entities first, those of all File-sets."""
+        parts = [part for each in self.file_sets for part in each.unlinked]
+        return sorted(parts, key=lambda part: not part.whole_entity)
+
+    @property
+    def _late(self) -> Drafts:
+        """What belongs into the root and was found after somebody saw that."""
+        if not self._first_look.is_taken or self.completeness.is_behind:
+            return Drafts([], [])
+        return self._first_look.late(*self._drafts_of_all(self.root))
+
+    def _drafts_of_all(self, root: Selection) -> Drafts:
         """Return what the records of the root entities become in the root.
 
         A File-set that cannot be read any more costs what only it has, and no more: in
         a folder further down, where files would be missing, it is an error. Raises
         OSError if none can be read.
         """
+        root.parts = [part for file_set in self._tops for part in file_set.roots]
         branches: list[Branch] = []
         leaves: list[Leaf] = []
         failures: list[OSError] = []
@@ -186,7 +208,7 @@ class Tree:
             leaves += drafts.leaves
         if len(failures) == len(self._tops):
             raise failures[0]
-        return branches, leaves
+        return Drafts(draft.joined(self._first_look.seen_first(branches)), leaves)
 
     def _note_failed(self, file_set: FileSet, error: OSError | DirectoryError) -> None:
         """Note that a File-set of several cannot be read any more."""
@@ -219,18 +241,18 @@ class Tree:
         return Claims(self._heads, folder.key, folder.path, who)
 
     def _add_unlinked(self, listing: Listing) -> None:
-        """Add the folder of what belongs nowhere to the root's, if there is anything."""
-        parts = [part for each in self.file_sets for part in each.unlinked]
-        # Entities first, those of all File-sets: the first part gives the folder its number.
-        parts.sort(key=lambda part: not part.whole_entity)
-        if not parts:
+        """Add the folder of what belongs nowhere to the root's.
+
+        It is there if there is anything, and as long as that is not known.
+        """
+        parts = self._unlinked
+        if not parts and self.completeness.is_settled and not any(self._late):
             return
         name = _UNLINKED
         while name in listing:
             name += " records"
-        position = Position(parts[0].file_set.identity, NO_RECORD)
         listing[name] = Selection(
-            inode=inode(position, _UNLINKED, ROOT_INODE),
+            inode=inode(_NOWHERE, _UNLINKED, ROOT_INODE),
             name=name,
             parent=self.root,
             mtime_ns=self.root.mtime_ns,
@@ -240,7 +262,7 @@ class Tree:
             unlinked=True,
         )
 
-    def _sorted(self, folder: Selection, parts: Sequence[Part]) -> Sorter:
+    def _sorted(self, folder: Selection, parts: Sequence[Part]) -> Drafts:
         """Return what the records of *parts* become in *folder*; raises OSError."""
         for file_set in {part.file_set for part in parts}:
             file_set.check_unchanged()
@@ -248,7 +270,7 @@ class Tree:
         for part in parts:
             for item in part.file_set.children(part):
                 sorter.add(item)
-        return sorter
+        return Drafts(sorter.branches, sorter.leaves)
 
     def _describe(self, folder: Selection, branch: Branch) -> None:
         """Give a series its description; that of an instance if its record has none."""
@@ -282,26 +304,13 @@ class Tree:
             inode=inode(branch.position, branch.role.value, parent.inode),
             name=name,
             parent=parent,
-            mtime_ns=self._time_ns(parent, branch),
+            mtime_ns=_time_ns(self._headers, parent, branch),
             level=branch.level,
             parts=branch.parts,
             lister=self.listings,
             by_type=branch.role is Role.OTHER,
             origin=draft.alone(branch.file_set, branch.record, branch.attributes),
         )
-
-    def _time_ns(self, parent: Selection, branch: Branch) -> int:
-        """Return the study's or series' own time, else the parent folder's."""
-        own = None
-        if branch.level is Level.STUDY:
-            own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
-        elif branch.level is Level.SERIES:
-            own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-            kept = self._headers.kept(branch.file_set, branch.record)
-            header = branch.header or kept
-            if own is None and header is not None:
-                own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-        return parent.mtime_ns if own is None else own
 
     def _file(self, parent: Selection, leaf: Leaf, name: str) -> Instance:
         said = self._heads.reason(leaf.position)
@@ -321,3 +330,17 @@ class Tree:
             uid=leaf.uid,
             is_known=bool(said),
         )
+
+
+def _time_ns(headers: Headers, parent: Selection, branch: Branch) -> int:
+    """Return the study's or series' own time, else the parent folder's."""
+    own = None
+    if branch.level is Level.STUDY:
+        own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
+    elif branch.level is Level.SERIES:
+        own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
+        kept = headers.kept(branch.file_set, branch.record)
+        header = branch.header or kept
+        if own is None and header is not None:
+            own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
+    return parent.mtime_ns if own is None else own

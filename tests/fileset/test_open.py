@@ -818,18 +818,3 @@ def test_a_source_is_told_apart_from_a_dicomdir_by_its_content(tmp_path: Path) -
     beside = open_source(tmp_path / "other")
     assert isinstance(beside, OpenedFolder)
     assert beside.dicomdir == b"other"
-
-
-def test_of_many_discs_so_many_records_are_looked_through_together(
-    tmp_path: Path,
-) -> None:
-    discs = [disc(tmp_path / f"{number}", f"1.{number}") for number in range(4)]
-
-    with tree_of(*discs) as tree:
-        tree.check_some_links(12)
-        assert tree.records == 0  # nobody looked into any of them
-        list(walk(tree.root))
-        tree.check_some_links(12)
-        assert tree.records == 10
-        tree.check_links()
-        assert tree.records == 20

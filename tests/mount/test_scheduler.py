@@ -54,7 +54,10 @@ class FakeTree:
 
     def __init__(self, gates: dict[str, Gate]) -> None:
         self.revision = 0
-        self.checked = 0
+        # The check of links: it is this tree's own.
+        self.completeness = self
+        self.is_settled = True
+        self.is_begun = False
         self.gates = gates
         self.failure: Exception | None = None
         self.threads: set[int] = set()
@@ -73,14 +76,15 @@ class FakeTree:
             raise self.failure
         return {"below": self.folder("below")}
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether its links were not checked yet."""
-        return not self.checked
+    def complete(self, folder: Selection) -> None:
+        """Have nothing to wait for."""
 
-    def check_some_links(self, most: int) -> None:
-        """Count it."""
-        self.checked = most
+    def begin(self) -> None:
+        """Remember it."""
+        self.is_begun = True
+
+    def settle_all(self) -> None:
+        """Have nothing to do."""
 
 
 class GatedSource(BytesSource):
@@ -804,7 +808,7 @@ class ChangingTree(FakeTree):
     """A root in which other things are found after its index was looked through."""
 
     def __init__(self) -> None:
-        super().__init__({"root": Gate()})
+        super().__init__({"root": Gate(), "check": Gate()})
         self.names = [["kept", "gone"], ["came", "kept"]]
 
     def expand(self, folder: Selection) -> Listing:
@@ -823,52 +827,38 @@ class ChangingTree(FakeTree):
             for name in self.names[self.revision]
         }
 
-    def check_some_links(self, most: int) -> None:
+    def settle_all(self) -> None:
         """Find out that there are others."""
-        super().check_some_links(most)
+        self.gates["check"].passed()
         self.revision = 1
 
 
-async def check_links(scheduler: Scheduler, mock_clock: trio.testing.MockClock) -> None:
-    """Let the links be checked, which waits a second before it begins."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(scheduler.check_links)
-        await trio.testing.wait_all_tasks_blocked()
-        mock_clock.jump(2)
-
-
-async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told(
-    mock_clock: trio.testing.MockClock,
-) -> None:
+async def test_what_is_found_wrong_later_is_shown_and_the_kernel_is_told() -> None:
     tree = ChangingTree()
     scheduler = scheduler_of(tree)
     told: list[tuple[str, list[str], int]] = []
+    heard = trio.Event()
 
     def hear(folder: FolderNode, names: Collection[str]) -> None:
         told.append((folder.name, sorted(names), threading.get_ident()))
+        heard.set()
 
     scheduler.on_change = hear
+    tree.gates["check"].shut()
+    scheduler.check_links()
+    was_begun = tree.is_begun
+    # What can be listed meanwhile is not held up.
     before = await scheduler.children(tree.root)
     kept = before["kept"]
 
-    await check_links(scheduler, mock_clock)
+    tree.gates["check"].lift()
+    with trio.fail_after(10):
+        await heard.wait()
 
     after = await scheduler.children(tree.root)
+    assert was_begun
     assert list(before) == ["kept", "gone"]
     assert list(after) == ["came", "kept"]
     assert after["kept"] is kept
     # The event loop tells it, between the answers that it gives.
     assert told == [("root", ["came", "gone"], threading.get_ident())]
-    assert tree.checked == 200_000
-
-
-async def test_what_is_found_sound_changes_nothing(
-    tree: FakeTree, mock_clock: trio.testing.MockClock
-) -> None:
-    scheduler = scheduler_of(tree)
-    folder = tree.folder("fast")
-    before = await scheduler.children(folder)
-
-    await check_links(scheduler, mock_clock)
-
-    assert await scheduler.children(folder) is before

@@ -17,6 +17,7 @@ from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Capacity, EntryType, Medium, Place, Status
 from dicomfs.media.opening import open_sources
 from dicomfs.source.source import BytesSource, Source
+from dicomfs.tree.completeness import MOST_AWAITED, MOST_CHECKED
 from dicomfs.tree.node import FileNode, FolderNode, Node
 from dicomfs.tree.tree import Tree
 from tests.build.medium import Options, Record, write_medium
@@ -213,7 +214,11 @@ class Seen(NamedTuple):
 
 @contextmanager
 def opened(
-    *media: Medium | Path, read_headers: bool = True, dicomdir: str = ""
+    *media: Medium | Path,
+    read_headers: bool = True,
+    dicomdir: str = "",
+    most_checked: int = MOST_CHECKED,
+    most_awaited: int = MOST_AWAITED,
 ) -> Iterator[Tree]:
     """Open the tree of *media*, folders or fakes, and close them at the end."""
     made = [CountingMedium(each) if isinstance(each, Path) else each for each in media]
@@ -221,7 +226,12 @@ def opened(
         file_sets: list[FileSet] = []
         for medium in made:
             file_sets += open_file_sets(medium, dicomdir.encode())
-        yield Tree(file_sets, read_headers=read_headers)
+        yield Tree(
+            file_sets,
+            read_headers=read_headers,
+            most_checked=most_checked,
+            most_awaited=most_awaited,
+        )
     finally:
         for medium in made:
             medium.close()

@@ -9,6 +9,7 @@ import pytest
 
 from dicomfs.check.check import check
 from dicomfs.cli.codes import Exit
+from dicomfs.fileset.links import LinkCheck
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.findings import Findings, Kind
 from dicomfs.media.opening import open_sources
@@ -156,7 +157,7 @@ def test_names_that_grow_when_they_are_compared_hold_up_no_other_disc(
 
     with opened(good, tmp_path / "bad") as tree:
         began = process_time()
-        assert len(tree.expand(tree.root)) == 301
+        assert len(tree.root.children()) == 301
         # Normalised, they are 14 million letters.
         assert process_time() - began < 1
 
@@ -191,7 +192,7 @@ def test_a_disc_that_is_changed_costs_what_only_it_has(
     tree = Tree(file_sets, read_headers=True)
     spoil(two)
 
-    assert list(tree.expand(tree.root)) == ["Doe, Jane (Doe^Jane)"]
+    assert list(tree.root.children()) == ["Doe, Jane (Doe^Jane)"]
     failed = [each for each in tree.findings.all() if each.kind is Kind.SOURCE_FAILED]
     assert [each.source for each in failed] == [str(two)]
     for each in file_sets:
@@ -204,11 +205,11 @@ def test_a_folder_that_would_lack_files_is_an_error(
     expect_log("the DICOMDIR was changed after mounting")
     one, two = disc(tmp_path / "one", 1), disc(tmp_path / "two", 2)
     with opened(one, two) as tree:
-        [joined] = tree.expand(tree.root).values()
+        [joined] = tree.root.children().values()
         spoil(two)
 
         with pytest.raises(OSError, match="was changed") as raised:
-            tree.expand(folder(joined))
+            folder(joined).children()
     assert raised.value.errno == errno.EIO
 
 
@@ -222,7 +223,7 @@ def test_if_no_disc_can_be_read_the_root_cannot_either(
         spoil(one)
         spoil(two)
         with pytest.raises(OSError, match="was changed"):
-            tree.expand(tree.root)
+            tree.root.children()
 
 
 @pytest.mark.mount
@@ -280,38 +281,49 @@ def test_check_of_sources_of_which_one_is_left_out_ends_as_not_all_was_read(
 # -- looking through -------------------------------------------------------------------
 
 
-def test_only_discs_that_somebody_looked_into_are_looked_through(
-    tmp_path: Path,
-) -> None:
+def test_a_folder_waits_for_its_own_discs_and_for_no_others(tmp_path: Path) -> None:
     media = [
         CountingMedium(disc(tmp_path / f"{number}", number, f"P{number}"))
         for number in range(4)
     ]
-    with opened(*media) as tree:
-        root = tree.expand(tree.root)
-        behind = [tree.is_behind]
+    with opened(*media, most_awaited=0) as tree:
+        root = tree.root.children()
         before = [medium.bytes_read for medium in media]
 
         list(walk(folder(root["P2 (P2)"])))
-        behind.append(tree.is_behind)
-        tree.check_some_links(200_000)
-        behind.append(tree.is_behind)
 
         read = [
             medium.bytes_read > was for medium, was in zip(media, before, strict=True)
         ]
+        checked = [each.link_check for each in tree.file_sets]
     assert read == [False, False, True, False]
-    assert behind == [False, True, False]
+    assert checked.count(LinkCheck.WHOLE) == 1
 
 
-def test_of_discs_that_are_too_large_no_more_is_read_than_of_one(
+def test_what_belongs_nowhere_is_known_when_all_discs_were_looked_through(
     tmp_path: Path,
 ) -> None:
     media = [disc(tmp_path / f"{number}", number) for number in range(4)]
 
-    with opened(*media) as tree:
-        list(walk(tree.root))
-        tree.check_some_links(7)
+    with opened(*media, most_awaited=0) as tree:
+        early = tree.root.children()
+        nowhere = folder(early["Unlinked"]).children()
+        checked = {each.link_check for each in tree.file_sets}
+        late = tree.root.children()
 
-        assert tree.records == 5
-        assert not tree.is_behind
+    assert list(early) == ["Doe, Jane (Doe^Jane)", "Unlinked"]
+    assert nowhere == {}
+    assert checked == {LinkCheck.WHOLE}
+    assert list(late) == ["Doe, Jane (Doe^Jane)"]
+
+
+def test_discs_that_are_too_large_are_left_alone(tmp_path: Path) -> None:
+    media = [disc(tmp_path / f"{number}", number) for number in range(4)]
+
+    with opened(*media, most_checked=4) as tree:
+        root = list(tree.root.children())
+        list(walk(tree.root))
+        checked = {each.link_check for each in tree.file_sets}
+
+    assert root == ["Doe, Jane (Doe^Jane)"]
+    assert checked == {LinkCheck.TOO_LARGE}

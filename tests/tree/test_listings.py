@@ -10,7 +10,7 @@ import pytest
 
 from dicomfs.dicom.types import Level
 from dicomfs.errors import DirectoryError
-from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.tree.identity import file_inode
 from dicomfs.tree.listings import Listings, merged
 from dicomfs.tree.selection import Instance, Listing, Selection
@@ -24,8 +24,11 @@ class Changing:
     def __init__(self, *names: str) -> None:
         self.names = names or ("below",)
         self.revision = 0
-        self.checked = 0
-        self.is_behind = True
+        # The check of links: it is this tree's own.
+        self.completeness = self
+        self.is_settled = True
+        self.is_begun = False
+        self.completed: list[str] = []
         self.expanded: list[str] = []
         self.before: Callable[[], None] = lambda: None
         self.listings = Listings(self)
@@ -41,10 +44,17 @@ class Changing:
         inode = 2 + int.from_bytes(name.encode()[:6])
         return Selection(inode, name, parent, 0, Level.OTHER, [], self.listings)
 
-    def check_some_links(self, most: int) -> None:
-        """Find other children, which the tree has from now on."""
-        self.checked = most
-        self.is_behind = False
+    def complete(self, folder: Selection) -> None:
+        """Remember who waited."""
+        self.completed.append(folder.name)
+
+    def begin(self) -> None:
+        """Remember it."""
+        self.is_begun = True
+
+    def settle_all(self) -> None:
+        """Find other children, perhaps, which the tree has from now on."""
+        self.is_settled = True
         self.before()
 
 
@@ -245,9 +255,7 @@ def test_what_is_forgotten_while_it_is_listed_anew_is_not_kept() -> None:
     assert told == []
 
 
-def test_links_are_checked_unless_they_are_very_many_and_what_is_kept_is_mended() -> (
-    None
-):
+def test_what_is_kept_is_mended_once_the_links_were_checked() -> None:
     tree = Changing("gone", "kept")
     folder = tree.folder("root")
     folder.children()
@@ -257,30 +265,78 @@ def test_links_are_checked_unless_they_are_very_many_and_what_is_kept_is_mended(
         changed(tree)
 
     tree.before = find
-    tree.listings.check_links()
+    tree.listings.settle()
 
-    assert tree.checked == 200_000
-    assert not tree.listings.is_behind
     assert list(folder.children()) == ["came", "kept"]
 
 
-@pytest.mark.parametrize(
-    "error",
-    [OSError(errno.EIO, ""), DirectoryError("", 7), ValueError()],
-    ids=["the medium", "a record", "unforeseen"],
-)
-def test_links_that_cannot_be_checked_end_nothing(
-    error: Exception, expect_log: Callable[[str], None]
+def test_a_check_of_links_that_fails_in_an_unforeseen_way_ends_nothing(
+    expect_log: Callable[[str], None],
 ) -> None:
     tree = Changing()
     folder = tree.folder("root")
     before = folder.children()
-    tree.before = failing(error)
+    tree.before = failing(ValueError())
 
-    tree.listings.check_links()
+    tree.listings.settle()
 
     assert folder.children() is before
-    expect_log("links cannot be checked|checking the links")
+    expect_log("checking the links")
+
+
+def test_a_folder_waits_for_what_it_depends_on_before_it_is_listed() -> None:
+    tree = Changing()
+    folder = tree.folder("root")
+
+    folder.children()
+    folder.children()
+
+    assert tree.completed == ["root"]
+
+
+def test_a_folder_that_waited_learns_from_above_what_it_consists_of() -> None:
+    tree = Changing("below")
+    root = tree.folder("")
+    below = root.children()["below"]
+    assert isinstance(below, Selection)
+    told = changed(tree)
+
+    below.children()
+
+    assert [name for name, _ in told] == [""]
+
+
+def test_the_root_is_kept_as_long_as_it_may_change() -> None:
+    tree = Changing()
+    tree.listings = Listings(tree, most=1)
+    tree.is_settled = False
+    root = tree.folder("")
+    listing = root.children()
+
+    root.forget()
+    tree.folder("other", root).children()
+
+    assert root.children_cached() is listing
+    tree.is_settled = True
+    root.forget()
+    assert root.children_cached() is None
+
+
+def test_a_folder_that_is_gone_is_found_by_name_and_has_nothing_in_it() -> None:
+    tree = Changing("gone", "kept")
+    root = tree.folder("")
+    gone = root.children()["gone"]
+    assert isinstance(gone, Selection)
+    gone.parts = [PART]
+    changed(tree)
+    root.children()
+
+    assert root.lookup("gone") is gone
+    assert gone.parts == []
+    tree.names = ("gone",)
+    tree.revision += 1
+    root.children()
+    assert root.lookup("gone") is not gone
 
 
 # -- merging ---------------------------------------------------------------------------
@@ -293,6 +349,7 @@ class NamedFileSet:
 
 
 FILE_SET = cast(FileSet, NamedFileSet())
+PART = Part(FILE_SET, 7, whole_entity=True)
 SERIES = Selection(7, "001 CT", None, 0, Level.SERIES, [], Listings(Changing()))
 
 
