@@ -171,7 +171,11 @@ class Extent(NamedTuple):
 
 def are_within(extents: Iterable[Extent], size: int) -> bool:
     """Whether all bytes of *extents* lie within a source of so many."""
-    return all(not length or offset + length <= size for offset, length in extents)
+    # Asked of each file of a disc: the loop takes half as long as ``all``.
+    for offset, length in extents:  # noqa: SIM110
+        if length and offset + length > size:
+            return False
+    return True
 
 
 def clipped(extents: Iterable[Extent], size: int) -> list[Extent]:

@@ -17,7 +17,7 @@ from dicomfs.findings import Finding, Kind
 from dicomfs.media import membername
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
-from dicomfs.media.membername import SLASH, UnsafeNameError
+from dicomfs.media.membername import NO_NAME, SLASH, UnsafeNameError
 from dicomfs.media.members import Folder, Tree, findings_of, folder_at
 from dicomfs.media.tar.header import BLOCK, parse
 from dicomfs.media.tar.members import Member, Members
@@ -67,7 +67,10 @@ class _Named(NamedTuple):
 
     def path(self) -> Place:
         """Return its path; raises UnsafeNameError."""
-        return membername.path_of(self.name, SLASH, is_folder=self.is_folder)
+        path = membername.path_of(self.name, SLASH)
+        if not path and not self.is_folder:
+            raise UnsafeNameError(NO_NAME)
+        return path
 
 
 class Tar(Archive[TarEntry]):

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.media import membername
 from dicomfs.media.medium import Place
+from dicomfs.media.membername import NO_NAME, UnsafeNameError
 
 _ANY: Final = b"PK"
 RECORD: Final = b"PK\1\2"
@@ -87,7 +88,10 @@ class Record(NamedTuple):
         """Return its path in the archive; raises UnsafeNameError if it has none."""
         is_utf8 = self.flags & _IS_UTF8 or self.shown is not self.name
         separator = _SEPARATOR if is_utf8 else _RAW_SEPARATOR
-        return membername.path_of(self.shown, separator, is_folder=self.is_folder)
+        path = membername.path_of(self.shown, separator)
+        if not path and not self.is_folder:
+            raise UnsafeNameError(NO_NAME)
+        return path
 
 
 def record_places(raw: bytes) -> Iterator[int]:
