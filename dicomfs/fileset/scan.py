@@ -26,6 +26,7 @@ from dicomfs.errors import (
     DicomfsError,
     Failure,
     FileIdError,
+    MethodError,
     PasswordError,
     Problem,
 )
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 
 # How many files were looked at, how many instances they were, and how many files there are.
 Progress = Callable[[int, int, int], None]
+
+# Files of an archive that somebody has the key to, or a program for.
+_Locked = PasswordError | MethodError
 
 # Files and folders together: a disc has tens of thousands.
 MAX_ENTRIES: Final = 500_000
@@ -78,7 +82,7 @@ class Scan:
     *index* is a DICOMDIR, whose File IDs *places* resolves; *mtime_ns* the time of the
     newest instance. *files* counts those that were looked at, *instances* those of them
     that are in the index. *locked* says why the first file in an archive is that no
-    password opens.
+    password opens, or that is packed in a way that is not read.
     """
 
     index: bytes
@@ -87,7 +91,7 @@ class Scan:
     instances: int
     mtime_ns: int
     findings: list[Finding]
-    locked: PasswordError | None = None
+    locked: _Locked | None = None
 
 
 def scanned(
@@ -147,7 +151,7 @@ def _scan(medium: Medium, progress: Progress, workers: Workers) -> Scan:
     index = DirectoryWriter()
     places = ScannedLocator(medium)
     files, newest = 0, 0
-    locked: PasswordError | None = None
+    locked: _Locked | None = None
     batches, total = _counted(PatientLister(medium, workers), troubles, progress)
     for folder, seen in _in_order(medium, batches, workers):
         for each in seen:
@@ -178,7 +182,7 @@ class _Seen(NamedTuple):
     trouble: Kind | None = None
     header: Attributes | None = None
     mtime_ns: int = 0
-    locked: PasswordError | None = None
+    locked: _Locked | None = None
 
 
 class _Batch(NamedTuple):
@@ -265,7 +269,7 @@ def _look_at(
 
 
 def _unreadable(name: bytes, error: Exception) -> _Seen:
-    locked = error if isinstance(error, PasswordError) else None
+    locked = error if isinstance(error, _Locked) else None
     return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE, locked=locked)
 
 

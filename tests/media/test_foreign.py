@@ -25,6 +25,7 @@ from tests.build import archives, packed
 from tests.build.archives import Part, zipped
 from tests.build.medium import Record, image, patient, series, study, write_medium
 from tests.build.packed import PACKERS
+from tests.conftest import ExpectLog
 from tests.support.amounts import part_of
 from tests.support.mounting import need, run
 
@@ -133,15 +134,18 @@ def test_one_that_lies_beside_a_dicomdir_is_nobodys_business(tmp_path: Path) -> 
     assert [each.kind for each in findings.all() if each.kind.is_fault] == []
 
 
+@pytest.mark.parametrize("scan", [False, True], ids=["by index", "by scan"])
 @pytest.mark.parametrize("method", [9, 93, 95, 98])
 def test_an_archive_packed_in_a_way_that_is_not_read_says_how_to_unpack_it(
-    method: int, tmp_path: Path
+    method: int, scan: bool, tmp_path: Path, expect_log: ExpectLog
 ) -> None:
+    if scan:
+        expect_log("1 files or folders of the medium cannot be read")
     fields = {"method": method}
     part = Part(b"DICOMDIR", bytes(999), raw=bytes(50), local=fields, central=fields)
     (tmp_path / "out.zip").write_bytes(archives.archive([part]))
 
-    failure = failure_of(tmp_path / "out.zip")
+    failure = failure_of(tmp_path / "out.zip", scan=scan)
 
     assert failure.problem is Problem.METHOD_UNSUPPORTED
     assert "7z x" in complaint(failure).mend
