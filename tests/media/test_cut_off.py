@@ -19,8 +19,17 @@ from dicomfs.media.opening import open_sources
 from dicomfs.source.source import BytesSource
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.tree import Tree
-from tests.build import archives, tars
-from tests.build.images import ISO_FLAVOURS, SECTOR, to_sectors, without_iso9660
+from tests.build import archives, tars, udf
+from tests.build.images import (
+    ISO_FLAVOURS,
+    SECTOR,
+    add_session,
+    add_track,
+    make_plain_iso,
+    start_sessions,
+    to_sectors,
+    without_iso9660,
+)
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.conftest import ExpectLog
 from tests.support.trees import folders_in
@@ -275,3 +284,70 @@ def test_files_of_a_folder_that_cannot_be_opened_for_other_reasons_are_told_apar
         (1, "is"),
         (2, "beginning"),
     ]
+
+
+# -- discs of several sessions, and of other makes -------------------------------------
+
+
+@pytest.mark.parametrize("gap", [0, 11_400])
+def test_a_whole_disc_of_several_sessions_is_not_cut_off_and_half_of_one_is(
+    gap: int, disc: Path, tmp_path: Path
+) -> None:
+    path = make_plain_iso(disc, tmp_path / "disc.iso")
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "README").write_bytes(bytes(50_000))
+    start = add_track(path, later, gap=gap)
+    data = path.read_bytes()
+
+    assert kinds_of(opened(data)) == []
+    # Of the second session the descriptors and the folders are there.
+    assert kinds_of(opened(data[: (start + 30) * SECTOR])) == [Kind.IMAGE_CUT_OFF]
+
+
+def test_a_disc_that_was_grown_is_not_cut_off(disc: Path, tmp_path: Path) -> None:
+    path = start_sessions(disc, tmp_path / "disc.iso")
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "README").write_bytes(bytes(50_000))
+
+    for _ in range(2):
+        assert kinds_of(opened(add_session(path, later).read_bytes())) == []
+
+
+@pytest.mark.parametrize("flavour", ISO_FLAVOURS)
+@pytest.mark.slow
+def test_no_image_that_programs_make_is_said_to_be_cut_off(
+    flavour: str, disc: Path, tmp_path: Path
+) -> None:
+    data = ISO_FLAVOURS[flavour](disc, tmp_path / "disc.iso").read_bytes()
+
+    assert kinds_of(opened(data)) == []
+    assert kinds_of(opened(data + bytes(300 * SECTOR))) == []
+
+
+@pytest.mark.parametrize("kind", [udf.PLAIN, udf.SPARED, udf.VIRTUAL, udf.METADATA])
+@pytest.mark.parametrize("block", [512, 2048])
+def test_a_whole_udf_volume_is_not_said_to_be_cut_off(kind: str, block: int) -> None:
+    form = udf.Form(kind=kind, block=block, revision=0x0250)
+
+    medium = opened(udf.Image({"A": bytes(9_000)}, form).data)
+
+    assert kinds_of(medium) == []
+
+
+@pytest.mark.parametrize("block", [512, 2048])
+def test_a_udf_volume_whose_partition_ends_beyond_the_image_is_cut_off(
+    block: int,
+) -> None:
+    data = udf.Image({"A": bytes(9_000)}, udf.Form(block=block)).data
+    blocks = len(data) // block
+    for number in (udf.MAIN, udf.RESERVE):
+        for at in range(number * block, (number + udf.SEQUENCE) * block, block):
+            if data[at : at + 2] == b"\5\0":
+                length = blocks.to_bytes(4, "little")
+                changed = udf.resealed(data[at : at + block], 192, length)
+                data = data[:at] + changed + data[at + block :]
+
+    assert kinds_of(opened(data)) == [Kind.IMAGE_CUT_OFF]
+    assert opened(data).open((b"A",)).read_at(0, 9_000) == bytes(9_000)
