@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from dicomfs.cli import foreign
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.foreign import MENDS
 from dicomfs.errors import Failure, Problem
 
 
@@ -27,14 +27,10 @@ def complaint(failure: Failure) -> Complaint:
     row = TABLE[failure.problem]
     facts = {name: _Fact(fact) for name, fact in failure.facts.items()}
     facts["dicomfs"] = _Fact(command())
-    mend = row.mend
+    mend = row.mend.format_map(facts)
     if failure.problem is Problem.SOURCE_FOREIGN:
-        mend = MENDS[failure.facts["kind"]]
-    return Complaint(
-        row.exit_code,
-        failure.inside(row.what.format_map(facts)),
-        mend.format_map(facts),
-    )
+        mend = foreign.mend(failure.facts["kind"], failure.facts["name"])
+    return Complaint(row.exit_code, failure.inside(row.what.format_map(facts)), mend)
 
 
 class _Fact(str):

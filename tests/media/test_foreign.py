@@ -64,6 +64,16 @@ def test_a_file_of_a_kind_that_is_not_read_is_named_by_its_content(
         assert "it's a disc" not in told.mend
 
 
+def test_one_on_a_server_is_to_be_downloaded_first() -> None:
+    url = "https://host/a b/study.tar.gz?X-Signature=1"
+    facts = {"name": url, "reason": "a tar archive", "kind": "TAR_GZIP"}
+
+    told = complaint(Failure(Problem.SOURCE_FOREIGN, **facts))
+
+    assert told.mend.startswith("download it, and unpack it")
+    assert "tar -xf study.tar.gz " in told.mend
+
+
 @pytest.mark.parametrize(
     "data",
     [
