@@ -391,7 +391,7 @@ def test_tree_works_where_pyfuse3_and_trio_are_missing(
     lacking = bare_python.run(
         "import importlib.util as u; print(u.find_spec('pyfuse3'), u.find_spec('trio'))"
     )
-    done = bare_python.dicomfs("tree", samples)
+    done = bare_python.dicomfs("tree", samples / "DICOMDIR")
 
     assert lacking.stdout == "None None\n"
     assert (done.returncode, done.stderr) == (0, "")
