@@ -361,7 +361,7 @@ def entries_of(
 
 @pytest.mark.mount
 def test_tree_shows_what_a_mount_shows(sample_mount: Mount, samples: Path) -> None:
-    done = dicomfs("tree", samples)
+    done = dicomfs("tree", samples / "DICOMDIR")
 
     assert (done.returncode, done.stderr) == (0, "")
     mounted = sorted(path.rstrip("/") for path in sample_mount.structure())
