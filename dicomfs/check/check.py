@@ -287,7 +287,7 @@ class _Check:
     def _know_files(self, folder: Selection) -> None:
         """Forget what listing *folder* could only suppose, and is known by now."""
         for kind in (Kind.ASSUMED_COPIES, Kind.DUPLICATE_INSTANCE):
-            self._findings.withdraw(kind, (folder.inode, kind))
+            self._findings.withdraw(kind, (folder.inode, kind, ""))
         for kind in (Kind.UID_DISAGREES, Kind.PATIENT_DISAGREES):
             self._findings.withdraw(kind, (folder.key, kind))
 

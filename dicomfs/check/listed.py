@@ -22,7 +22,6 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import NOT_WHOLE, Finding, Kind
 from dicomfs.media.medium import Place
-from dicomfs.source.source import Source
 from dicomfs.tree.node import Said
 from dicomfs.tree.report import Stage
 from dicomfs.tree.selection import Instance
@@ -31,6 +30,10 @@ Where = tuple[str, ...]
 # Where a file lies that may be a copy of another one.
 Copy = tuple[FileSet, Place]
 
+# A file that has one of these cannot be compared with its copies.
+_UNREAD: Final = frozenset(
+    {Kind.UNREADABLE_BYTES, Kind.UNREADABLE_FILE, Kind.SILENT_FILE}
+)
 # What was compared.
 _SAME: Final = "the same, byte for byte"
 # Further unreadable ranges of a file are not named one by one.
@@ -55,11 +58,6 @@ class _Trouble(NamedTuple):
     def is_whole(self) -> bool:
         """Whether the file is whole all the same."""
         return self.kind not in NOT_WHOLE
-
-    def is_of(self, file: Instance) -> bool:
-        """Whether it is about *file* itself, and not about a copy of it."""
-        source = file.file_set.findings.source
-        return (self.source, self.file) == (source, file.place)
 
 
 class LookedAt(NamedTuple):
@@ -93,21 +91,14 @@ class ListedFiles:
         gone.
         """
         there = sorted((each for each in files if not each.error), key=_place)
+        looked = [*self._each(there, above)]
+        troubles = chain(
+            chain.from_iterable(looked),
+            self._copies(there, looked),
+            self._twins(there),
+        )
         alike: dict[tuple[Kind, str, str], list[_Trouble]] = {}
-        whole = 0
-        looked = self._workers.map(partial(self._look_at, above=above), there)
-        for file, found in zip(there, looked, strict=True):
-            troubles = (
-                [self._unopened(file, found), *_not_compared(file)]
-                if isinstance(found, OSError)
-                else found
-            )
-            self._meter.add(Stage.FILES)
-            # A copy that is broken does not break the file.
-            whole += all(t.is_whole or not t.is_of(file) for t in troubles)
-            for each in troubles:
-                alike.setdefault(each[:3], []).append(each)
-        for each in self._twins(there):
+        for each in troubles:
             alike.setdefault(each[:3], []).append(each)
         for file in there:
             if uid := file.record.sop_instance_uid:
@@ -117,7 +108,33 @@ class ListedFiles:
         )
         groups = alike.values()
         findings = [_finding(where, group, of[group[0].source]) for group in groups]
-        return LookedAt(findings, whole)
+        whole = [found for found in looked if all(each.is_whole for each in found)]
+        return LookedAt(findings, len(whole))
+
+    def _each(self, files: Sequence[Instance], above: Said) -> Iterator[list[_Trouble]]:
+        """Yield what is wrong with each of *files* by itself."""
+        looked = self._workers.map(partial(self._look_at, above=above), files)
+        for file, found in zip(files, looked, strict=True):
+            self._meter.add(Stage.FILES)
+            yield [self._unopened(file, found)] if isinstance(found, OSError) else found
+
+    def _copies(
+        self, files: Sequence[Instance], looked: Sequence[Sequence[_Trouble]]
+    ) -> Iterator[_Trouble]:
+        """Yield what is wrong with copies of *files*, with which that was wrong."""
+        pairs: list[tuple[Instance, Copy]] = []
+        for file, troubles in zip(files, looked, strict=True):
+            copies = [copy[:2] for copy in file.copies]
+            if any(each.kind in _UNREAD for each in troubles):
+                yield from (_unsure(file, at) for at in copies)
+            else:
+                pairs += [(file, at) for at in copies]
+        compared = self._workers.map(self._compare, pairs)
+        for (file, at), found in zip(pairs, compared, strict=True):
+            if isinstance(found, OSError):
+                yield from (self._unopened(file, found, at), _unsure(file, at))
+            else:
+                yield from found
 
     def _twins(self, files: Sequence[Instance]) -> Iterator[_Trouble]:
         """Yield which of the *files* of a folder have a UID that others have, too.
@@ -151,11 +168,7 @@ class ListedFiles:
         source = file.open_listed()
         try:
             found = inspect(source, self._count)
-            troubles = [*self._troubles(file, found, above)]
-            if not found.readability.is_whole:
-                return [*troubles, *_not_compared(file)]
-            compared = [self._compare(file, source, copy[:2]) for copy in file.copies]
-            return [*troubles, *chain.from_iterable(compared)]
+            return [*self._troubles(file, found, above)]
         finally:
             source.close()
 
@@ -175,18 +188,16 @@ class ListedFiles:
                 example = f"record {each.record!r}, file {each.file!r}"
                 yield _trouble(file, each.kind, each.attribute, example)
 
-    def _compare(self, file: Instance, source: Source, at: Copy) -> list[_Trouble]:
-        """Hold a file, by its *source*, against the one that is taken for its copy."""
+    def _compare(self, pair: tuple[Instance, Copy]) -> list[_Trouble]:
+        """Hold a file against the one that is taken for its copy; raises OSError."""
+        file, at = pair
         file_set, place = at
-        unsure = _trouble(file, Kind.ASSUMED_COPIES, at=at)
-        try:
-            with closing(file_set.medium.open(place)) as copy:
-                readability = read_through(copy, self._count)
-                if not readability.is_whole:
-                    return [_unreadable(file, readability, at), unsure]
+        with closing(file_set.medium.open(place)) as copy:
+            readability = read_through(copy, self._count)
+            if not readability.is_whole:
+                return [_unreadable(file, readability, at), _unsure(file, at)]
+            with closing(file.open_listed()) as source:
                 differ = first_difference(source, copy)
-        except OSError as error:
-            return [self._unopened(file, error, at), unsure]
         if differ is None:
             return [_trouble(file, Kind.REPEATED_INSTANCE, _SAME, at=at)]
         example = f"from byte {differ} on"
@@ -219,9 +230,9 @@ def _places(file: Instance) -> list[Copy]:
     return [(file.file_set, file.place), *(copy[:2] for copy in file.copies)]
 
 
-def _not_compared(file: Instance) -> list[_Trouble]:
-    """Return that nobody knows whether the copies of a file are the same."""
-    return [_trouble(file, Kind.ASSUMED_COPIES, at=copy[:2]) for copy in file.copies]
+def _unsure(file: Instance, at: Copy) -> _Trouble:
+    """Return that nobody knows whether a copy of *file* is the same."""
+    return _trouble(file, Kind.ASSUMED_COPIES, at=at)
 
 
 def _trouble(

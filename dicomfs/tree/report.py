@@ -203,11 +203,12 @@ def _record(finding: Finding) -> str:
     if (finding.of and finding.where) or not (finding.record_type or finding.offset):
         return "of them" if finding.count > 1 and not finding.of else ""
     record = f"{printable(finding.record_type)} record".lstrip()
-    if finding.count > 1:
+    is_one = finding.count == 1 and not finding.of
+    if not is_one:
         record += "s"
     if not finding.offset:
         return record
-    first = ", the first" if finding.count > 1 else ""
+    first = "" if is_one else ", the first"
     return f"{record}{first} at byte {finding.offset} of the DICOMDIR"
 
 

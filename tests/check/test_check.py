@@ -915,6 +915,29 @@ def test_a_listed_file_that_does_not_answer_costs_itself(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_copy_that_does_not_answer_costs_itself(tmp_path: Path) -> None:
+    findings = Findings()
+    for name in ("one", "two"):
+        write_medium(tmp_path / name, ct(slices(2)))
+    media = [SilentMedium(tmp_path / "one"), SilentMedium(tmp_path / "two", "CT/I1")]
+    about = [findings.about(name) for name in ("one", "two")]
+    file_sets = [
+        file_set
+        for medium, each in zip(media, about, strict=True)
+        for file_set in open_file_sets(medium, findings=each)
+    ]
+
+    report = check(file_sets, deadline=0.5)
+
+    media[1].over.set()
+    [silent] = found(report, Kind.SILENT_FILE)
+    assert (silent.source, silent.files) == ("two", ("CT/I1",))
+    [unsure] = found(report, Kind.ASSUMED_COPIES)
+    assert unsure.files == ("CT/I1",)
+    assert report.sentence == "2 of 2 listed images are whole"
+
+
+@pytest.mark.slow
 def test_another_file_that_does_not_answer_costs_itself(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(1)))
     for name in ("A", "B", "C"):

@@ -1,0 +1,60 @@
+"""Commands that do not mount, over a drive that hangs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicomfs.cli.exits import complaint
+from dicomfs.errors import Failure, Problem
+from tests.build.medium import image, patient, series, study, write_medium
+from tests.support.hanging import Drive, drive
+from tests.support.mounting import dicomfs
+
+pytestmark = pytest.mark.mount
+
+
+@pytest.fixture
+def troubled(tmp_path: Path) -> Iterator[Drive]:
+    """Return a drive with a disc of five images."""
+    images = [
+        image(f"1.2.3.1.{number}", number=number, file=f"CT/I{number}")
+        for number in range(1, 6)
+    ]
+    lung = series("1.2.3.1", images, description="Lung")
+    person = patient("Doe^Jane", "1", [study("1.2.3", [lung], description="CT")])
+    write_medium(tmp_path / "disc", [person])
+    with drive(tmp_path / "disc", tmp_path / "drive") as made:
+        yield made
+
+
+def test_a_check_ends_though_a_file_hangs(troubled: Drive) -> None:
+    troubled.tell(hang=["CT/I3"])
+
+    done = dicomfs("check", "--deadline", "1", troubled.place)
+
+    assert done.stdout.startswith("4 of 5 listed images are whole\n")
+    assert "[silent-file]" in done.stdout
+    assert "    CT/I3\n" in done.stdout
+
+
+def test_a_scan_leaves_out_a_file_that_hangs(troubled: Drive) -> None:
+    troubled.tell(hang=["CT/I3"])
+
+    done = dicomfs("tree", "--scan", "--deadline", "1", troubled.place)
+
+    assert done.returncode == 0
+    assert done.stdout.count(".dcm") == 4
+
+
+@pytest.mark.parametrize("command", ["tree", "check"])
+def test_the_only_source_may_hang_and_the_command_ends(
+    troubled: Drive, command: str
+) -> None:
+    troubled.tell(hang=["DICOMDIR"])
+
+    done = dicomfs(command, "--deadline", "1", troubled.place)
+
+    told = complaint(Failure(Problem.SOURCE_SILENT))
+    assert done.stderr.splitlines()[0] == f"dicomfs: {told.what}"
+    assert done.returncode == {"tree": told.exit_code, "check": 8}[command]
