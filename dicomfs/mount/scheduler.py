@@ -27,6 +27,8 @@ _MEDIUM_THREADS: Final = (8, 72)
 _CLOSING_THREADS: Final = (2, 8)
 _OWN_THREADS: Final = (2, 4)
 _CHECKING_THREADS: Final = (1, 1)
+# The check of links that nobody waits for lets the first listing pass, for so long.
+_FIRST_LOOK: Final = 0.2
 # Who waits longer for others to read the same file goes ahead: they hang.
 _PATIENCE: Final = 0.5
 # The kernel asks for at most 256 pages at a time.
@@ -47,8 +49,8 @@ class Upkeep(Protocol):
         """Compute anew what is kept."""
         ...
 
-    def begin(self) -> None:
-        """Say that ``settle`` is about to be called."""
+    def begin(self) -> bool:
+        """Say that ``settle`` is about to be called; return whether the root waits."""
         ...
 
     def settle(self) -> None:
@@ -80,6 +82,8 @@ class Scheduler:
         # Files whose opening took too long, by their inode numbers.
         self._late: dict[int, _Opening] = {}
         self._refreshing = trio.Lock()
+        # Whether anything was listed yet: the root, as it is all that the kernel knows.
+        self._is_listed = trio.Event()
         # Told of a folder and the names that are there no more, or only now.
         self.on_change: Callable[[FolderNode, Collection[str]], None] = _tell_nobody
         upkeep.on_change = self._tell
@@ -114,6 +118,7 @@ class Scheduler:
         finally:
             del self._listing[folder]
             listing.done.set()
+            self._is_listed.set()
         await self._keep_up()
 
     def check_links(self) -> None:
@@ -121,10 +126,14 @@ class Scheduler:
 
         Folders wait for it, so it is to be said before they are asked for.
         """
-        self._upkeep.begin()
-        trio.lowlevel.spawn_system_task(self._check_links)
+        is_awaited = self._upkeep.begin()
+        trio.lowlevel.spawn_system_task(self._check_links, is_awaited)
 
-    async def _check_links(self) -> None:
+    async def _check_links(self, is_awaited: bool) -> None:
+        if not is_awaited:
+            # Who mounts a medium looks at it at once, and that comes first.
+            with trio.move_on_after(_FIRST_LOOK):
+                await self._is_listed.wait()
         await self._checking.run(self._upkeep.settle)
 
     async def _keep_up(self) -> None:

@@ -63,11 +63,15 @@ class Completeness:
         """Whether all that belongs nowhere is known."""
         return all(each.settling.is_done for each in self._tops)
 
+    @property
+    def _is_small(self) -> bool:
+        return sum(each.settling.size for each in self._tops) <= self._most_awaited
+
     # -- waiting -----------------------------------------------------------------------
 
     def before_root(self) -> None:
         """Check all links if they are few; if that takes long elsewhere, do not wait."""
-        if sum(each.settling.size for each in self._tops) > self._most_awaited:
+        if not self._is_small:
             return
         if self._is_begun:
             self._done.wait(_PATIENCE)
@@ -101,9 +105,10 @@ class Completeness:
 
     # -- in the background -------------------------------------------------------------
 
-    def begin(self) -> None:
-        """Say that a thread is about to ``settle_all``."""
+    def begin(self) -> bool:
+        """Say that a thread is about to ``settle_all``; return whether the root waits."""
         self._is_begun = True
+        return self._is_small
 
     def settle_all(self) -> None:
         """Do all that is due, for the background; failures are logged."""

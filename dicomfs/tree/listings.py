@@ -53,8 +53,8 @@ class Settling(Protocol):
         """Whether it is done."""
         ...
 
-    def begin(self) -> None:
-        """Say that a thread is about to do it."""
+    def begin(self) -> bool:
+        """Say that a thread is about to do it; return whether the root waits for it."""
         ...
 
     def settle_all(self) -> None:
@@ -216,9 +216,12 @@ class Listings:
         if names := old.keys() ^ new.keys():
             self.on_change(folder, names)
 
-    def begin(self) -> None:
-        """Say that a thread is about to ``settle``: until then others do it themselves."""
-        self._tree.completeness.begin()
+    def begin(self) -> bool:
+        """Say that a thread is about to ``settle``; return whether the root waits for it.
+
+        Until then others do it themselves.
+        """
+        return self._tree.completeness.begin()
 
     def settle(self) -> None:
         """Check all links, and refresh what is kept; for the background.

@@ -4,7 +4,7 @@ Absolute times depend on the machine and on who else uses it; ratios of two thin
 were done in turns, in one run, hold. Every comparison is therefore a pair, the two are
 alternated, and what counts is the ratio of their medians.
 
-    __main__ ──> index, files, drives      one function for each row of the table
+    __main__ ──> index, files, passing ... one function for each row of the table
                    │  counts ──> trace      exact counts, by strace
                    ├──> media               media made for the purpose
                    ├──> mounts ──> processes  mounting, and unmounting whatever happens

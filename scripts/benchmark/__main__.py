@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from scripts.benchmark import counts, discs, drives, files, index
+from scripts.benchmark import counts, discs, drives, files, index, passing
 from scripts.benchmark.bench import Bench, Row
 from scripts.benchmark.machine import facts
 from scripts.benchmark.media import Media
@@ -32,6 +32,7 @@ _ROWS: Final[dict[int, Row]] = {
     9: drives.slow_drive,
     10: discs.many_discs,
     11: discs.random_reads,
+    12: passing.looking_through,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 

@@ -79,9 +79,10 @@ class FakeTree:
     def complete(self, folder: Selection) -> None:
         """Have nothing to wait for."""
 
-    def begin(self) -> None:
+    def begin(self) -> bool:
         """Remember it."""
         self.is_begun = True
+        return False
 
     def settle_all(self) -> None:
         """Have nothing to do."""

@@ -48,9 +48,10 @@ class Changing:
         """Remember who waited."""
         self.completed.append(folder.name)
 
-    def begin(self) -> None:
+    def begin(self) -> bool:
         """Remember it."""
         self.is_begun = True
+        return False
 
     def settle_all(self) -> None:
         """Find other children, perhaps, which the tree has from now on."""
