@@ -287,6 +287,61 @@ def test_a_file_that_is_changed_is_never_read_in_place_of_the_old_one(
     swap_under_load(mount, discs, first, swap, 8, f"{way} {time} {seed}")
 
 
+@pytest.mark.parametrize("read", [False, True], ids=["unread", "read"])
+def test_rights_and_links_on_the_medium_are_no_changes(
+    mount: Mounter, discs: Discs, *, read: bool
+) -> None:
+    medium = discs.media[0]
+    shown = mount(medium)
+    if read:
+        assert contents_of(shown.place) == contents_of(discs.truth)
+    with next(shown.place.rglob("*.dcm")).open("rb", buffering=0) as file:
+        before = file.read(4096)
+        for number, path in enumerate([*medium.rglob("I?"), medium / "DICOMDIR"]):
+            path.chmod(0o444)
+            (discs.folder / f"link{number}").hardlink_to(path)
+
+        assert contents_of(shown.place) == contents_of(discs.truth)
+        file.seek(0)
+        assert file.read(4096) == before
+        assert len(file.read()) > 4096
+
+
+def test_a_copy_on_another_medium_is_read_where_a_file_is_gone(
+    mount: Mounter, discs: Discs
+) -> None:
+    copy = discs.folder / "copy"
+    shutil.copytree(discs.media[0], copy)
+    shown = mount(discs.media[0], copy)
+    names = [*shown.place.rglob("*.dcm")]
+    for path in [*discs.media[0].rglob("I?")][::2]:
+        path.unlink()
+    for path in [*copy.rglob("I?")][1::2]:
+        path.unlink()
+
+    assert len(names) == SERIES * IMAGES
+    assert contents_of(shown.place) == contents_of(discs.truth)
+
+
+def test_a_file_of_another_patient_says_so_once_it_was_read(
+    mount: Mounter, discs: Discs
+) -> None:
+    first, second = discs.media
+    shutil.copyfile(second / "IMAGES/S2/I3", first / "IMAGES/S2/I3")
+    shown = mount(first)
+    before = {path for path in shown.place.rglob("*.dcm") if os.listxattr(path)}
+
+    contents_of(shown.place)
+
+    [said] = [path for path in shown.place.rglob("*.dcm") if os.listxattr(path)]
+    assert before == set()
+    assert said.read_bytes() == (second / "IMAGES/S2/I3").read_bytes()
+    assert b"another patient" in os.getxattr(said, "user.dicomfs.error")
+    report = json.loads((shown.place / ".dicomfs/report.json").read_text())
+    found = [each["files"] for each in report["findings"]]
+    assert found == [["IMAGES/S2/I3"]]
+
+
 # -- the index -------------------------------------------------------------------------
 
 
