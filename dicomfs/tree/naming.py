@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
@@ -223,6 +224,7 @@ def clean(value: str) -> str:
     return _DEVICES.sub(r"\1_", value) if _DEVICES.match(value) else value
 
 
+@lru_cache(maxsize=4096)
 def _shown(letter: str) -> str:
     """Return *letter* itself, a blank, or nothing."""
     if letter.isspace():
