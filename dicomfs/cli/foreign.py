@@ -59,6 +59,7 @@ MENDS: Final[Mapping[str, str]] = {
     "EXFAT": _MOUNT,
     "NTFS": _MOUNT,
     "EXT": _MOUNT,
+    "HFS": _MOUNT,
     "PARTITIONS": (
         "let the desktop mount it, and give the folder that it is mounted on: "
         "udisksctl loop-setup --read-only --file {name}"

@@ -44,6 +44,7 @@ class Foreign(Enum):
     EXFAT = "the image of a stick, with the file system exFAT"
     NTFS = "the image of a disk, with the file system NTFS"
     EXT = "the image of a disk, with a file system of Linux"
+    HFS = "the image of a disk, with a file system of macOS"
     PARTITIONS = "the image of a whole stick or disk, with partitions"
 
 
@@ -62,7 +63,7 @@ _TABLE: Final = (
     _Magic(Foreign.XZ, 0, b"\xfd7zXZ\0"),
     _Magic(Foreign.ZSTD, 0, b"\x28\xb5\x2f\xfd"),
     _Magic(Foreign.LZIP, 0, b"LZIP"),
-    _Magic(Foreign.COMPRESS, 0, b"\x1f\x9d"),
+    _Magic(Foreign.COMPRESS, 0, b"\x1f\x9d\x90"),
     _Magic(Foreign.SEVEN_ZIP, 0, b"7z\xbc\xaf\x27\x1c"),
     _Magic(Foreign.RAR, 0, b"Rar!\x1a\x07"),
     _Magic(Foreign.CABINET, 0, b"MSCF\0\0\0\0"),
@@ -84,7 +85,11 @@ _TABLE: Final = (
     _Magic(Foreign.NTFS, 3, b"NTFS    "),
     _Magic(Foreign.FAT, 54, b"FAT1"),
     _Magic(Foreign.FAT, 82, b"FAT32   "),
-    _Magic(Foreign.EXT, 1080, b"\x53\xef"),
+    # With its state: clean, or mounted. Two bytes are too few to tell.
+    _Magic(Foreign.EXT, 1080, b"\x53\xef\1\0"),
+    _Magic(Foreign.EXT, 1080, b"\x53\xef\0\0"),
+    _Magic(Foreign.HFS, 1024, b"H+\0\4"),
+    _Magic(Foreign.HFS, 1024, b"HX\0\5"),
     _Magic(Foreign.PARTITIONS, 512, b"EFI PART"),
 )
 # A pregap has so many sectors (ECMA-130 20); they may be whole sectors without anything.

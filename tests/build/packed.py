@@ -88,7 +88,8 @@ def foreign() -> Mapping[str, list[bytes]]:
         ],
         "EXFAT": [at((3, b"EXFAT   "), (510, b"\x55\xaa"))],
         "NTFS": [at((3, b"NTFS    "), (510, b"\x55\xaa"))],
-        "EXT": [at((1080, b"\x53\xef"))],
+        "EXT": [at((1080, b"\x53\xef\1\0")), at((1080, b"\x53\xef\0\0"))],
+        "HFS": [at((1024, b"H+\0\4")), at((1024, b"HX\0\5"))],
         "PARTITIONS": [
             at((0, boot_sector(0x0C))),
             at((0, boot_sector(0, 7))),

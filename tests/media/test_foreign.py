@@ -82,6 +82,8 @@ def test_one_on_a_server_is_to_be_downloaded_first() -> None:
         bytes(1_000_000),
         b"%PDF-1.4" + bytes(600),
         packed.at((510, b"\x55\xaa"), size=512),
+        packed.at((1080, b"\x53\xef\x77\x77")),
+        b"\x1f\x9d" + bytes(99),
         packed.at((0, b"\x55" * 510), (510, b"\x55\xaa"), size=512),
         bytes(range(256)) * 99,
     ],
