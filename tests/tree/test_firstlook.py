@@ -1,14 +1,19 @@
 """Complete at the first look: a walk that begins at once finds all that there will be."""
 
+import errno
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Final
 
 import pytest
 
+from dicomfs.dicomdir.directory import Directory
+from dicomfs.dicomdir.index import Index, read_index
+from dicomfs.fileset import links
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.tree import report
 from dicomfs.tree.completeness import MOST_AWAITED
@@ -192,3 +197,59 @@ def test_beyond_the_bound_nothing_waits_and_the_report_says_so(tmp_path: Path) -
     assert root == ["Doe, Jane (Doe^Jane)", "Roe, Richard (Roe^Richard)"]
     assert len(files) == 2
     assert "too large to be looked at without need" in said
+
+
+def test_where_the_check_fails_folders_show_what_they_can_and_the_report_says_so(
+    tmp_path: Path, expect_log: ExpectLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect_log("the links cannot be checked: OSError")
+    two_patients(tmp_path)
+    asked: list[int] = []
+
+    def fail(_directory: Directory, most: int) -> Index:
+        asked.append(most)
+        raise OSError(errno.EIO, "bad sector")
+
+    monkeypatch.setattr(links, "read_index", fail)
+    with opened(tmp_path, most_awaited=0) as tree:
+        root = [*tree.root.children()]
+        files = walked(tree)
+        again = [*tree.root.children()]
+        said = report.as_text(report.of(tree))
+
+    assert root == [*again, "Unlinked"]
+    assert len(files) == 2
+    assert "could not be read to the end" in said
+    # Once for all who ask.
+    assert len(asked) == 1
+
+
+def test_who_asks_while_the_links_are_checked_waits_for_that_and_the_root_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_patients(tmp_path)
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow(directory: Directory, most: int) -> Index:
+        begun.set()
+        assert gate.wait(10)
+        return read_index(directory, most)
+
+    monkeypatch.setattr(links, "read_index", slow)
+    with opened(tmp_path) as tree, ThreadPoolExecutor(2) as threads:
+        tree.listings.begin()
+        check = threads.submit(tree.listings.settle)
+        assert begun.wait(10)
+        jane, _, nowhere = tree.root.children().values()
+        assert jane.is_folder
+        assert nowhere.is_folder
+        waiting = threads.submit(jane.children)
+        was_done = waiting.done()
+        gate.set()
+        check.result(10)
+        studies = waiting.result(10)
+        root = [*tree.root.children()]
+
+    assert not was_done
+    assert len(studies) == 1
+    assert root == ["Doe, Jane (Doe^Jane)", "Roe, Richard (Roe^Richard)"]
