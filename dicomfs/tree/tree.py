@@ -19,25 +19,23 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
-from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet, Item, Part
 from dicomfs.fileset.links import LinksMended
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import copies, draft
 from dicomfs.tree.completeness import MOST_AWAITED, MOST_CHECKED, Completeness
-from dicomfs.tree.draft import Branch, Leaf, Role
+from dicomfs.tree.draft import Branch, Leaf
 from dicomfs.tree.firstlook import Drafts, FirstLook
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.heads import Claims, Heads
-from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
+from dicomfs.tree.identity import ROOT_INODE
 from dicomfs.tree.listings import Listings
+from dicomfs.tree.making import Maker
 from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.sorting import Sorter
 
 _UNLINKED: Final = "Unlinked"
-# Where the folder comes from: it has to be the same before and after it is known.
-_NOWHERE: Final = Position(_UNLINKED.encode(), NO_RECORD)
 
 
 class Tree:
@@ -68,6 +66,7 @@ class Tree:
         # How often a folder was computed.
         self.listed = 0
         self.listings = Listings(self)
+        self._maker = Maker(self._headers, self._heads, self.listings)
         self.root = Selection(
             inode=ROOT_INODE,
             name="",
@@ -149,8 +148,8 @@ class Tree:
         names = draft.names(branches, leaves)
         name = iter(names)
         nodes: list[Instance | Selection] = [
-            *(self._folder(folder, branch, next(name)) for branch in branches),
-            *(self._file(folder, leaf, next(name)) for leaf in leaves),
+            *(self._maker.folder(folder, branch, next(name)) for branch in branches),
+            *(self._maker.file(folder, leaf, next(name)) for leaf in leaves),
         ]
         listing = dict(sorted(zip(names, nodes, strict=True)))
         if folder.level is Level.ROOT:
@@ -251,16 +250,7 @@ class Tree:
         name = _UNLINKED
         while name in listing:
             name += " records"
-        listing[name] = Selection(
-            inode=inode(_NOWHERE, _UNLINKED, ROOT_INODE),
-            name=name,
-            parent=self.root,
-            mtime_ns=self.root.mtime_ns,
-            level=Level.OTHER,
-            parts=parts,
-            lister=self.listings,
-            unlinked=True,
-        )
+        listing[name] = self._maker.unlinked(self.root, name, parts)
 
     def _sorted(self, folder: Selection, parts: Sequence[Part]) -> Drafts:
         """Return what the records of *parts* become in *folder*; raises OSError."""
@@ -298,49 +288,3 @@ class Tree:
             return claims.describes(item, header, branch.uid)
 
         return suits
-
-    def _folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
-        return Selection(
-            inode=inode(branch.position, branch.role.value, parent.inode),
-            name=name,
-            parent=parent,
-            mtime_ns=_time_ns(self._headers, parent, branch),
-            level=branch.level,
-            parts=branch.parts,
-            lister=self.listings,
-            by_type=branch.role is Role.OTHER,
-            origin=draft.alone(branch.file_set, branch.record, branch.attributes),
-        )
-
-    def _file(self, parent: Selection, leaf: Leaf, name: str) -> Instance:
-        said = self._heads.reason(leaf.position)
-        return Instance(
-            inode=file_inode(parent.inode, leaf.ordinal),
-            name=name,
-            parent=parent,
-            mtime_ns=parent.mtime_ns if leaf.error else leaf.mtime_ns,
-            file_set=leaf.file_set,
-            offset=leaf.record.offset,
-            place=leaf.place,
-            size=leaf.size,
-            error=leaf.error,
-            reason=leaf.reason or said,
-            copies=leaf.copies,
-            changed_ns=leaf.changed_ns,
-            uid=leaf.uid,
-            is_known=bool(said),
-        )
-
-
-def _time_ns(headers: Headers, parent: Selection, branch: Branch) -> int:
-    """Return the study's or series' own time, else the parent folder's."""
-    own = None
-    if branch.level is Level.STUDY:
-        own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
-    elif branch.level is Level.SERIES:
-        own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-        kept = headers.kept(branch.file_set, branch.record)
-        header = branch.header or kept
-        if own is None and header is not None:
-            own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-    return parent.mtime_ns if own is None else own
