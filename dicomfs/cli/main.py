@@ -5,16 +5,21 @@ answered at once, and commands that do not mount work where pyfuse3 is not insta
 Data go to stdout, messages to stderr.
 """
 
+import argparse
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Final
 
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
 from dicomfs.cli.parser import parsed
 from dicomfs.cli.terminal import complain, say
 from dicomfs.errors import Failure, Problem
+
+# What reads media itself, and may hang with them.
+_READING: Final = frozenset({"tree", "check"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,10 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
+    return _ended_well_or_told(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    given = parsed(arguments)
+    # A module a command: the others are not loaded.
+    if given.command not in _READING:
+        return _command(given)
+    from dicomfs.cli.apart import apart
+
+    return apart(lambda: _ended_well_or_told(lambda: _command(given)))
+
+
+def _command(given: argparse.Namespace) -> int:
+    return int(import_module(f"dicomfs.cli.{given.command}").run(given))
+
+
+def _ended_well_or_told(work: Callable[[], int]) -> int:
+    """Return the exit code of *work*, or tell people what went wrong."""
     try:
-        given = parsed(arguments)
-        # A module a command: the others are not loaded.
-        return int(import_module(f"dicomfs.cli.{given.command}").run(given))
+        return work()
     except Failure as failure:
         return _ended(failure)
     except KeyboardInterrupt:

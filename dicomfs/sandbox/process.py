@@ -1,6 +1,10 @@
-"""Becoming a daemon."""
+"""Becoming a daemon, or a child that ends with its parent."""
 
+import ctypes
 import os
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def detach() -> None:
@@ -18,6 +22,11 @@ def leave() -> None:
 def open_null() -> int:
     """Return a descriptor that swallows everything."""
     return os.open(os.devnull, os.O_RDWR)
+
+
+def end_with_parent(number: int) -> None:
+    """Get the signal *number* when the parent of this process ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def silence(null: int) -> None:

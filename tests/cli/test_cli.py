@@ -325,8 +325,9 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(
 def test_tree_loads_no_fuse(samples: Path) -> None:
     told = python(
         "import sys\n"
-        "from dicomfs.cli.main import main\n"
-        "main(['tree', sys.argv[1]])\n"
+        "from dicomfs.cli.parser import parsed\n"
+        "from dicomfs.cli.tree import run\n"
+        "run(parsed(['tree', sys.argv[1]]))\n"
         "print('loaded', {'pyfuse3', 'trio'} & set(sys.modules))",
         samples,
     )

@@ -28,8 +28,9 @@ def troubled(tmp_path: Path) -> Iterator[Drive]:
         yield made
 
 
-def test_a_check_ends_though_a_file_hangs(troubled: Drive) -> None:
-    troubled.tell(hang=["CT/I3"])
+@pytest.mark.parametrize("how", ["hang", "hang_open"])
+def test_a_check_ends_though_a_file_hangs(troubled: Drive, how: str) -> None:
+    troubled.tell(**{how: ["CT/I3"]})
 
     done = dicomfs("check", "--deadline", "1", troubled.place)
 
