@@ -115,6 +115,11 @@ class Kind(Enum):
         False,
         "a date is written in another way than it must be",
     )
+    MALFORMED_NUMBER = (
+        "malformed-number",
+        False,
+        "a number is not written as it must be, and is left out",
+    )
     CHARACTER_SET = (
         "character-set",
         True,

@@ -59,6 +59,7 @@ _TEXTS: Final = (
 )
 
 
+_NUMBERS: Final = (tags.SERIES_NUMBER, tags.INSTANCE_NUMBER)
 _DATES: Final = (tags.STUDY_DATE, tags.SERIES_DATE, tags.PATIENT_BIRTH_DATE)
 
 
@@ -156,6 +157,9 @@ def _has_wrong(attributes: Attributes) -> Iterator[tuple[Kind, int]]:
     for tag in _DATES:
         if not attributes.is_proper_date(tag):
             yield Kind.MALFORMED_DATE, tag
+    for tag in _NUMBERS:
+        if attributes.raw(tag) and attributes.number(tag) is None:
+            yield Kind.MALFORMED_NUMBER, tag
     for tag, value in attributes.values.items():
         if has_rubbish(value) and tag in tags.NAMES:
             yield Kind.RUBBISH, tag

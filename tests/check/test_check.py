@@ -652,6 +652,16 @@ def test_findings_of_several_dicomdirs_on_one_medium_name_the_right_one(
     assert told[Kind.UNLISTED_INSTANCE] == ""
 
 
+@pytest.mark.parametrize("number", ["7A", "seven", "1,5", "9" * 13])
+def test_a_number_that_cannot_be_read_is_a_remark(tmp_path: Path, number: str) -> None:
+    write_medium(tmp_path, ct([image("1.1.1.1", number=number.encode(), file="CT/I1")]))
+
+    [told] = checked(tmp_path).findings
+
+    assert told.kind is Kind.MALFORMED_NUMBER
+    assert told.detail == "Instance Number"
+
+
 def test_other_files_are_one_remark(tmp_path: Path) -> None:
     write_medium(tmp_path, ct(slices(2)))
     shutil.copy(tmp_path / "DICOMDIR", tmp_path / "DICOMDIR.BAK")

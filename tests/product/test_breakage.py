@@ -73,6 +73,7 @@ BY_CHECK: Final = frozenset(
         Kind.UNKNOWN_CHARACTER_SET,
         Kind.RUBBISH,
         Kind.MALFORMED_DATE,
+        Kind.MALFORMED_NUMBER,
         Kind.MALFORMED_FILE,
         Kind.NOT_UNDERSTOOD,
         Kind.SPLIT_STUDY,
