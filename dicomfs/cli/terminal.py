@@ -155,7 +155,7 @@ class Audience(Listener):
         """Show how far the scan is."""
         which = f"{printable(name)}: " if name else ""
         if not files:
-            self._line.show(f"{which}{of:,} files so far are to be looked at")
+            self._line.show(f"{which}files to be looked at: {of:,} so far")
             return
         self._line.show(
             f"{which}{files:,} of {of:,} files looked at, {instances:,} instances found"

@@ -110,7 +110,7 @@ def test_a_scan_shows_how_many_files_it_has_counted_so_far() -> None:
     with screen() as said:
         Audience().scanned("", 0, 0, 12_345)
 
-    assert said.getvalue() == f"{CLEARED}12,345 files so far are to be looked at"
+    assert said.getvalue() == f"{CLEARED}files to be looked at: 12,345 so far"
 
 
 @pytest.mark.parametrize(

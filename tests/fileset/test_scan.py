@@ -1154,7 +1154,7 @@ def said_on_the_terminal(*media: Path) -> bytes:
 def test_a_scan_shows_its_progress_on_the_terminal(tmp_path: Path) -> None:
     said = said_on_the_terminal(medium_of(tmp_path))
 
-    assert b"files so far are to be looked at" in said
+    assert b"files to be looked at: " in said
     assert said.endswith(b"\r\x1b[K")
 
 
