@@ -170,6 +170,16 @@ class LinkedRecords:
             if self.state is LinkCheck.NOT_YET:
                 self._check_now(most)
 
+    def leave_alone(self, most: int) -> None:
+        """Let nobody wait for a check that there will not be; nobody waits for this."""
+        if not self._checking.acquire(blocking=False):
+            return
+        try:
+            if self.state is LinkCheck.NOT_YET and _is_larger(self._directory, most):
+                self.state = LinkCheck.TOO_LARGE
+        finally:
+            self._checking.release()
+
     def give_up(self) -> None:
         """Let nobody wait for a check any more."""
         with self._checking:
@@ -212,7 +222,7 @@ class LinkedRecords:
 
     def _check_now(self, most: int) -> None:
         try:
-            if most < MOST_RECORDS and self._is_larger(most):
+            if most < MOST_RECORDS and _is_larger(self._directory, most):
                 self.state = LinkCheck.TOO_LARGE
                 return
             index = read_index(self._directory, most)
@@ -224,19 +234,6 @@ class LinkedRecords:
             if self.state is LinkCheck.NOT_YET:
                 self.state = LinkCheck.FAILED
             raise
-
-    def _is_larger(self, most: int) -> bool:
-        """Whether there are more than *most* records, judged by the first ones.
-
-        Many records are not read to find out that they are too many.
-        """
-        size = self._directory.source.size
-        if size <= most * _LITTLE:
-            return False
-        few = read_index(self._directory, _SAMPLED).offsets
-        if len(few) < _SAMPLED:
-            return False
-        return size * (len(few) - 1) > _CLEARLY * most * (few[-1] - few[0])
 
     def _mend(self, index: Index) -> None:
         header = self._directory.header
@@ -297,6 +294,20 @@ class LinkedRecords:
             )
             self._count_up()
         return verdict
+
+
+def _is_larger(directory: Directory, most: int) -> bool:
+    """Whether there are more than *most* records, judged by the first ones.
+
+    Many records are not read to find out that they are too many.
+    """
+    size = directory.source.size
+    if size <= most * _LITTLE:
+        return False
+    few = read_index(directory, _SAMPLED).offsets
+    if len(few) < _SAMPLED:
+        return False
+    return size * (len(few) - 1) > _CLEARLY * most * (few[-1] - few[0])
 
 
 def _noticed(index: Index) -> Iterator[Finding]:

@@ -70,6 +70,14 @@ class Settling:
         is_searched = self._is_searched or self._links.state is not LinkCheck.WHOLE
         return self._links.is_settled and is_searched
 
+    def leave_alone(self, most: int) -> None:
+        """See whether the records are so many, clearly more than *most*, as to be left.
+
+        Nobody waits for that. An error of the medium is one of the check, too.
+        """
+        with suppress(OSError):
+            self._links.leave_alone(most)
+
     def check(self, most: int) -> None:
         """Look at all records, up to *most*, unless that was done or has failed.
 

@@ -72,6 +72,8 @@ class Completeness:
     def before_root(self) -> None:
         """Check all links if they are few; if that takes long elsewhere, do not wait."""
         if not self._is_small:
+            for each in self._tops:
+                each.settling.leave_alone(self._most_checked)
             return
         if self._is_begun:
             self._done.wait(_PATIENCE)

@@ -186,6 +186,22 @@ def test_a_patient_whom_the_check_finds_is_in_unlinked_if_the_root_was_seen(
     assert known == ["Doe, Jane (Doe^Jane)", "Roe, Richard (Roe^Richard)"]
 
 
+def test_what_is_clearly_too_large_is_left_alone_before_the_root_is_listed(
+    tmp_path: Path,
+) -> None:
+    images = [image(f"1.1.{n}") for n in range(300)]
+    write_medium(
+        tmp_path, [patient("Doe^Jane", "1", [study("1", [series("1.1", images)])])]
+    )
+
+    with opened(tmp_path, most_checked=100, most_awaited=0) as tree:
+        root = [*tree.root.children()]
+        checked = tree.file_sets[0].link_check
+
+    assert root == ["Doe, Jane (1)"]
+    assert checked is LinkCheck.TOO_LARGE
+
+
 def test_beyond_the_bound_nothing_waits_and_the_report_says_so(tmp_path: Path) -> None:
     two_patients(tmp_path)
 
