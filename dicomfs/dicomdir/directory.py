@@ -7,18 +7,25 @@ file means nothing.
 
 import errno
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import SEQUENCE_DELIMITATION, read_values
-from dicomfs.dicomdir.beginning import first_readable, guess_beginning, read_beginning
+from dicomfs.dicomdir.beginning import (
+    Header,
+    first_readable,
+    guess_beginning,
+    read_beginning,
+)
 from dicomfs.dicomdir.models import Models
 from dicomfs.dicomdir.record import NO_RECORD, UNREADABLE, DirectoryRecord
-from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
+from dicomfs.source.worn import Holed, Range, is_zero
 
 _MAX_VALUE: Final = 256
 _BEGINNING: Final = 1024
@@ -46,28 +53,26 @@ class Directory:
 
         Raises NotDicomError or DirectoryError, and OSError from the medium.
         """
-        self.source = source
+        self.source = self._whole = source
         # Set where the links as written are wrong.
         self.links: Links | None = None
         # Records that others say more about than can be read of them, by their offsets.
         self.known: dict[int, DirectoryRecord] = {}
         # Records that overlap could make a small file take for ever to be read.
         self.most_read = 2 * source.size
+        # Whether what comes in front of the records cannot be read.
+        self.is_worn = False
+        self._begins = 0
         window = Window(source)
         try:
             window.load(0)
             beginning = window.data
             self.header = read_beginning(window)
-            self._begins = 0
-            self.is_worn = False
         except ElementError as error:
             raise DirectoryError(f"the header is damaged: {error}") from error
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            # What comes in front of the records cannot be read.
+        except (OSError, NotDicomError) as error:
+            self.header = _guessed(source, error)
             self.is_worn = True
-            self.header = guess_beginning(source)
             self._begins, beginning = first_readable(source, SECTOR)
         # The File-set UID is not enough: some writers give all their discs the same.
         mark = b"%d %b" % (source.size, beginning)
@@ -77,8 +82,12 @@ class Directory:
 
     def is_unchanged(self) -> bool:
         """Whether the DICOMDIR still begins as it did; raises OSError."""
-        data = self.source.read_at(self._begins, len(self._beginning))
+        data = self._whole.read_at(self._begins, len(self._beginning))
         return data == self._beginning
+
+    def leave_out(self, zeros: Sequence[Range]) -> None:
+        """Let *zeros* be unreadable, as they stand for what a medium did not give."""
+        self.source = Holed(self.source, zeros)
 
     def character_set(self) -> bytes:
         """Return the Specific Character Set of the data set, empty if it has none.
@@ -153,3 +162,18 @@ class Directory:
             if record.in_use:
                 yield record
             offset = record.next
+
+
+def _guessed(source: Source, error: OSError | NotDicomError) -> Header:
+    """Return a guess at the header in *source*, which could not be read.
+
+    Raises *error* if that is not a bad sector, nor the zeros that stand for one.
+    """
+    if isinstance(error, OSError):
+        if error.errno != errno.EIO:
+            raise error
+        return guess_beginning(source)
+    if is_zero(source, 0):
+        with suppress(DirectoryError):
+            return guess_beginning(source)
+    raise error

@@ -34,12 +34,12 @@ from dicomfs.dicom.types import (
 )
 from dicomfs.dicomdir import usual
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
+from dicomfs.dicomdir.record import HEAD, NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.usual import Kinds, Piece, Run
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.source import SECTOR
 from dicomfs.source.window import Window
-from dicomfs.source.worn import Range, unreadable
+from dicomfs.source.worn import Range, unreadable, zeroed
 
 MOST_RECORDS: Final = 4_000_000
 
@@ -72,7 +72,7 @@ class Index:
 
     Offsets ascend. ``nexts`` and ``lowers`` are as written, ``kinds`` as above. *gaps*
     are the offsets behind which bytes were passed over that are not a record,
-    *unreadable* the byte ranges that the medium did not give.
+    *unreadable* the byte ranges that the medium did not give, or gave as zeros.
     """
 
     offsets: "array[int]" = field(default_factory=lambda: array("L"))
@@ -158,12 +158,32 @@ class _Reader:
         index = self._index
         self._read_sequence()
         self._read_named()
+        if index.is_complete and (zeros := self._zeros()):
+            self._directory.leave_out(zeros)
+            return read_index(self._directory, self._most)
         is_worn = self._window.is_worn or self._directory.is_worn
         if is_worn and index.is_complete:
             index.unreadable = unreadable(self._directory.source)
         if index.unreadable and not index.offsets:
             raise OSError(errno.EIO, "no directory record can be read")
         return index
+
+    def _zeros(self) -> list[Range]:
+        """Return where zeros lie in place of records."""
+        index = self._index
+        links = zip((index.nexts, index.lowers), index.led_to(), strict=True)
+        lost = {
+            link
+            for targets, kinds in links
+            if LOST in kinds
+            for link, kind in zip(targets, kinds, strict=True)
+            if kind == LOST
+        }
+        # One may begin right in front of them.
+        lost |= {link + HEAD for link in lost}
+        if self._directory.is_worn:
+            lost.add(0)
+        return zeroed(self._directory.source, lost)
 
     # -- in the order of the file --------------------------------------------------
 

@@ -16,7 +16,9 @@ from dicomfs.dicom.element import (
 from dicomfs.dicom.readings import read_values_in_doubt
 from dicomfs.dicom.types import LEVELS, Level, type_as_written
 from dicomfs.errors import DirectoryError, ElementError
+from dicomfs.source.source import SECTOR
 from dicomfs.source.window import Window
+from dicomfs.source.worn import is_zero
 
 NO_RECORD: Final = 0
 _NOT_IN_USE: Final = 0x0000
@@ -25,6 +27,9 @@ _NOT_IN_USE: Final = 0x0000
 _MAX_VALUE: Final = 4096
 _MAX_LINK: Final = 4
 ITEM_HEADER: Final = 8
+_NO_TAG: Final = bytes(4)
+# So much of a record has to be read, or nobody knows what it is.
+HEAD: Final = 128
 # Read in doubt: no record is longer, but for its icon.
 _LONGEST: Final = 128 * 1024
 # The damage of a record of which everything could be read all the same.
@@ -127,11 +132,26 @@ def read_record(
     what could be read of it. Raises DirectoryError if no item begins at *offset* or
     nothing of it is of use, and OSError from the medium.
     """
+    record = _read_record(window, offset, syntax, end)
+    zeros = (offset // SECTOR + 1) * SECTOR
+    if record.damage in {"", UNREADABLE} or not is_zero(window.source, zeros):
+        return record
+    # They stand for a bad sector: what comes behind is of another record.
+    cut = _read_record(window, offset, syntax, min(zeros, end))
+    if not cut.type and zeros - offset < HEAD:
+        raise DirectoryError("no directory record is left", offset)
+    return cut._replace(damage=record.damage) if cut.type else record
+
+
+def _read_record(
+    window: Window, offset: int, syntax: Syntax, end: int
+) -> DirectoryRecord:
     header = window.read(offset, ITEM_HEADER) if NO_RECORD < offset < end else b""
     if len(header) < ITEM_HEADER:
         raise DirectoryError("no directory record begins", offset)
     tag, _, length, _ = syntax.plain_header(header, 0)
-    if tag != ITEM:
+    # Zeros stand for what a medium did not give: no element has such a tag.
+    if tag != ITEM or window.read(offset + ITEM_HEADER, len(_NO_TAG)) == _NO_TAG:
         raise DirectoryError("no directory record begins", offset)
     last = end
     if length != UNDEFINED_LENGTH:

@@ -1713,6 +1713,7 @@ def _(it: Broken) -> None:
 
 
 _GARBAGE: Final = b"\xff" * 31
+_SECTOR: Final = 2048
 
 for _level, _parent in _LEVELS.items():
     for _name, _is_undefined in {"": False, "-of-undefined-length": True}.items():
@@ -1754,6 +1755,18 @@ def _(it: Broken) -> None:
 
     it.damage = damage
     it.lost = [two, three]
+
+
+for _number in range(2):
+
+    @_case(f"zeros-for-sector-{_number}", 46, Kind.INDEX_UNREADABLE, Kind.LOST_RECORDS)
+    def _(it: Broken, at: int = _number * _SECTOR) -> None:
+        # As programs write them that rescue a disc.
+        def damage(layout: Layout) -> bytes:
+            zeros = bytes(_SECTOR)[: len(layout.data) - at]
+            return layout.data[:at] + zeros + layout.data[at + len(zeros) :]
+
+        it.damage = damage
 
 
 # Where it is cut off, and how many images are lost.

@@ -58,6 +58,8 @@ DAMAGE: Final = frozenset(
         Kind.UNLINKED,
         Kind.DAMAGED_RECORD,
         Kind.INDEX_CUT_OFF,
+        Kind.INDEX_UNREADABLE,
+        Kind.LOST_RECORDS,
         Kind.UNLISTED_INSTANCE,
     }
 )

@@ -23,6 +23,7 @@ from dicomfs.source.source import (
     View,
     Wrapper,
 )
+from dicomfs.source.worn import Holed
 from dicomfs.tree.heads import StandIn, Watched
 
 SIZE: Final = 8 * 2352
@@ -80,6 +81,7 @@ WRAPPERS: Final[dict[type[Wrapper], Callable[[Source], Source]]] = {
     ReadableSource: lambda below: ReadableSource(below, Readability(SIZE)),
     Watched: lambda below: Watched(below, lambda _: True, lambda _: None),
     StandIn: StandIn,
+    Holed: lambda below: Holed(below, []),
     _LimitedSource: lambda below: _LimitedSource(below, 100_000),
 }
 
@@ -183,6 +185,16 @@ def test_what_is_known_to_be_unreadable_is_not_given_from_memory(below: Below) -
 
     assert source.read_cached(0, memoryview(bytearray(4096))) == 4096
     assert source.read_cached(4000, memoryview(bytearray(97))) is None
+
+
+def test_what_is_left_out_can_neither_be_read_nor_is_in_memory(below: Below) -> None:
+    source = Holed(below, [(4096, 8192)])
+
+    assert source.read_cached(0, memoryview(bytearray(4096))) == 4096
+    assert source.read_cached(4000, memoryview(bytearray(97))) is None
+    assert len(source.read_at(8192, 10)) == 10
+    with pytest.raises(OSError, match="zeros"):
+        source.read_at(4000, 97)
 
 
 def test_a_limit_counts_what_is_read_from_memory_too(below: Below) -> None:

@@ -36,17 +36,30 @@ class WornBytes(BytesSource):
         return
 
 
-class WornMedium(FakeMedium):
-    """A medium in memory whose DICOMDIR has *bad* ranges."""
+def rescued(data: bytes, bad: Bad) -> bytes:
+    """Return *data* as programs write it that rescue a disc: zeros for what is bad."""
+    made = bytearray(data)
+    for start, stop in bad:
+        made[start:stop] = bytes(min(stop, len(data)) - start)
+    return bytes(made)
 
-    def __init__(self, files: dict[str, bytes], bad: Bad = ()) -> None:
+
+class WornMedium(FakeMedium):
+    """A medium in memory whose DICOMDIR has *bad* ranges, or has zeros there."""
+
+    def __init__(
+        self, files: dict[str, bytes], bad: Bad = (), *, as_zeros: bool = False
+    ) -> None:
         super().__init__(files)
         self.bad = bad
+        self.as_zeros = as_zeros
         self.dicomdir = files["DICOMDIR"]
 
     def open(self, path: Place) -> Source:
         """Open a file."""
         if path == (b"DICOMDIR",):
+            if self.as_zeros:
+                return BytesSource(rescued(self.dicomdir, self.bad))
             return WornBytes(self.dicomdir, self.bad)
         return super().open(path)
 

@@ -8,14 +8,12 @@ from typing import Final
 
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.index import ROOT_KIND, Index
-from dicomfs.dicomdir.record import NO_RECORD
+from dicomfs.dicomdir.record import HEAD, NO_RECORD
 from dicomfs.dicomdir.recovery.forest import Forest, Walk
 from dicomfs.dicomdir.recovery.notes import Notes
 from dicomfs.findings import Kind
 from dicomfs.source.worn import meets
 
-# So much of a record has to be read, or nobody knows what it is.
-_HEAD: Final = 128
 _ENDS: Final = "what it leads to cannot be read"
 _TOP_KINDS: Final = frozenset({int(Level.PATIENT), ROOT_KIND})
 
@@ -38,7 +36,7 @@ class LostLinks:
             leads_down = link.links is written.lowers
             offsets = index.lowers if leads_down else index.nexts
             target = offsets[link.referrer]
-            if meets(index.unreadable, target, target + _HEAD):
+            if meets(index.unreadable, target, target + HEAD):
                 link.cut()
                 notes.add(Kind.BROKEN_LINK, link.referrer, done=_ENDS)
                 self._targets.add(target)
