@@ -123,12 +123,13 @@ def open_file_sets(
         found = Found([(dicomdir,)], []) if dicomdir else find_dicomdirs(medium)
     except OSError as error:
         raise unreadable(error) from error
-    file_sets = _opened(medium, found.places, findings)
     tell = _Teller(findings, listener)
-    if len(found.places[0]) > 1 or not (dicomdir or _has_name(found.places[0])):
-        tell.taken([each.place for each in file_sets])
+    # It may be the only one that is of use.
     if found.deeper:
         tell.deeper(found.deeper, path)
+    file_sets = _opened(medium, found.places, findings)
+    if len(found.places[0]) > 1 or not (dicomdir or _has_name(found.places[0])):
+        tell.taken([each.place for each in file_sets])
     for file_set in file_sets:
         if not (file_set.roots or file_set.unlinked):
             tell.empty(file_set.place)

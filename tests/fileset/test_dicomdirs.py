@@ -186,6 +186,19 @@ def test_it_is_said_how_to_see_another_dicomdir(path: str, how: str) -> None:
     assert told == [f"OLD/DICOMDIR is not shown; to see it, {how}"]
 
 
+@pytest.mark.parametrize("data", [b"", b"text" * 100], ids=["empty", "text"])
+def test_another_dicomdir_is_said_where_that_of_the_root_is_of_no_use(
+    data: bytes,
+) -> None:
+    ear = Ear()
+    medium = FakeMedium({"DICOMDIR": data, "OLD/DICOMDIR": INDEX})
+
+    with pytest.raises(Failure):
+        open_file_sets(medium, listener=ear)
+
+    assert [each.partition(" ")[0] for each in ear.heard] == ["OLD/DICOMDIR"]
+
+
 def test_a_dicomdir_that_lists_nothing_is_said_to() -> None:
     told = heard("DICOMDIR", index=build_dicomdir([]))
 
