@@ -5,6 +5,7 @@
     truth                 what all discs together have to show, by the rules of the manual
     source                a disc as a folder, an image or an archive
     judge                 what the tree shows, held against the truth
+    torn                  the same with wrong links, and what must hold of it all the same
     run                   media by number, made and judged
 
 The truth knows nothing of the code under test: it is what was meant when a medium was

@@ -27,7 +27,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="dicomfs-random-") as scratch:
             folder = given.keep / f"medium-{number}" if given.keep else Path(scratch)
             folder.mkdir(parents=True, exist_ok=True)
-            medium = make(given.seed, number, folder)
+            medium = make(given.seed, number, folder, is_torn=given.torn)
             found = faults(medium)
         made.append(medium)
         if found:
@@ -37,7 +37,8 @@ def main() -> int:
             if len(found) > _MOST:
                 sys.stdout.write(f"    and {len(found) - _MOST} more\n")
             again = f"scripts/random-media --seed {given.seed} --only {number}"
-            sys.stdout.write(f"    to repeat it: {again} --keep DIR\n")
+            more = " --torn" if given.torn else ""
+            sys.stdout.write(f"    to repeat it: {again}{more} --keep DIR\n")
     seconds = _seconds() - start
     sys.stdout.write(f"{_summary(made)}\n{wrong} wrong; {seconds:.0f} s of CPU time\n")
     return 1 if wrong else 0
@@ -84,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="N",
         help="only the one of this number",
+    )
+    parser.add_argument(
+        "--torn", action="store_true", help="with links between records that are wrong"
     )
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="leave the media and the truth there"

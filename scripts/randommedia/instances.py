@@ -36,7 +36,7 @@ class Instances:
         """Return the record of an instance, and what else claims to be that instance."""
         node = self._leaf(shot, content(of, own, shot))
         if self._chance.rarely() and node.listed[0].data is not None:
-            self._add_private_file(node)
+            self._add_private_file(of, own, node)
         if not self._chance.rarely() or not shot.uid_is_listed:
             return [node]
         first = node.listed[0]
@@ -74,11 +74,11 @@ class Instances:
         listed = Listed(self._chance.disc, place, data, uid, [None, None, None])
         return Node(made, [listed])
 
-    def _add_private_file(self, node: Node) -> None:
+    def _add_private_file(self, of: Study, own: Series, node: Node) -> None:
         """Let an instance have a private record below it that has a file, too."""
         uid = self._chance.mark()
         shot = Shot("PRIVATE", uid, 1, True, None)
-        private = self._leaf(shot, instance_bytes({"SOPInstanceUID": uid}, size=None))
+        private = self._leaf(shot, content(of, own, shot))
         private.record["PrivateRecordUID"] = "2.25.9"
         private.listed[0].aside = f"below {uid}"
         node.record.children.append(private.record)

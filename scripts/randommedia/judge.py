@@ -56,11 +56,11 @@ def faults(tree: Tree, expected: Sequence[Expected]) -> list[str]:
     That is so, too, if a walk that is begun at once shows other things than a later one.
     """
     judge = _Judge(expected)
-    all_shown = list(_files(tree))
+    all_shown = list(files(tree))
     first = {shown.path: _outline(shown.node) for shown in all_shown}
     judge.look_at(all_shown)
     tree.check_links()
-    second = {shown.path: _outline(shown.node) for shown in _files(tree)}
+    second = {shown.path: _outline(shown.node) for shown in files(tree)}
     late = [
         f"{path} is not the same at the first look and later"
         for path in sorted({*first, *second})
@@ -73,7 +73,16 @@ def _outline(node: FileNode) -> tuple[int, int, int]:
     return node.inode, node.size, node.error
 
 
-def _files(tree: Tree) -> Iterator[Shown]:
+def content_of(node: FileNode) -> str:
+    """Return the SHA-256 of a file, or which error it has."""
+    if node.error:
+        return f"error {node.error}"
+    with closing(node.open()) as source:
+        return hashlib.sha256(source.read_at(0, source.size)).hexdigest()
+
+
+def files(tree: Tree) -> Iterator[Shown]:
+    """Yield all files that *tree* shows."""
     waiting: list[tuple[str, FolderNode, tuple[str, ...]]] = [
         ("", tree.root, ("", "", ""))
     ]
@@ -120,7 +129,7 @@ class _Judge:
         for key, shown in known:
             self._find(key, shown)
         missing = {id(each): each for alike in self._waiting.values() for each in alike}
-        self.faults += [f"{_named(each)} is not shown" for each in missing.values()]
+        self.faults += [f"{named(each)} is not shown" for each in missing.values()]
 
     def _find(self, key: str, shown: Shown) -> None:
         waiting = self._waiting.get(key, [])
@@ -128,12 +137,10 @@ class _Judge:
             how = "is shown once more" if key in self._seen else "belongs to no disc"
             self.faults.append(f"{shown.path} {how}")
             return
-        fits = [each for each in waiting if not _contradiction(shown, each)]
+        fits = [each for each in waiting if not contradiction(shown, each)]
         if not fits:
-            words = _contradiction(shown, waiting[0])
-            self.faults.append(
-                f"{_named(waiting[0])} is shown as {shown.path}: {words}"
-            )
+            words = contradiction(shown, waiting[0])
+            self.faults.append(f"{named(waiting[0])} is shown as {shown.path}: {words}")
         fits = fits or waiting
         chosen = min(fits, key=lambda each: len(self._strayed(shown, each)))
         self._settle(shown, chosen)
@@ -158,7 +165,7 @@ class _Judge:
             self._waiting[key].remove(chosen)
             self._seen.add(key)
         for words in self._strayed(shown, chosen):
-            self.faults.append(f"{_named(chosen)} is shown as {shown.path}: {words}")
+            self.faults.append(f"{named(chosen)} is shown as {shown.path}: {words}")
         for keys, path in _bonds(shown, chosen):
             self._path_of.setdefault(keys, path)
             self._keys_of.setdefault(path, keys)
@@ -187,24 +194,29 @@ def _bonds(shown: Shown, each: Expected) -> Iterator[tuple[Keys, str]]:
             yield keys[: level + 1], shown.folders[level]
 
 
-def _contradiction(shown: Shown, each: Expected) -> str:
-    """Return in words what the folders of *shown* say that is not true of *each*."""
+def contradiction(shown: Shown, each: Expected, *, is_torn: bool = False) -> str:
+    """Return in words what the folders of *shown* say that is not true of *each*.
+
+    If *is_torn*, they need not say all of it.
+    """
     if bool(shown.node.error) == bool(each.digests):
         return "it is not said rightly whether the file is missing"
     for level, folder in enumerate(each.folders):
         own = shown.said.get(_LEVELS[level])
         if folder is None or own is None:
-            if (folder is None) != (own is None):
+            if (folder is None) != (own is None) and not is_torn:
                 return f"there is no {LEVELS[level]}, or should not be one"
             continue
-        if words := _lie(level, own, folder):
+        if words := _lie(level, own, folder, is_torn):
             return words
     return ""
 
 
-def _lie(level: int, said: Attributes, folder: Folder) -> str:
+def _lie(level: int, said: Attributes, folder: Folder, is_torn: bool) -> str:
     own = _said(said, _UIDS[level])
-    if own not in folder.said:
+    # What has no UID, nothing contradicts.
+    is_open = is_torn and "" in (own, *folder.said)
+    if own not in folder.said and not is_open:
         return f"its {LEVELS[level]} is {own!r} and not one of {folder.said}"
     name = compared(said.text(tags.PATIENT_NAME)) if level == 0 else ""
     if own and name and folder.names and name not in folder.names:
@@ -216,5 +228,6 @@ def _said(said: Attributes | None, tag: int) -> str:
     return said.text(tag) if said is not None else ""
 
 
-def _named(each: Expected) -> str:
+def named(each: Expected) -> str:
+    """Return which file is meant, and where it lies."""
     return " and ".join(each.files)

@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from dicomfs.errors import DicomfsError
-from scripts.randommedia import judge, source, truth
+from scripts.randommedia import judge, source, torn, truth
 from scripts.randommedia.disc import Disc, Maker
 from scripts.randommedia.people import Person
 from scripts.randommedia.share import Share, shares
@@ -28,6 +28,7 @@ class Medium:
     forms: list[str]
     sources: list[Path]
     expected: list[Expected]
+    is_torn: bool = False
 
     @property
     def outline(self) -> str:
@@ -39,20 +40,25 @@ class Medium:
         )
 
 
-def make(seed: int, number: int, folder: Path) -> Medium:
-    """Write the medium of this *number* into *folder*, and the truth beside it."""
+def make(seed: int, number: int, folder: Path, *, is_torn: bool = False) -> Medium:
+    """Write the medium of this *number* into *folder*, and the truth beside it.
+
+    If it *is_torn*, its records are linked wrongly (see ``torn``).
+    """
     rng = Random(f"{seed} {number}")
     with _silence():
         discs = _discs(rng)
     listed = [each for disc in discs for each in disc.listed]
     expected = truth.expected(listed)
     rng.shuffle(discs)
+    if is_torn:
+        torn.tear(rng, rng.choice(discs))
     forms = rng.choices(tuple(source.FORMS), k=len(discs))
     sources = [
         source.write(rng, disc, folder, form)
         for disc, form in zip(discs, forms, strict=True)
     ]
-    made = Medium(number, forms, sources, expected)
+    made = Medium(number, forms, sources, expected, is_torn)
     _save(made, folder / TRUTH)
     return made
 
@@ -61,6 +67,8 @@ def faults(medium: Medium) -> list[str]:
     """Return what is wrong with what is shown of *medium*, in words."""
     with _silence():
         try:
+            if medium.is_torn:
+                return torn.faults(medium.sources, medium.expected)
             with judge.opened(medium.sources) as tree:
                 return judge.faults(tree, medium.expected)
         except (DicomfsError, OSError) as error:

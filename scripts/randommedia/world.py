@@ -134,8 +134,10 @@ def content(
         "SeriesDescription": series.description,
         "Modality": series.modality,
         "InstanceNumber": shot.number,
-        "AcquisitionNumber": series.shots.index(shot),
+        "AcquisitionNumber": series.shots.index(shot) if shot in series.shots else None,
         "ImageComments": comment,
     }
-    elements = {key: value for key, value in given.items() if value not in ("", b"")}
+    elements = {
+        key: value for key, value in given.items() if value not in ("", b"", None)
+    }
     return instance_bytes(elements, size=shot.size)

@@ -1,9 +1,12 @@
 """Random media: each file that is listed is shown once, byte for byte, in its place.
 
 ``scripts/randommedia`` makes and judges them; ``scripts/random-media`` goes on for as
-long as wanted. What is shown at once and what is shown later is the same, too.
+long as wanted. What is shown at once and what is shown later is the same, too, on discs
+with wrong links as well.
 """
 
+import shutil
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -31,15 +34,30 @@ WHERE: Final = [Folder("person", ("1",)), Folder("2", ("2",)), Folder("3", ("3",
 @pytest.mark.parametrize("first", range(0, _COUNT, _EACH))
 def test_each_file_is_shown_once_and_in_its_place(first: int, tmp_path: Path) -> None:
     need("xorriso")
-    wrong: list[str] = []
-    for number in range(first, first + _EACH):
-        folder = tmp_path / f"{number}"
-        folder.mkdir()
-        medium = run.make(command.SEED, number, folder)
-        again = f"scripts/random-media --seed {command.SEED} --only {number}"
-        wrong += [f"{words}; {again}" for words in run.faults(medium)]
+    assert wrong_of(range(first, first + _EACH), tmp_path, is_torn=False) == []
 
-    assert wrong == []
+
+@pytest.mark.slow
+@pytest.mark.counted
+@pytest.mark.parametrize("first", range(0, _COUNT, _EACH))
+def test_wrong_links_lose_no_file_and_show_none_as_another_s(
+    first: int, tmp_path: Path
+) -> None:
+    need("xorriso")
+    assert wrong_of(range(first, first + _EACH), tmp_path, is_torn=True) == []
+
+
+def wrong_of(numbers: Iterable[int], root: Path, *, is_torn: bool) -> list[str]:
+    """Return what is wrong with the media of these *numbers*, and how to repeat it."""
+    wrong: list[str] = []
+    again = f"scripts/random-media{' --torn' * is_torn} --seed {command.SEED} --only"
+    for number in numbers:
+        folder = root / f"{number}"
+        folder.mkdir()
+        medium = run.make(command.SEED, number, folder, is_torn=is_torn)
+        wrong += [f"{words}; {again} {number}" for words in run.faults(medium)]
+        shutil.rmtree(folder)
+    return wrong
 
 
 # -- the judge -------------------------------------------------------------------------
@@ -97,6 +115,15 @@ def test_a_file_in_a_wrong_folder_is_told(medium: Medium, level: int) -> None:
     assert "and not one of ('2.25.1',)" in told(
         medium, [*others, last._replace(folders=wrong)]
     )
+
+
+@pytest.mark.parametrize("fault", ["is not shown", "belongs to no disc"])
+def test_of_wrong_links_the_same_is_told(medium: Medium, fault: str) -> None:
+    torn = replace(medium, is_torn=True)
+    more = medium.expected[0]._replace(digests=["00"], files=["disc 1: NOWHERE"])
+
+    assert run.faults(torn) == []
+    assert fault in told(torn, [*medium.expected[1:], more])
 
 
 # -- the truth -------------------------------------------------------------------------
