@@ -55,7 +55,8 @@ class MovedLocator(Locator):
 
     They lie where the File IDs say, or where the File-set was moved to. *samples* is
     asked once for instances that can tell, *on_move* hears what they told, and *on_end*
-    that not all of the medium was looked at.
+    that not all of the medium was looked at. *is_near* tells of a sample whether it lies
+    where it should, under another name: then it was not moved.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class MovedLocator(Locator):
         samples: Callable[[], Sequence[Sample]],
         on_move: Callable[[Move], None],
         on_end: Callable[[], None],
+        is_near: Callable[[Sample], bool] = lambda _: False,
     ) -> None:
         self._medium = medium
         self._root = root
         self._samples = samples
         self._on_move = on_move
         self._on_end = on_end
+        self._is_near = is_near
         self._written = WrittenLocator(medium, root)
         self._lock = threading.Lock()
         self._is_sought = False
@@ -120,7 +123,7 @@ class MovedLocator(Locator):
         missing = [
             sample
             for sample, where in zip(samples, found, strict=True)
-            if is_missing(where)
+            if is_missing(where) and not self._is_near(sample)
         ]
         if not _are_most(missing, samples):
             return None

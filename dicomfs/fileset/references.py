@@ -62,7 +62,12 @@ class References:
         self._medium = medium
         self._note = note
         self.locator = locator or MovedLocator(
-            medium, root, self._samples, self._note_move, self._note_end
+            medium,
+            root,
+            self._samples,
+            self._note_move,
+            self._note_end,
+            self._is_near,
         )
         self._guesses = Guesses(
             medium, self.locator, self._note_renamed, self._note_end
@@ -189,6 +194,10 @@ class References:
         offsets = instances or [at for at, _ in active]
         count = min(_SAMPLES, len(offsets))
         return [offsets[number * len(offsets) // count] for number in range(count)]
+
+    def _is_near(self, sample: Sample) -> bool:
+        file_id = b"\\".join(sample.path)
+        return self._guesses.find(file_id, Clue(sample.uid)) is not None
 
     def _note_move(self, move: Move) -> None:
         self._note(Finding(Kind.FILES_MOVED, done="found there", detail=str(move)))

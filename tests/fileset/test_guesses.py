@@ -264,6 +264,24 @@ def test_a_file_set_that_was_moved_has_its_files_under_other_names_too() -> None
     assert "elsewhere/CT/I4 (1)" in found(there)
 
 
+def test_files_that_were_renamed_in_their_folder_are_not_those_of_a_copy() -> None:
+    images = [image(f"1.{n}", file=f"DICOM\\I{n}") for n in range(3)]
+    index = build_dicomdir(images)
+    whole = {f"A/DICOM/I{n}": one(f"1.{n}") for n in range(3)}
+    renamed = {f"B/DICOM/I{n} (1)": one(f"1.{n}") for n in range(3)}
+    there = FakeMedium({"A/DICOMDIR": index, "B/DICOMDIR": index, **whole, **renamed})
+
+    _, second = open_file_sets(there)
+    items = [*second.everything()]
+    located = second.locate_all(
+        [item.file_id for item in items], lambda number: items[number].clue
+    )
+
+    places = [each[0] for each in located if not isinstance(each, Exception)]
+    assert places == [(b"B", b"DICOM", b"I%d (1)" % n) for n in range(3)]
+    assert Kind.FILES_MOVED not in {each.kind for each in second.findings.all()}
+
+
 # -- pure ------------------------------------------------------------------------------
 
 
