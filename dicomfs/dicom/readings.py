@@ -48,7 +48,9 @@ _FARTHEST_IMPLICIT_RUBBISH: Final = 4096
 _LONGEST_TEXT: Final = 1024
 _MOST_DELIMITERS: Final = 8
 # Headers that are looked at in one run: what takes more is made to take time.
-_MOST_LOOKS: Final = 5_000
+_MOST_LOOKS: Final = 20_000
+# What seeking the end of a sequence in all ways counts beside them.
+_COST_OF_ENDS: Final = 200
 
 
 class Step(NamedTuple):
@@ -69,14 +71,21 @@ class Step(NamedTuple):
 
 
 def steps(
-    window: Window, offset: int, end: int, syntax: Syntax, *, is_open: bool = False
+    window: Window,
+    offset: int,
+    end: int,
+    syntax: Syntax,
+    *,
+    is_open: bool = False,
+    looks: int = _MOST_LOOKS,
 ) -> Iterator[Step]:
     """Yield the elements from *offset* to *end*, each in the way that leads on.
 
     Ends where none does. With *is_open* an Item Delimitation Item behind which another
-    item or the end of the sequence comes ends the run. Raises OSError from the medium.
+    item or the end of the sequence comes ends the run. No more than *looks* are taken at
+    what may be an element. Raises OSError from the medium.
     """
-    reader = _Reader(window, end, syntax)
+    reader = _Reader(window, end, syntax, looks)
     tag, since = -1, offset
     while offset + _HEADER <= end and reader.may_go_on:
         if is_open and reader.is_end_of_item(offset):
@@ -113,13 +122,14 @@ def read_values_in_doubt(
     last_tag: int = 0xFFFFFFFF,
     *,
     is_open: bool = False,
+    looks: int = _MOST_LOOKS,
 ) -> Found:
     """Put values into *values* as ``element.read_values`` does, each element as it leads on.
 
     For runs in which that one was led astray. Raises OSError from the medium.
     """
     is_usual = True
-    for step in steps(window, offset, end, syntax, is_open=is_open):
+    for step in steps(window, offset, end, syntax, is_open=is_open, looks=looks):
         tag = step.element.tag
         if tag > last_tag and not step.is_delimiter:
             break
@@ -134,11 +144,11 @@ def read_values_in_doubt(
 class _Reader:
     """One run of elements, read in every way."""
 
-    def __init__(self, window: Window, end: int, syntax: Syntax) -> None:
+    def __init__(self, window: Window, end: int, syntax: Syntax, looks: int) -> None:
         self._window = window
         self._end = end
         self._syntax = syntax
-        self._looks = _MOST_LOOKS
+        self._looks = looks
         self._known: dict[int, list[Step]] = {}
 
     @property
@@ -280,13 +290,13 @@ class _Reader:
             yield Step(element, after, is_usual and is_closed)
 
     def _found_ends(self, element: Element) -> Iterator[tuple[int, bool]]:
+        self._looks -= _COST_OF_ENDS
         inner = IMPLICIT_LITTLE if element.vr == b"UN" else self._syntax
         seen: set[int] = set()
+        farthest = min(element.start + _FARTHEST, self._end)
         for syntax in (inner, self._syntax, EXPLICIT_LITTLE, IMPLICIT_LITTLE):
             try:
-                end = end_of_undefined(
-                    self._window, element.start, self._end, syntax, 1
-                )
+                end = end_of_undefined(self._window, element.start, farthest, syntax, 1)
             except ElementError:
                 continue
             if end not in seen:

@@ -30,8 +30,11 @@ ITEM_HEADER: Final = 8
 _NO_TAG: Final = bytes(4)
 # So much of a record has to be read, or nobody knows what it is.
 HEAD: Final = 128
-# Read in doubt: no record is longer, but for its icon.
+# Read in doubt: no record is longer, but for its icon. One without a length may be
+# anything.
+_LONGEST_OPEN: Final = 8 * 1024
 _LONGEST: Final = 128 * 1024
+_MOST_LOOKS: Final = 1_000
 # The damage of a record of which everything could be read all the same.
 MALFORMED: Final = "an element is not encoded as it should be"
 # The damage of a record that lies on a bad sector, and not with all its elements.
@@ -181,7 +184,7 @@ def _read_record(
         type_,
         attributes,
         level_of_record(type_, attributes),
-        attributes.raw(tags.REFERENCED_FILE_ID),
+        file_id_of(attributes),
         stop - offset,
         damage,
     )
@@ -228,6 +231,14 @@ def _damage(error: ElementError | OSError) -> str:
     return str(error)
 
 
+def file_id_of(attributes: Attributes) -> bytes:
+    """Return the Referenced File ID as it is written, a NUL inside of it and all.
+
+    Other values end at a NUL. What names a file does not: it is not cut to another name.
+    """
+    return attributes.values.get(tags.REFERENCED_FILE_ID, b"").strip(b" \0")
+
+
 def _read_values(
     window: Window,
     start: int,
@@ -251,14 +262,16 @@ def _read_values(
     if _fills(window, start, last, syntax, values) and not is_open:
         return last, ""
     better: dict[int, bytes] = {}
+    farthest = start + (_LONGEST_OPEN if is_open else _LONGEST)
     found = read_values_in_doubt(
         window,
         start,
-        min(last, start + _LONGEST),
+        min(last, farthest),
         syntax,
         WANTED,
         better,
         is_open=is_open,
+        looks=_MOST_LOOKS,
     )
     if len(better) > len(values) or (found.is_usual and found.stop == last):
         values.clear()

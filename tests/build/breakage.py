@@ -1399,8 +1399,8 @@ _NOWHERE: Final[dict[str, tuple[int, bytes, int, tuple[Kind, ...]]]] = {
     "with-a-nul": (
         31,
         b"DICOM\\A\0B\\C",
-        errno.ENOENT,
-        (Kind.MISSING_FILE, Kind.RUBBISH),
+        errno.EACCES,
+        (Kind.REFUSED_PATH, Kind.RUBBISH),
     ),
     "of-a-missing-file": (34, b"DICOM\\GONE", errno.ENOENT, (Kind.MISSING_FILE,)),
     "of-a-missing-folder": (34, b"GONE\\GONE", errno.ENOENT, (Kind.MISSING_FILE,)),
@@ -1730,7 +1730,12 @@ for _level, _parent in _LEVELS.items():
             it.optional = [] if each.children else [each]
             it.either = [each] if each.children else []
 
-    @_case(f"garbage-for-the-links-of-the-{_level}", 46, Kind.ADOPTED)
+    @_case(
+        f"garbage-for-the-links-of-the-{_level}",
+        46,
+        Kind.ADOPTED,
+        Kind.MALFORMED_RECORD,
+    )
     def _(it: Broken, find: Callable[[Broken], Record] = _parent) -> None:
         each = find(it)
         each.next = Raw("??", b"", 0xFFF0)
@@ -1739,7 +1744,7 @@ for _level, _parent in _LEVELS.items():
         it.either = [each] if each.children else []
 
 
-@_case("value-longer-than-its-record", 46, Kind.DAMAGED_RECORD)
+@_case("value-longer-than-its-record", 46, Kind.MALFORMED_RECORD)
 def _(it: Broken) -> None:
     it.lung.children[0][0x00041599] = Raw("OB", b"xx", 0x7FFFFFF0)
     it.optional = it.lung.children[:1]

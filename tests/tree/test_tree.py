@@ -979,7 +979,7 @@ def test_opening_a_missing_file_fails_with_its_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file_id", ["../../etc/passwd", b"..", b"DICOM\\..\\..\\secret"], ids=repr
+    "file_id", ["../../etc/passwd", b"A\0B", b"..", b"DICOM\\..\\..\\secret"], ids=repr
 )
 def test_a_file_outside_the_medium_is_listed_and_refused(
     tmp_path: Path, file_id: str | bytes
