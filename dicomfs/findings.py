@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # Of one kind: a hostile medium must not fill the memory with them, nor the log.
 _MAX_KEPT: Final = 10_000
 _MAX_LOGGED: Final = 20
+_LOGGED_TYPES: Final = frozenset({"PATIENT", "STUDY", "SERIES", "IMAGE"})
 
 
 class Kind(Enum):
@@ -386,8 +387,9 @@ def _loggable(finding: Finding, *, with_names: bool) -> str:
             else f" ({finding.count})"
         )
     if finding.record_type:
-        # Not the type itself: a damaged record may have a name in its place.
-        text += ": " + _known_type(finding.record_type)
+        # Not any type: a damaged record may have a name in its place.
+        is_known = finding.record_type in _LOGGED_TYPES
+        text += f": {finding.record_type if is_known else '?'}"
     if finding.offset:
         text += f" at offset {finding.offset}"
     if finding.done:
@@ -395,9 +397,3 @@ def _loggable(finding: Finding, *, with_names: bool) -> str:
     if with_names and finding.where:
         text += " in " + "/".join(finding.where)
     return text
-
-
-def _known_type(record_type: str) -> str:
-    return (
-        record_type if record_type in {"PATIENT", "STUDY", "SERIES", "IMAGE"} else "?"
-    )

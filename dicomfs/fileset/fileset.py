@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import MOST_RECORDS, read_index
+from dicomfs.dicomdir.indexing import MOST_RECORDS, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.errors import CutOffError, DirectoryError
 from dicomfs.fileset.guesses import Clue

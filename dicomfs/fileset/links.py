@@ -14,7 +14,8 @@ from typing import Final
 
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import INACTIVE, MOST_RECORDS, Index, read_index
+from dicomfs.dicomdir.index import INACTIVE, Index
+from dicomfs.dicomdir.indexing import MOST_RECORDS, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery.repair import Mended, Repair, repair
 from dicomfs.errors import DirectoryError

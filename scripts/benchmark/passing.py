@@ -15,7 +15,7 @@ import json, sys
 from pathlib import Path
 from time import process_time
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import read_index
+from dicomfs.dicomdir.indexing import read_index
 from dicomfs.dicomdir.recovery.repair import repair
 from dicomfs.source.file import FileSource
 import os

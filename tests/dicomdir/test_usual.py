@@ -7,10 +7,11 @@ from typing import Final
 
 import pytest
 
-from dicomfs.dicomdir import index as index_module
+from dicomfs.dicomdir import indexing as index_module
 from dicomfs.dicomdir import usual
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import Index, read_index
+from dicomfs.dicomdir.index import Index
+from dicomfs.dicomdir.indexing import read_index
 from dicomfs.dicomdir.recovery.ladder import as_written
 from dicomfs.dicomdir.recovery.plain import is_plain
 from dicomfs.dicomdir.usual import Kinds, Run

@@ -29,7 +29,7 @@ from dicomfs.dicom.element import (
 )
 from dicomfs.dicom.header import MAX_READ, read_header, read_meta
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import read_index
+from dicomfs.dicomdir.indexing import read_index
 from dicomfs.dicomdir.models import Models
 from dicomfs.errors import DicomfsError, DirectoryError, ElementError, NotDicomError
 from dicomfs.source.source import BytesSource

@@ -32,7 +32,8 @@ from dicomfs.dicom.element import sniff
 from dicomfs.dicom.header import read_meta
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import INACTIVE, read_index
+from dicomfs.dicomdir.index import INACTIVE
+from dicomfs.dicomdir.indexing import read_index
 from dicomfs.dicomdir.models import Models
 from dicomfs.errors import (
     DicomfsError,

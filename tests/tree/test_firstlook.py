@@ -12,7 +12,8 @@ from typing import Final
 import pytest
 
 from dicomfs.dicomdir.directory import Directory
-from dicomfs.dicomdir.index import Index, read_index
+from dicomfs.dicomdir.index import Index
+from dicomfs.dicomdir.indexing import read_index
 from dicomfs.fileset import links
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.tree import report
