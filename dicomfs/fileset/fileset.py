@@ -322,7 +322,7 @@ class FileSet:
         can be read.
         """
         attempts = 0
-        for item in islice(self._instances(record), _MOST_ASKED):
+        for item in islice(_instances(Item(self, record)), _MOST_ASKED):
             if (header := item.header()) is not None:
                 yield item, header
             elif self._references.is_missing(item.record):
@@ -330,22 +330,6 @@ class FileSet:
             attempts += 1
             if attempts == _HEADER_ATTEMPTS:
                 return
-
-    def _instances(self, record: DirectoryRecord) -> Iterator[Item]:
-        """Yield *record* and those below it that have files, as a walk meets them."""
-        chains: list[Iterator[Item]] = [iter([Item(self, record)])]
-        seen: set[tuple[FileSet, int]] = set()
-        while chains:
-            item = next(chains[-1], None)
-            if item is None:
-                chains.pop()
-                continue
-            if item.nested is None and item.file_id:
-                yield item
-            for part in item.below:
-                if part[:2] not in seen:
-                    seen.add(part[:2])
-                    chains.append(part.file_set.children(part))
 
     # -- directories in directories ----------------------------------------------------
 
@@ -380,3 +364,20 @@ def _status_of(medium: Medium, place: Place, source: Source) -> Status:
     with suppress(CutOffError):
         return medium.status(place)
     return source.status
+
+
+def _instances(top: Item) -> Iterator[Item]:
+    """Yield *top* and the items below it that have files, as a walk meets them."""
+    chains: list[Iterator[Item]] = [iter([top])]
+    seen: set[tuple[FileSet, int]] = set()
+    while chains:
+        item = next(chains[-1], None)
+        if item is None:
+            chains.pop()
+            continue
+        if item.nested is None and item.file_id:
+            yield item
+        for part in item.below:
+            if part[:2] not in seen:
+                seen.add(part[:2])
+                chains.append(part.file_set.children(part))
