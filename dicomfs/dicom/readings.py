@@ -82,11 +82,13 @@ def steps(
     """Yield the elements from *offset* to *end*, each in the way that leads on.
 
     Ends where none does. With *is_open* an Item Delimitation Item behind which another
-    item or the end of the sequence comes ends the run. No more than *looks* are taken at
-    what may be an element. Raises OSError from the medium.
+    item or the end of the sequence comes ends the run, as does an element that was there
+    already: it is of the next item. No more than *looks* are taken at what may be an
+    element. Raises OSError from the medium.
     """
     reader = _Reader(window, end, syntax, looks)
     tag, since = -1, offset
+    seen: set[int] = set()
     while offset + _HEADER <= end and reader.may_go_on:
         if is_open and reader.is_end_of_item(offset):
             return
@@ -95,12 +97,13 @@ def steps(
             step = reader.behind_rubbish(
                 max(since, offset - _LONGEST_TEXT), offset, tag
             )
-        if step is None:
+        if step is None or (is_open and step.element.tag in seen):
             return
         yield step
         offset = since = step.after
         if not step.is_delimiter:
             tag = step.element.tag
+            seen.add(tag)
             # The next element may begin in the value of one that is said to be too long.
             since = step.element.start if step.element.vr in SHORT_VRS else offset
 

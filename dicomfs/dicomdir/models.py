@@ -21,8 +21,6 @@ from dicomfs.dicomdir.record import (
     level_of_record,
     read_record,
 )
-from dicomfs.errors import DirectoryError
-from dicomfs.source.cache import Cache
 from dicomfs.source.window import Window
 
 # How many records are models for others, and how many in a row may not be like one
@@ -30,9 +28,6 @@ from dicomfs.source.window import Window
 MOST_MODELS: Final = 64
 _MOST_MISSES: Final = 2
 _LONGEST_MODEL: Final = 2048
-_MOST_ODD: Final = 4096
-# A record that begins so far as it did was not changed.
-_HEAD: Final = 512
 _LINKS: Final = (
     tags.OFFSET_OF_NEXT_RECORD,
     tags.OFFSET_OF_LOWER_ENTITY,
@@ -90,10 +85,6 @@ class Models:
         self._end = end
         # By the header of their items, which has their length.
         self._models: dict[bytes, _Model] = {}
-        # Damaged records, and what is not a record, by their offsets; and how they begin.
-        self._odd = Cache[int, tuple[bytes, DirectoryRecord | DirectoryError]](
-            _MOST_ODD
-        )
 
     def __len__(self) -> int:
         return len(self._models)
@@ -103,30 +94,13 @@ class Models:
         end = self._end
         if self._syntax is not EXPLICIT_LITTLE or not NO_RECORD < offset < end:
             return read_record(window, offset, self._syntax, end)
-        if (odd := self._odd.get(offset)) is not None:
-            head, found = odd
-            if head == window.read(offset, _HEAD):
-                if isinstance(found, DirectoryError):
-                    raise found
-                return found
         header = window.read(offset, ITEM_HEADER)
         model = self._models.get(header)
         if model is not None and (alike := model.read(window, offset, end)) is not None:
             return alike
-        record = self._read_anew(window, offset)
+        record = read_record(window, offset, self._syntax, end)
         if model is None or model.misses > _MOST_MISSES:
             self._learn(window, header, record)
-        return record
-
-    def _read_anew(self, window: Window, offset: int) -> DirectoryRecord:
-        """Read a record; one that took long, as it is damaged, is not read again."""
-        try:
-            record = read_record(window, offset, self._syntax, self._end)
-        except DirectoryError as error:
-            self._odd.put(offset, (window.read(offset, _HEAD), error))
-            raise
-        if record.damage:
-            self._odd.put(offset, (window.read(offset, _HEAD), record))
         return record
 
     def _learn(self, window: Window, header: bytes, record: DirectoryRecord) -> None:

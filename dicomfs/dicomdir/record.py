@@ -32,9 +32,9 @@ _NO_TAG: Final = bytes(4)
 HEAD: Final = 128
 # Read in doubt: no record is longer, but for its icon. One without a length may be
 # anything.
-_LONGEST_OPEN: Final = 8 * 1024
+_LONGEST_OPEN: Final = 2048
 _LONGEST: Final = 128 * 1024
-_MOST_LOOKS: Final = 1_000
+_MOST_LOOKS: Final = 400
 # The damage of a record of which everything could be read all the same.
 MALFORMED: Final = "an element is not encoded as it should be"
 # The damage of a record that lies on a bad sector, and not with all its elements.
