@@ -14,6 +14,7 @@ from dicomfs.media.sectors import SECTOR, SectorSource
 from dicomfs.media.udf.partition import ZEROS
 from dicomfs.media.udf.volume import _WithZeros
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, load
+from dicomfs.media.zip.proof import Proof, Proved
 from dicomfs.source.source import (
     AtHand,
     BytesSource,
@@ -78,6 +79,7 @@ WRAPPERS: Final[dict[type[Wrapper], Callable[[Source], Source]]] = {
     SectorSource: lambda below: SectorSource(below, 2352, 16),
     _WithZeros: _WithZeros,
     Deciphered: deciphered,
+    Proved: lambda below: Proved(below, Proof(SIZE, 0, lambda _: None), lambda: ""),
     ReadableSource: lambda below: ReadableSource(below, Readability(SIZE)),
     Watched: lambda below: Watched(below, lambda _: True, lambda _: None),
     StandIn: StandIn,
