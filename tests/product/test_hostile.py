@@ -144,6 +144,8 @@ _WRITTEN: Final = {
         *(b"\t", b"DICOM\\I1\\X", b"DICOM\\I1\\..dcm", b"SECRET", b"DICOM\\SECRET"),
         *(b"\\".join([b"A"] * n) for n in (8, 9, 15, 16)),
         *(b"A" * 255, b"DICOM\\" + b"B" * 255, b"\xe4" * 255, b"proc\\self\\root\\etc"),
+        # Without an extension there is one, but its header does not say that it is meant.
+        b"D:\\DICOM\\I1.dcm",
         *(b"CON", b"DICOMDIR\\X", b"I1", b"DICOM\\I", b"DICOM\\I11", b"dev\\null"),
     ),
     _GOOD: (
@@ -151,7 +153,7 @@ _WRITTEN: Final = {
             b"DICOM\\I1",
             b"\\DICOM\\I1",
             b"dicom\\i1",
-            b"D:\\DICOM\\I1.dcm",
+            b"D:\\DICOM\\I1",
             b"DICOM/I1",
         ),
         *(b".\\DICOM\\.\\I1", b"DICOM\\\\I1;1", b"DICOM\\I1.", b" DICOM \\ I1 \0\0"),

@@ -176,7 +176,7 @@ def _walk(tree: Tree, medium: Medium) -> Outline:
         if not waiting:
             break
         above, folder = waiting.pop()
-        listing = tree.expand(folder)
+        listing = folder.children()
         _check(listing)
         for name, node in listing.items():
             path = f"{above}/{name}"
