@@ -34,7 +34,7 @@ HEAD: Final = 128
 # anything.
 _LONGEST_OPEN: Final = 2048
 _LONGEST: Final = 128 * 1024
-_MOST_LOOKS: Final = 400
+_MOST_LOOKS: Final = 1_000
 # The damage of a record of which everything could be read all the same.
 MALFORMED: Final = "an element is not encoded as it should be"
 # The damage of a record that lies on a bad sector, and not with all its elements.
