@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import pydicom
 import pytest
 
+from dicomfs.check.inspection import Encoding, encoding_of
 from dicomfs.dicom import tags
 from dicomfs.dicom.header import read_header
 from dicomfs.source.source import BytesSource
@@ -28,7 +29,11 @@ from tests.support.mounting import need
 pytestmark = [pytest.mark.counted, pytest.mark.slow]
 
 _COUNT: Final = part_of(2_000)
-_ASKED: Final = part_of(300)
+# GDCM hangs over every third of them, and so fewer are asked.
+_ASKED: Final = {"dcmdump": part_of(300), "gdcmdump": part_of(40, 20)}
+_PATIENCE: Final = 1.0
+# Two odd elements side by side can be read in several ways; then nothing is guessed.
+_MOST_MISSED: Final = 0.005
 _SEED: Final = 20261129
 _CT: Final = b"1.2.840.10008.5.1.4.1.1.2"
 _WANTED: Final = (
@@ -151,14 +156,16 @@ def judged(files: list[tuple[Path, Made]], judge: str) -> list[Said]:
     if judge == "pydicom":
         return [pydicom_reads(each.data) for _, each in files]
     options = {"dcmdump": ["-q", "+L", "-Un"], "gdcmdump": []}[judge]
-    # Each may take minutes over a file that leads it astray: so few are asked.
-    return [dumped(_told([judge, *options, str(path)])) for path, _ in files[:_ASKED]]
+    asked = files[: _ASKED[judge]]
+    return [dumped(_told([judge, *options, str(path)])) for path, _ in asked]
 
 
 def _told(command: list[str]) -> bytes:
     """Return what *command* prints, nothing if it takes too long."""
     try:
-        done = subprocess.run(command, capture_output=True, timeout=2, check=False)
+        done = subprocess.run(
+            command, capture_output=True, timeout=_PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
         return b""
     return done.stdout
@@ -178,20 +185,26 @@ def test_what_dicomfs_reads_is_what_the_header_says(
 
 
 @pytest.mark.parametrize("judge", ["pydicom", "dcmdump", "gdcmdump"])
-def test_dicomfs_reads_wherever_another_reads(
+def test_dicomfs_reads_wherever_another_reads_or_says_why_not(
     files: list[tuple[Path, Made]], judge: str
 ) -> None:
     counts = Counter[str]()
-    missed = []
-    for (_, each), theirs in zip(files, judged(files, judge), strict=False):
+    missed, unsaid = 0, []
+    told = judged(files, judge)
+    for (_, each), theirs in zip(files, told, strict=False):
         ours = dicomfs_reads(each.data)
         counts["dicomfs"] += ours == each.truth
         counts[judge] += theirs == each.truth
-        missed += [
-            (each.odd, tag)
-            for tag, value in theirs.items()
-            if value == each.truth[tag] and tag not in ours
-        ]
+        right = {tag for tag, value in theirs.items() if value == each.truth[tag]}
+        missed += not right <= set(ours)
+        if not right <= set(ours) and not is_remarked(each.data):
+            unsaid.append((each.odd, right - set(ours)))
 
-    assert missed[:5] == []
+    assert unsaid[:5] == []
+    assert missed <= len(told) * _MOST_MISSED
     assert counts["dicomfs"] > counts[judge]
+
+
+def is_remarked(data: bytes) -> bool:
+    """Whether a check says that the data set is not encoded as it should be."""
+    return encoding_of(BytesSource(data)) is not Encoding.USUAL
