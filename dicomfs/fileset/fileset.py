@@ -176,7 +176,8 @@ class FileSet:
     def _note_header(self) -> None:
         header = self._directory.header
         if not header.is_whole:
-            self.note(Finding(Kind.INDEX_CUT_OFF))
+            done = "what is left of it is shown; --scan shows all files"
+            self.note(Finding(Kind.INDEX_CUT_OFF, done=done))
         for kind in header.unusual:
             self.note(Finding(kind))
 
