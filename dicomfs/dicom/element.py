@@ -158,9 +158,10 @@ def read_values(  # noqa: C901, PLR0915 - unrolled, as it runs for every record
     Only those of tags in *wanted*, which gives the longest value to be read of each.
     Ends before a tag above *last_tag*, else ends and raises as ``elements`` does, and
     raises ElementError where what *is_sorted* does not ascend: ``readings`` then knows
-    more. Returns where it ended: *end*, if the elements fill all the room there is. This is the hot
-    loop of listing a folder: it reads the common element by itself and leaves the others
-    to ``elements``.
+    more. Returns where it ended: *end*, if the elements fill all the room there is.
+
+    This is the hot loop of listing a folder: it reads the common element by itself and
+    leaves the others to ``elements``.
     """
     unpack, explicit = syntax.short, syntax.explicit
     data, start = window.data, window.start

@@ -11,30 +11,8 @@ from dicomfs.source.file import FileSource
 from dicomfs.source.source import (
     PAGE,
 )
+from tests.source.ranges import DATA, RANGES
 from tests.support import mounting
-
-DATA = bytes(range(256)) * 4
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "file"
-    path.write_bytes(DATA)
-    return path
-
-
-@pytest.fixture
-def source(path: Path) -> Iterator[FileSource]:
-    source = FileSource(os.open(path, os.O_RDONLY))
-    yield source
-    source.close()
-
-
-RANGES = pytest.mark.parametrize(
-    ("offset", "size"),
-    [(0, 10), (100, 1), (0, 1024), (1000, 100), (1024, 1), (5000, 10), (7, 0)],
-    ids=["start", "middle", "all", "over-end", "at-end", "behind-end", "nothing"],
-)
 
 
 @RANGES

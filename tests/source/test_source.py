@@ -1,9 +1,6 @@
 """Sources in memory, and files that lie in extents of others."""
 
 import errno
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,29 +14,7 @@ from dicomfs.source.source import (
     ExtentSource,
     Status,
 )
-
-DATA = bytes(range(256)) * 4
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "file"
-    path.write_bytes(DATA)
-    return path
-
-
-@pytest.fixture
-def source(path: Path) -> Iterator[FileSource]:
-    source = FileSource(os.open(path, os.O_RDONLY))
-    yield source
-    source.close()
-
-
-RANGES = pytest.mark.parametrize(
-    ("offset", "size"),
-    [(0, 10), (100, 1), (0, 1024), (1000, 100), (1024, 1), (5000, 10), (7, 0)],
-    ids=["start", "middle", "all", "over-end", "at-end", "behind-end", "nothing"],
-)
+from tests.source.ranges import DATA, RANGES
 
 
 @RANGES
