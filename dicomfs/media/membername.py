@@ -12,8 +12,8 @@ SLASH: Final = re.compile(rb"/")
 NO_NAME: Final = "a name that is none"
 # What a root or a share begins with; what Windows puts before a long path.
 _ROOTS: Final = frozenset({b"/", b"\\"})
-_LONG: Final = re.compile(rb"[\\/]{2}[?.][\\/]")
-_DRIVE: Final = re.compile(rb"[A-Za-z]:(?=[\\/])")
+_LONG: Final = re.compile(rb"\A[\\/]{2}[?.][\\/]")
+_DRIVE: Final = re.compile(rb"\A[A-Za-z]:(?=[\\/])")
 # No name on Linux is longer, and no scan goes deeper.
 _MAX_COMPONENT: Final = 255
 _MAX_DEPTH: Final = 32
@@ -52,5 +52,5 @@ def _below_root(name: bytes) -> bytes:
     """Return *name* without the root or drive that it begins with."""
     if name[:1] not in _ROOTS:
         return name[2:]
-    name = _LONG.sub(b"", name, count=1).lstrip(b"\\/")
-    return _DRIVE.sub(b"", name, count=1) if _DRIVE.match(name) else name
+    name = _LONG.sub(b"", name).lstrip(b"\\/")
+    return _DRIVE.sub(b"", name)
