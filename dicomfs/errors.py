@@ -13,8 +13,9 @@
 Messages name the thing, the offset and the value, but never a patient's name, ID or
 UID: they may reach a log. The facts of a Failure name paths and URLs: they are for who
 asked. Faults of the medium itself stay ``OSError``, and so do a member of an archive
-that is locked (``PasswordError``) or not what it says (``DamagedError``), and a file
-that ends beyond the end of its image or archive (``CutOffError``).
+that is locked (``PasswordError``), is packed in a way that is not read (``MethodError``)
+or is not what it says (``DamagedError``), and a file that ends beyond the end of its
+image or archive (``CutOffError``).
 """
 
 import errno

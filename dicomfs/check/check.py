@@ -228,7 +228,7 @@ class _Check:
             self._end_if_gone(error)
             self._is_all = False
             detail = error.strerror or ""
-            source = ", ".join(sorted(_sources(folder)))
+            source = _sources(folder)
             self._findings.add(
                 Finding(
                     Kind.UNREADABLE_FOLDER, where=where, detail=detail, source=source
@@ -249,7 +249,7 @@ class _Check:
             return
         here = uid, where[:-1]
         if uid in self._studies and here not in self._studies:
-            source = ", ".join(sorted(_sources(folder)))
+            source = _sources(folder)
             self._findings.add(Finding(Kind.SPLIT_STUDY, where=where, source=source))
         self._studies.add(uid)
         self._studies.add(here)
@@ -338,9 +338,9 @@ def _source(node: Instance | Selection) -> str:
     return node.file_set.findings.source
 
 
-def _sources(folder: Selection) -> set[str]:
+def _sources(folder: Selection) -> str:
     """Return which of several sources have something of *folder*."""
-    return {part.file_set.findings.source for part in folder.parts}
+    return ", ".join(sorted({part.file_set.findings.source for part in folder.parts}))
 
 
 class _Some:

@@ -86,7 +86,7 @@ class ListedFiles:
     def look_at(self, files: Sequence[Instance], where: Where, above: Said) -> LookedAt:
         """Look at *files*, all those of the folder at *where*.
 
-        Those that can be opened are read, in physical order. *above* are the attributes
+        Those that can be opened are read, in the order of their paths. *above* are the attributes
         of the folder's record and of those above it. Raises OSError if the medium is
         gone.
         """
@@ -262,7 +262,7 @@ def _unreadable(
 def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
     """Return the finding that is about all of *group*, out of *of* files in a folder."""
     first = group[0]
-    detail = f"{first.what}, {first.example}" if first.what else first.example
+    detail = ", ".join(filter(None, (first.what, first.example)))
     return Finding(
         first.kind,
         first.offset,
@@ -270,7 +270,7 @@ def _finding(where: Where, group: Sequence[_Trouble], of: int) -> Finding:
         where,
         len(group),
         of,
-        detail=detail if first.example else first.what,
+        detail=detail,
         files=named([each.file for each in group]),
         source=first.source,
     )

@@ -100,7 +100,7 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         Exit.NO_PYFUSE3,
         "{name} cannot be imported: {reason}",
         "install it: pip install pyfuse3 (it needs the system packages fuse3 "
-        "libfuse3-dev pkg-config gcc)",
+        "libfuse3-dev pkg-config gcc python3-dev)",
     ),
     # -- a source ----------------------------------------------------------------------
     Problem.SOURCE_MISSING: Complaint(

@@ -17,8 +17,8 @@ from dicomfs.printable import printable
 from dicomfs.source.pulse import DEADLINE
 
 _SOURCE_HELP: Final = (
-    "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP archive, "
-    "or a drive; several are joined"
+    "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar "
+    "archive, a drive, or a URL that leads to any of them; several are joined"
 )
 
 # The last number means "nobody in particular" to the kernel.

@@ -14,11 +14,10 @@ from typing import Final, Generic, Protocol, TypeVar
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Capacity, EntryType, Place
 from dicomfs.source.cache import Cache
-from dicomfs.source.source import Source, Status
+from dicomfs.source.source import SECTOR, Source, Status
 
 # Entries of folders that are kept.
 _MOST_KEPT: Final = 200_000
-_SECTOR: Final = 2048
 
 
 class Entry(Protocol):
@@ -149,7 +148,7 @@ class Archive(ABC, Generic[_E]):
 
     def capacity(self) -> Capacity:
         """Return how large the source is, in sectors of a disc."""
-        return Capacity(_SECTOR, -(-self._source.size // _SECTOR))
+        return Capacity(SECTOR, -(-self._source.size // SECTOR))
 
     def close(self) -> None:
         """Close the source."""

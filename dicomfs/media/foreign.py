@@ -116,9 +116,9 @@ _WITH_TAR: Final[Mapping[Foreign, Foreign]] = {
 def foreign(source: Source) -> Foreign | None:
     """Return what *source* is, None if it has no name; raises OSError."""
     kind = _by_magic(source)
-    with_tar = None if kind is None else _WITH_TAR.get(kind)
-    if kind is not None and with_tar is not None:
-        return with_tar if parse(_content(source, kind)) is not None else kind
+    with_tar = _WITH_TAR.get(kind) if kind else None
+    if kind and with_tar and parse(_content(source, kind)) is not None:
+        return with_tar
     return kind
 
 
@@ -155,7 +155,7 @@ def _has_partitions(head: bytes) -> bool:
 
 
 def _content(source: Source, kind: Foreign) -> bytes:
-    """Return the first bytes of what is packed in *source*; few, if it is damaged."""
+    """Return the first bytes of what is packed in *source*; none, if it is damaged."""
     data = source.read_at(0, _TAKEN)
     try:
         if kind is Foreign.GZIP:

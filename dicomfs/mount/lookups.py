@@ -1,12 +1,9 @@
 """The nodes that the kernel knows, and how often it was told of each of them."""
 
 from array import array
-from typing import Final
 
-from dicomfs.tree.identity import ROW_BITS, is_in_a_row
+from dicomfs.tree.identity import ORDINALS, ROW_BITS, is_in_a_row
 from dicomfs.tree.node import Node
-
-_ORDINALS: Final = (1 << ROW_BITS) - 1
 
 
 class Lookups:
@@ -64,7 +61,7 @@ class _Tally:
 
     def add(self, inode: int, count: int) -> None:
         """Add *count* to that of *inode*."""
-        row, ordinal = self._rows.get(inode >> ROW_BITS), inode & _ORDINALS
+        row, ordinal = self._rows.get(inode >> ROW_BITS), inode & ORDINALS
         if row is not None and ordinal < len(row):
             row[ordinal] += count
         elif is_in_a_row(inode):
@@ -76,7 +73,7 @@ class _Tally:
 
     def take(self, inode: int) -> int:
         """Return the count of *inode*, which is 0 from now on."""
-        row, ordinal = self._rows.get(inode >> ROW_BITS), inode & _ORDINALS
+        row, ordinal = self._rows.get(inode >> ROW_BITS), inode & ORDINALS
         if row is None or ordinal >= len(row):
             return self._single.pop(inode, 0)
         count, row[ordinal] = row[ordinal], 0

@@ -53,7 +53,8 @@ _STATUSES: Final = {
     412: Outcome.CHANGED,
     416: Outcome.CHANGED,
 }
-_NO_CONTENT: Final = 416
+# What is answered for the first byte of an empty object.
+_NOT_SATISFIABLE: Final = 416
 _PARTIAL: Final = 206
 _WHOLE: Final = 200
 
@@ -136,7 +137,7 @@ class HttpStore(Store):
         if self._url.path.endswith("/"):
             raise Refusal(Outcome.NO_FOLDERS)
         async with await self._get(0, 1) as response:
-            if response.status != _NO_CONTENT:
+            if response.status != _NOT_SATISFIABLE:
                 _check_status(response.status)
             size = _length(response.headers)
             tag = _version(response.headers, size)

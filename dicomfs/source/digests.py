@@ -73,9 +73,8 @@ class Digests:
         It does not if nobody can know. Raises what *read* does.
         """
         return not self._is_lost and all(
-            _holds(offset, read(offset, size), noted)
+            _holds(offset, read(offset, noted[0]), noted)
             for offset, noted in [*self._reads.items()]
-            for size in noted[:1]
         )
 
 

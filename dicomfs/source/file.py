@@ -13,12 +13,12 @@ from typing import Final
 from dicomfs.source.digests import Digests
 from dicomfs.source.failures import Failures
 from dicomfs.source.pulse import beat
-from dicomfs.source.source import PAGE, FileKey, Source, Status
+from dicomfs.source.source import PAGE, SECTOR, FileKey, Source, Status
 
 # An image is told from another one that was written over it by this page, if neither
 # size nor time tell: the first descriptor of an ISO 9660 volume has its name and times
 # (ECMA-119 6.7.1.1, 8.4). A volume of UDF alone has the same there as all others.
-_DESCRIPTOR: Final = 16 * 2048
+_DESCRIPTOR: Final = 16 * SECTOR
 
 # One for the process, as it opens each file of its media many times.
 _FAILURES: Final = Failures()

@@ -18,7 +18,7 @@ ROOT_INODE: Final = 1
 
 # Files of a folder that are numbered in a row: the rest of the 64 bits is a hash.
 ROW_BITS: Final = 16
-_ORDINALS: Final = (1 << ROW_BITS) - 1
+ORDINALS: Final = (1 << ROW_BITS) - 1
 # Set in these numbers and in no others.
 _IN_A_ROW: Final = 1 << 63
 # Attributes that must not contradict each other in one patient.
@@ -67,7 +67,7 @@ def file_inode(parent: int, ordinal: int) -> int:
     files in the order of their inodes, and on a disc only the order in which they lie
     is quick.
     """
-    if ordinal > _ORDINALS:
+    if ordinal > ORDINALS:
         return inode(Position(b"", ordinal), "file", parent)
     return _first_file(parent) | ordinal
 
@@ -75,7 +75,7 @@ def file_inode(parent: int, ordinal: int) -> int:
 @lru_cache(maxsize=64)
 def _first_file(parent: int) -> int:
     """Return the inode number of the first file of a folder."""
-    return inode(Position(b"", 0), "files", parent) & ~_ORDINALS | _IN_A_ROW
+    return inode(Position(b"", 0), "files", parent) & ~ORDINALS | _IN_A_ROW
 
 
 # Asked for the number of a patient, says which Study Instance UIDs are below it.
