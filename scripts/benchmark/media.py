@@ -15,6 +15,24 @@ _IMAGES_PER_SERIES: Final = 500
 _UIDS: Final = "2.25.9"
 
 
+def _records(count: int) -> list[build.Record]:
+    series = [
+        build.series(
+            f"{_UIDS}.{number}",
+            [
+                build.image(
+                    f"{_UIDS}.{number}.{image}",
+                    number=image,
+                    file=f"S{number}/I{image}",
+                )
+                for image in range(_IMAGES_PER_SERIES)
+            ],
+        )
+        for number in range(count // _IMAGES_PER_SERIES)
+    ]
+    return [build.patient("Doe^Jane", "1", [build.study(_UIDS, series)])]
+
+
 @dataclass(slots=True)
 class Media:
     """Media in folders below *folder*."""
@@ -37,6 +55,15 @@ class Media:
                 images_per_series=_IMAGES_PER_SERIES,
                 files=files,
             )
+        return place
+
+    def encoded(self, records: int, how: str, options: build.Options) -> Path:
+        """Return about so many records that are encoded in another way than most are."""
+        place = self.folder / f"index-{records}-{how}"
+        if not place.exists():
+            place.mkdir(parents=True)
+            data = build.build_dicomdir(_records(records), **options)
+            (place / "DICOMDIR").write_bytes(data)
         return place
 
     def images(self, index: Path) -> int:
