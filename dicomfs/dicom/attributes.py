@@ -81,8 +81,10 @@ class Attributes(NamedTuple):
     def number(self, tag: int) -> int | None:
         """Return the IS value of *tag*, None if it is missing or no whole number."""
         raw = self.raw(tag)
-        if not raw or (raw.isdigit() and len(raw) <= _MAX_DIGITS):
-            return int(raw) if raw else None
+        if not raw:
+            return None
+        if raw.isdigit() and len(raw) <= _MAX_DIGITS:
+            return int(raw)
         found = _NUMBER.fullmatch(raw)
         return int(found[1]) if found else None
 

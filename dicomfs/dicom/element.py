@@ -137,9 +137,14 @@ def elements(
         if length != UNDEFINED_LENGTH:
             offset = value + length
         else:
-            # PS3.5 6.2.2: what UN hides is implicit little endian.
-            inner = IMPLICIT_LITTLE if vr == b"UN" else syntax
+            inner = syntax_inside(vr, syntax)
             offset = end_of_undefined(window, value, end, inner, depth + 1)
+
+
+def syntax_inside(vr: bytes | None, syntax: Syntax) -> Syntax:
+    """Return how the items are encoded in a value of undefined length."""
+    # PS3.5 6.2.2: what UN hides is implicit little endian.
+    return IMPLICIT_LITTLE if vr == b"UN" else syntax
 
 
 def read_values(  # noqa: C901, PLR0915 - unrolled, as it runs for every record
@@ -219,7 +224,7 @@ def _read_uncommon(
         return None
     stop = element.start + element.length
     if element.length == UNDEFINED_LENGTH:
-        inner = IMPLICIT_LITTLE if element.vr == b"UN" else syntax
+        inner = syntax_inside(element.vr, syntax)
         stop = end_of_undefined(window, element.start, end, inner, 1)
     if stop - element.start <= wanted.get(element.tag, -1):
         values[element.tag] = window.read(element.start, stop - element.start)

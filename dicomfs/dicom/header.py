@@ -137,6 +137,18 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     return Attributes(values)
 
 
+def sop_class_uid(header: Attributes) -> bytes:
+    """Return the SOP Class UID of an instance, from wherever its *header* has it."""
+    meta = header.raw(tags.MEDIA_STORAGE_SOP_CLASS_UID)
+    return header.raw(tags.SOP_CLASS_UID) or meta
+
+
+def sop_instance_uid(header: Attributes) -> bytes:
+    """Return the SOP Instance UID of an instance, from wherever its *header* has it."""
+    meta = header.raw(tags.MEDIA_STORAGE_SOP_INSTANCE_UID)
+    return header.raw(tags.SOP_INSTANCE_UID) or meta
+
+
 def _read_values(
     window: Window,
     start: int,

@@ -23,6 +23,7 @@ from dicomfs.dicom.element import (
     Element,
     Syntax,
     end_of_undefined,
+    syntax_inside,
 )
 from dicomfs.errors import ElementError
 from dicomfs.source.window import Window
@@ -46,6 +47,7 @@ _FARTHEST_RUBBISH: Final = 64 * 1024
 _FARTHEST_IMPLICIT_RUBBISH: Final = 4096
 # A value that is no longer may be said to be longer than it is.
 _LONGEST_TEXT: Final = 1024
+# Delimiters, or items, behind which a sequence may end.
 _MOST_DELIMITERS: Final = 8
 # Headers that are looked at in one run: what takes more is made to take time.
 _MOST_LOOKS: Final = 20_000
@@ -294,7 +296,7 @@ class _Reader:
 
     def _found_ends(self, element: Element) -> Iterator[tuple[int, bool]]:
         self._looks -= _COST_OF_ENDS
-        inner = IMPLICIT_LITTLE if element.vr == b"UN" else self._syntax
+        inner = syntax_inside(element.vr, self._syntax)
         seen: set[int] = set()
         farthest = min(element.start + _FARTHEST, self._end)
         for syntax in (inner, self._syntax, EXPLICIT_LITTLE, IMPLICIT_LITTLE):

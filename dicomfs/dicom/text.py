@@ -231,11 +231,11 @@ def _mostly(value: bytes, found: Declaration, is_name: bool) -> str:
     return text if good >= bad else ""
 
 
-# -- without escape sequences ----------------------------------------------------------
+# -- in the set that somebody said -----------------------------------------------------
 
 
 def _whole(value: bytes, found: Declaration | None) -> str | None:
-    """Return *value* in the first set that was said, or in one of its extensions."""
+    """Return *value* in the set that somebody said, or in one of its extensions."""
     texts = (strictly_or_wider(value, each) for each in (found.codecs if found else ()))
     text = next((each for each in texts if each is not None), None)
     return None if text is None or CONTROLS.search(text) else text

@@ -26,7 +26,7 @@ class RecordType(NamedTuple):
     the tags of its keys of type 1 and *classes* the SOP classes of its instances, by
     what follows ``uids.STORAGE_ROOT``; with a dot behind, all classes below. Where
     several fit, the longest counts. A type *in_root* belongs to no patient. The file of
-    a *foreign* type is not in DICOM format. A type without a *level* is not a part of
+    one that *is_foreign* is not in DICOM format. A type without a *level* is not a part of
     the tree.
     """
 

@@ -260,16 +260,16 @@ class _Reader:
         """
         if self._index.offsets:
             offset = max(offset, self._index.offsets[-1] + _HEADER)
-        unreadable = 0
+        failed = 0
         for sector in range(offset // SECTOR * SECTOR, self._size, SECTOR):
             if self._is_unreadable(sector):
-                unreadable += 1
-            elif unreadable:
+                failed += 1
+            elif failed:
                 return max(sector, offset)
-            if unreadable > _MOST_UNREADABLE:
+            if failed > _MOST_UNREADABLE:
                 break
         else:
-            if unreadable:
+            if failed:
                 return 0
         raise OSError(errno.EIO, "the DICOMDIR cannot be read")
 

@@ -30,10 +30,11 @@ ITEM_HEADER: Final = 8
 _NO_TAG: Final = bytes(4)
 # So much of a record has to be read, or nobody knows what it is.
 HEAD: Final = 128
-# Read in doubt: no record is longer, but for its icon. One without a length may be
-# anything.
-_LONGEST_OPEN: Final = 2048
+# Read in doubt: no record is longer, but for its icon.
 _LONGEST: Final = 128 * 1024
+# One without a length may be anything.
+_LONGEST_OPEN: Final = 2048
+# How often it is looked then for what may be an element (``readings.steps``).
 _MOST_LOOKS: Final = 1_000
 # The damage of a record of which everything could be read all the same.
 MALFORMED: Final = "an element is not encoded as it should be"

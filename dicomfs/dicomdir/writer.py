@@ -13,6 +13,7 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import ITEM
+from dicomfs.dicom.header import sop_class_uid, sop_instance_uid
 from dicomfs.dicom.types import (
     IMAGE,
     RAW_DATA,
@@ -126,12 +127,6 @@ _LOWER_AT: Final = 38
 _NO_UID: Final = b"2.25.1" + b"0" * 38
 
 
-def sop_class_uid(header: Attributes) -> bytes:
-    """Return the SOP Class UID of an instance, from wherever its *header* has it."""
-    meta = header.raw(tags.MEDIA_STORAGE_SOP_CLASS_UID)
-    return header.raw(tags.SOP_CLASS_UID) or meta
-
-
 def _type(class_uid: bytes, header: Attributes) -> str:
     """Return the type of the record of an instance of a class."""
     type_ = type_of_class(class_uid)
@@ -165,9 +160,6 @@ class DirectoryWriter:
         entity = self._root
         if type_ not in ROOT_TYPES:
             entity = self._series(header, number)
-        instance_uid = header.raw(tags.SOP_INSTANCE_UID) or header.raw(
-            tags.MEDIA_STORAGE_SOP_INSTANCE_UID
-        )
         leaf = _record(
             type_,
             header,
@@ -175,7 +167,7 @@ class DirectoryWriter:
             {
                 tags.REFERENCED_FILE_ID: _FILE_ID % number,
                 tags.REFERENCED_SOP_CLASS_UID: class_uid,
-                tags.REFERENCED_SOP_INSTANCE_UID: instance_uid,
+                tags.REFERENCED_SOP_INSTANCE_UID: sop_instance_uid(header),
                 tags.REFERENCED_TRANSFER_SYNTAX_UID: header.raw(
                     tags.TRANSFER_SYNTAX_UID
                 ),

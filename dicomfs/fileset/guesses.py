@@ -24,6 +24,7 @@ MOST_HEADERS: Final = 20_000
 # Of one component of a File ID: folders that it may mean, and files.
 _MOST_FOLDERS: Final = 8
 _MOST_FILES: Final = 2000
+# Folders whose names are kept.
 _MAX_FOLDERS: Final = 64
 
 

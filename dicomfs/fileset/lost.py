@@ -15,13 +15,13 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.header import sop_class_uid
 from dicomfs.dicom.types import Level, type_of_class
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import Index
 from dicomfs.dicomdir.origin import Origin
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.dicomdir.recovery.repair import Repair
-from dicomfs.dicomdir.writer import sop_class_uid
 from dicomfs.errors import DirectoryError, FileIdError
 from dicomfs.fileset import fileid
 from dicomfs.fileset.beside import Unlisted

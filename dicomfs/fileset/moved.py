@@ -12,8 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
-from dicomfs.dicom.header import read_header
+from dicomfs.dicom.header import read_header, sop_instance_uid
 from dicomfs.errors import DicomfsError, FileIdError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.locate import Located, Locator, Start, WrittenLocator, is_missing
@@ -264,8 +263,7 @@ def read_uid(medium: Medium, place: Place) -> bytes:
     finally:
         source.close()
     # A directory has none but that in front of its data set.
-    uid = header.raw(tags.SOP_INSTANCE_UID)
-    return uid or header.raw(tags.MEDIA_STORAGE_SOP_INSTANCE_UID)
+    return sop_instance_uid(header)
 
 
 def _are_most(some: Sized, of: Sized) -> bool:

@@ -10,13 +10,14 @@ from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.header import sop_class_uid
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import Index
 from dicomfs.dicomdir.origin import Origin
 from dicomfs.dicomdir.record import NO_RECORD, UNREADABLE, DirectoryRecord
 from dicomfs.dicomdir.recovery.repair import Repair
-from dicomfs.dicomdir.writer import COPIED, sop_class_uid
+from dicomfs.dicomdir.writer import COPIED
 from dicomfs.errors import DirectoryError
 from dicomfs.fileset.references import References
 

@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.header import read_header
+from dicomfs.dicom.header import read_header, sop_class_uid
 from dicomfs.dicom.types import IMAGE, Level, type_of_class
 from dicomfs.dicomdir.directory import Directory
 from dicomfs.dicomdir.index import INACTIVE
 from dicomfs.dicomdir.indexing import read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
-from dicomfs.dicomdir.writer import TITLES, sop_class_uid
+from dicomfs.dicomdir.writer import TITLES
 from dicomfs.errors import DicomfsError, DirectoryError, FileIdError
 from dicomfs.fileset import fileid
 from dicomfs.fileset.beside import Neighbourhood

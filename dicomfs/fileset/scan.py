@@ -17,10 +17,10 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.header import read_header
+from dicomfs.dicom.header import read_header, sop_class_uid
 from dicomfs.dicom.types import IMAGE, is_private_class, type_of_class
 from dicomfs.dicom.uids import DIRECTORY
-from dicomfs.dicomdir.writer import SIZE, TITLES, DirectoryWriter, sop_class_uid
+from dicomfs.dicomdir.writer import SIZE, TITLES, DirectoryWriter
 from dicomfs.errors import (
     CutOffError,
     DicomfsError,
@@ -62,7 +62,7 @@ _BATCH: Final = 16
 _BATCHES_AHEAD: Final = 4 * _THREADS
 _EXAMPLES: Final = 5
 
-# Media Storage SOP Class UID stands in them, even where the header is damaged.
+# In so many bytes Media Storage SOP Class UID stands, even where the header is damaged.
 _BEGINNING: Final = 512
 _PREFIX: Final = slice(128, 132)
 
@@ -81,7 +81,7 @@ class Scan:
 
     *index* is a DICOMDIR, whose File IDs *places* resolves; *mtime_ns* the time of the
     newest instance. *files* counts those that were looked at, *instances* those of them
-    that are in the index. *locked* says why the first file in an archive is that no
+    that are in the index. *locked* is the error of the first file in an archive that no
     password opens, or that is packed in a way that is not read.
     """
 

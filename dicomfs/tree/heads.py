@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.header import read_header
+from dicomfs.dicom.header import read_header, sop_instance_uid
 from dicomfs.errors import DicomfsError
 from dicomfs.fileset.fileset import Item
 from dicomfs.findings import Finding, Findings, Kind
@@ -143,7 +143,7 @@ class Claims(NamedTuple):
                 who, header
             ):
                 return Kind.PATIENT_DISAGREES
-        found = uid_of(header)
+        found = sop_instance_uid(header)
         return Kind.UID_DISAGREES if uid and found and uid != found else None
 
     def look(self, listed: Listed, header: Attributes, source: str) -> str:
@@ -162,9 +162,9 @@ class Claims(NamedTuple):
         file = item.file_id.decode("utf-8", "replace").replace("\\", "/")
         identity = item.file_set.identity, record.offset
         listed = Listed(identity, record.offset, record.sop_instance_uid, file)
-        source = item.file_set.findings.source
-        self.look(listed, header, source)
         kind = self.contradiction(listed.uid, header)
+        if kind is not None:
+            self.heads.say(kind, self, listed, item.file_set.findings.source)
         said = header.raw(tags.SERIES_INSTANCE_UID)
         is_of_series = not said or not series_uid or said == series_uid
         return kind is None or (kind is Kind.UID_DISAGREES and is_of_series)
@@ -172,12 +172,6 @@ class Claims(NamedTuple):
 
 # Those of a folder without files.
 NO_CLAIMS: Final = Claims(Heads(Findings()), None, (), None)
-
-
-def uid_of(header: Attributes) -> bytes:
-    """Return the SOP Instance UID of a header, or that in front of its data set."""
-    uid = header.raw(tags.SOP_INSTANCE_UID)
-    return uid or header.raw(tags.MEDIA_STORAGE_SOP_INSTANCE_UID)
 
 
 def header_of(source: Source) -> Attributes | None:

@@ -56,7 +56,7 @@ _DOCUMENT_KINDS: Final = {
 class Name(NamedTuple):
     """A name before clashes are resolved, and the keys that then tell it apart.
 
-    The first key is the UID, Patient ID or File ID of design; each further one is more
+    The first key is the UID, the Patient ID or the File ID; each further one is more
     specific, the last one unique. A *mark* says what is wrong with the file; the names of
     others do not depend on it.
     """

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.header import sop_instance_uid
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import DirectoryError
@@ -26,7 +27,6 @@ from dicomfs.tree.heads import (
     StandIn,
     Watched,
     header_of,
-    uid_of,
 )
 from dicomfs.tree.node import Node, Said
 
@@ -192,7 +192,7 @@ class Instance:
         header = header_of(source)
         return (
             header is not None
-            and uid_of(header) == self.uid != b""
+            and sop_instance_uid(header) == self.uid != b""
             and claims.contradiction(self.uid, header) is None
         )
 

@@ -218,17 +218,15 @@ class Tree:
 
     def _instances(self, folder: Selection, leaves: list[Leaf]) -> list[Leaf]:
         """Return the *leaves* that are instances of their own; note what is wrong."""
-        # The DICOMDIR itself is not an instance, whatever its records say.
+        instances: list[Leaf] = []
         for leaf in leaves:
+            # The DICOMDIR itself is not an instance, whatever its records say.
             if leaf.place and leaf.place == leaf.file_set.place:
                 offset, type_ = leaf.record.offset, leaf.record.type
                 leaf.file_set.note(Finding(Kind.REFERENCES_ITSELF, offset, type_))
-        leaves = [
-            leaf
-            for leaf in leaves
-            if not leaf.place or leaf.place != leaf.file_set.place
-        ]
-        leaves = copies.once(leaves)
+            else:
+                instances.append(leaf)
+        leaves = copies.once(instances)
         shown = copies.joined(leaves)
         for fault in copies.faults(leaves, shown, folder.path):
             self.findings.add(fault, key=(folder.inode, fault.kind, fault.detail))
