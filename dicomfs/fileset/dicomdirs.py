@@ -19,11 +19,13 @@ from dicomfs.errors import (
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.listener import NOBODY, Listener
+from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.fileset.spelling import bare_name
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.medium import EntryType, Medium, Place
 from dicomfs.media.opening import unreadable
 from dicomfs.media.walk import Listed, Walk
+from dicomfs.source.pulse import DEADLINE
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
 
@@ -46,16 +48,18 @@ class Found(NamedTuple):
     deeper: list[Place]
 
 
-def find_dicomdirs(medium: Medium) -> Found:
+def find_dicomdirs(medium: Medium, deadline: float = DEADLINE) -> Found:
     """Return where the DICOMDIRs of *medium* lie, found without regard to case.
 
     A conformant medium has one in its root. If there is not, folders are searched, to
     depth 3, and all DICOMDIRs of the first level that has any are found. Below that only
-    the first few folders are searched. Raises OSError if the root cannot be read.
+    the first few folders are searched. A folder that hangs for *deadline* seconds costs
+    itself. Raises OSError if the root cannot be read.
     """
     found = Found([], [])
     below = 0
-    for folder in Walk(medium, depth=_SEARCH_DEPTH, by_level=True):
+    lister = PatientLister(medium, Workers(1, deadline, "search"))
+    for folder in Walk(lister, depth=_SEARCH_DEPTH, by_level=True):
         if folder.error is not None and not folder.place:
             raise folder.error
         if found.places and len(folder.place) >= len(found.places[0]):
@@ -111,16 +115,22 @@ def open_file_sets(
     findings: Findings | None = None,
     listener: Listener = NOBODY,
     path: str = "",
+    deadline: float = DEADLINE,
 ) -> list[FileSet]:
     """Return the File-sets of *medium*, or only that of the *dicomdir* in its root.
 
-    One of several that is broken costs only itself. The *listener* hears of others that
-    are not shown; *path* leads to the folder that the medium is, if it is one. Raises
-    Failure if all are broken.
+    One of several that is broken costs only itself, and so does a folder that hangs for
+    *deadline* seconds. The *listener* hears of others that are not shown; *path* leads
+    to the folder that the medium is, if it is one. Raises Failure if all are broken.
     """
     findings = Findings() if findings is None else findings
     try:
-        found = Found([(dicomdir,)], []) if dicomdir else find_dicomdirs(medium)
+        if dicomdir:
+            found = Found([(dicomdir,)], [])
+        else:
+            found = find_dicomdirs(medium, deadline)
+    except TimeoutError as error:
+        raise Failure(Problem.SOURCE_SILENT) from error
     except OSError as error:
         raise unreadable(error) from error
     tell = _Teller(findings, listener)

@@ -207,7 +207,9 @@ class _Opening:
             return scanned(
                 medium, self.findings, self.which, self.listener, self.deadline
             )
-        return open_file_sets(medium, dicomdir, self.findings, self.listener, path)
+        return open_file_sets(
+            medium, dicomdir, self.findings, self.listener, path, self.deadline
+        )
 
     def _of_bytes(self, opened: Bytes, depth: int, name: str) -> list[FileSet]:
         """Return the File-sets of the image or archive of this *name*.

@@ -905,7 +905,7 @@ class SilentMedium(CountingMedium):
 
 def check_silent(medium: SilentMedium) -> Report:
     try:
-        return check(open_file_sets(medium), deadline=2.0)
+        return check(open_file_sets(medium, deadline=2.0), deadline=2.0)
     finally:
         medium.over.set()
 

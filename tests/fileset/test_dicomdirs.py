@@ -1,6 +1,7 @@
 """The DICOMDIRs of a medium: where they lie, and why one is of no use."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -9,11 +10,14 @@ from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.dicomdirs import find_dicomdirs, open_file_sets
 from dicomfs.fileset.listener import Listener
 from dicomfs.findings import Findings
-from dicomfs.media.medium import Place
+from dicomfs.media.medium import EntryType, Place
 from tests.build.medium import build_dicomdir, build_layout, instance_bytes, patient
 from tests.conftest import ExpectLog
+from tests.support.mounting import PATIENCE
 from tests.support.trees import CountingFake, FakeMedium
 
+# Long enough for a busy machine to list a folder that does not hang.
+SOON = 1.0
 INDEX = build_dicomdir([patient("Doe^Jane", "1")])
 
 
@@ -49,6 +53,43 @@ def test_a_dicomdir_is_found_whatever_its_spelling(name: str) -> None:
 
 def test_the_exact_name_is_preferred() -> None:
     assert found("dicomdir", "DICOMDIR") == ["DICOMDIR"]
+
+
+class HangingMedium(FakeMedium):
+    """Files, and a folder that does not answer before the test is over."""
+
+    def __init__(self, hangs: Place, *paths: str) -> None:
+        super().__init__(dict.fromkeys(paths, INDEX))
+        self.hangs = hangs
+        self.over = threading.Event()
+
+    def entries(self, folder: Place) -> Mapping[bytes, EntryType]:
+        """List a folder, or never."""
+        if folder == self.hangs:
+            self.over.wait(PATIENCE)
+        return super().entries(folder)
+
+
+@pytest.fixture
+def hanging() -> Iterator[HangingMedium]:
+    medium = HangingMedium((b"a",), "a/README.TXT", "b/DICOMDIR")
+    yield medium
+    medium.over.set()
+
+
+@pytest.mark.slow
+def test_a_folder_that_hangs_costs_itself(hanging: HangingMedium) -> None:
+    assert _paths(find_dicomdirs(hanging, SOON).places) == ["b/DICOMDIR"]
+
+
+@pytest.mark.slow
+def test_of_a_medium_whose_root_hangs_it_is_said(hanging: HangingMedium) -> None:
+    hanging.hangs = ()
+
+    with pytest.raises(Failure) as raised:
+        open_file_sets(hanging, deadline=SOON)
+
+    assert raised.value.problem is Problem.SOURCE_SILENT
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2, 3])
