@@ -159,7 +159,7 @@ def _copy(bench: Bench, study: Study) -> Result:
         a, b = alternate(
             bench.runs,
             through(lambda: bench.mounts.dicomfs(medium), below),
-            through(lambda: bench.mounts.bindfs(medium), Path("DICOM/P0000001")),
+            through(lambda: bench.mounts.bindfs(medium), Path("DICOM")),
         )
     return Comparison(
         row=6,

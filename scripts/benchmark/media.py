@@ -149,27 +149,30 @@ def _image(series: int, number: int) -> build.Record:
 
 
 def _make_study(place: Path, study: Study) -> Path:
-    series = -(-study.images // _IMAGES_PER_SERIES)
-    build.large_dicomdir(
-        place,
-        records=2 + series + study.images,
-        images_per_series=_IMAGES_PER_SERIES,
-    )
-    data = build.instance_bytes(size=study.size)
-    for path in _paths(place, study.images, series):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return place
+    """Make a study of which every file is the instance that its record lists.
 
-
-def _paths(place: Path, images: int, series: int) -> list[Path]:
-    """Return where the first patient's images belong, in the order of their File IDs."""
-    each, rest = divmod(images, series)
-    return [
-        place / f"DICOM/P0000001/S{number:07d}/I{image:07d}"
-        for number in range(1, series + 1)
-        for image in range(1, each + (number <= rest) + 1)
+    Of others dicomfs reads the whole header, and says what is wrong with them.
+    """
+    series = [
+        build.series(
+            f"{_UIDS}.8.{number}",
+            [
+                build.image(
+                    f"{_UIDS}.8.{number}.{image}",
+                    number=image,
+                    file=f"DICOM/S{number:07d}/I{image:07d}",
+                    size=study.size,
+                )
+                for image in range(1, min(_IMAGES_PER_SERIES, study.images - first) + 1)
+            ],
+            number=number,
+        )
+        for number, first in enumerate(
+            range(0, study.images, _IMAGES_PER_SERIES), start=1
+        )
     ]
+    build.write_medium(place, [_patient("Study", series)])
+    return place
 
 
 def need_room(folder: Path, size: int) -> None:
