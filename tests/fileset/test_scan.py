@@ -880,7 +880,7 @@ def test_an_index_does_not_outgrow_its_bound(monkeypatch: pytest.MonkeyPatch) ->
     assert len(chains(found.index)) == found.instances
 
 
-@pytest.mark.slow
+@pytest.mark.late
 def test_ten_thousand_instances_take_little_memory(tmp_path: Path) -> None:
     count = 10_000
     long_uid = "1.2.826.0.1.3680043.8.498." + "7" * 30

@@ -810,7 +810,7 @@ def test_the_wrong_crc_of_a_large_member_shows_at_its_end() -> None:
     assert source.read_cached(0, memoryview(bytearray(PIECE))) is None
 
 
-@pytest.mark.slow
+@pytest.mark.late
 @pytest.mark.parametrize("members", [200_000, 200_001])
 def test_an_archive_may_have_so_many_members_and_no_more(members: int) -> None:
     part = Part(b"A")

@@ -31,6 +31,7 @@ def only(*rows: int) -> list[str]:
     return [argument for row in rows for argument in ("--only", str(row))]
 
 
+@pytest.mark.late
 @pytest.mark.parametrize("rows", [(1, 2, 3, 4), (5, 6, 7), (9,), (11,), (12,)], ids=str)
 def test_every_row_is_measured(rows: tuple[int, ...], public_folder: Path) -> None:
     document = bench(public_folder, *only(*rows))

@@ -48,12 +48,12 @@ from tests.build.medium import (
 )
 from tests.build.mutations import Medium, media, mutated
 from tests.support import fuzz, mounting
-from tests.support.amounts import examples, part_of
+from tests.support.amounts import examples, part_of, tries_all
 from tests.support.mounting import Mount, Mounter, run
 from tests.support.trees import CountingSource
 
 # All of them take minutes, and each test may take one.
-_COUNT: Final = part_of(fuzz.COUNT)
+_COUNT: Final = fuzz.COUNT if tries_all() else part_of(fuzz.COUNT) // 2
 _EACH: Final = min(_COUNT, 500)
 # Measuring what is covered would double the time, and all of it is covered elsewhere.
 _UNMEASURED: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
