@@ -1,5 +1,7 @@
 """The folders of an archive that is a list of members, and which lie in them."""
 
+import errno
+import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -119,16 +121,32 @@ class Tree:
         folder.numbers = array("I", last.values())
 
 
-def folder_at(root: Folder, path: Place) -> Folder | None:
-    """Return the folder at *path* below *root*, None if there is none."""
-    found: Folder | None = root
+def folder_at(root: Folder, path: Place, name_of: Callable[[int], bytes]) -> Folder:
+    """Return the folder at *path* below *root*; *name_of* is as for ``Tree``.
+
+    Raises NotADirectoryError where a member has the name, else FileNotFoundError.
+    """
+    found = root
     for name in path:
-        found = None if found is None else found.folders.get(name)
+        below = found.folders.get(name)
+        if below is None:
+            is_member = any(name_of(number) == name for number in found.numbers)
+            number = errno.ENOTDIR if is_member else errno.ENOENT
+            raise OSError(number, os.strerror(number))
+        found = below
     return found
 
 
-def findings_of(left_out: Counter[str], rooted: int) -> Iterator[Finding]:
-    """Yield of how many members nothing is shown, by reason, and how many are *rooted*."""
+def findings_of(
+    left_out: Counter[str], rooted: int, *, is_cut_off: bool
+) -> Iterator[Finding]:
+    """Yield what is wrong with an archive as a whole.
+
+    *left_out* has how many members are not shown, by the reason in words; *rooted* is how
+    many names begin at a root.
+    """
+    if is_cut_off:
+        yield Finding(Kind.ARCHIVE_CUT_OFF, done="what is left of it is shown")
     for reason, count in left_out.items():
         yield Finding(Kind.MEMBER_LEFT_OUT, count=count, detail=reason)
     if rooted:

@@ -5,7 +5,6 @@ cannot be shown as it is costs itself: it is listed, and its status says why.
 """
 
 import errno
-import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from dicomfs.errors import CutOffError, MediumError
-from dicomfs.findings import Finding, Kind
+from dicomfs.findings import Finding
 from dicomfs.media import membername
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
@@ -146,25 +145,12 @@ class Tar(Archive[TarEntry]):
 
     def read_folder(self, folder: Place) -> Mapping[bytes, TarEntry]:
         """Return the members in *folder*."""
-        found = folder_at(self._root, folder)
-        if found is None:
-            number = errno.ENOTDIR if self._is_file(folder) else errno.ENOENT
-            raise OSError(number, os.strerror(number))
+        found = folder_at(self._root, folder, self._names.__getitem__)
         nothing = TarEntry(Extent(0, 0), 0, is_folder=True)
         return {
             **dict.fromkeys(found.folders, nothing),
             **{self._names[number]: self._entry(number) for number in found.numbers},
         }
-
-    def _is_file(self, place: Place) -> bool:
-        above: Folder | None = self._root
-        for name in place:
-            below = None if above is None else above.folders.get(name)
-            if below is None:
-                numbers = () if above is None else above.numbers
-                return any(self._names[number] == name for number in numbers)
-            above = below
-        return False
 
     def _entry(self, number: int) -> TarEntry:
         extent = Extent(self._offsets[number], self._sizes[number])
@@ -177,10 +163,8 @@ class Tar(Archive[TarEntry]):
         )
 
     def findings(self) -> Iterator[Finding]:
-        """Yield that it is cut off, and what it shows nothing of."""
-        if self.is_cut_off:
-            yield Finding(Kind.ARCHIVE_CUT_OFF, done="what is left of it is shown")
-        yield from findings_of(self.left_out, self._rooted)
+        """Return that it is cut off, and what it shows nothing of."""
+        return findings_of(self.left_out, self._rooted, is_cut_off=self.is_cut_off)
 
     def open_entry(self, entry: TarEntry) -> Source:
         """Open a file, what is left of one that was cut off; raises OSError."""

@@ -9,7 +9,6 @@ A member that cannot be shown as it is, such as one that is forged, costs itself
 listed, but has no status and cannot be opened, and the OSError says why.
 """
 
-import errno
 import os
 import stat
 import threading
@@ -23,7 +22,7 @@ from dicomfs.errors import CutOffError, MediumError, MethodError, PasswordError
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
-from dicomfs.media.members import Folder, Tree, findings_of
+from dicomfs.media.members import Folder, Tree, findings_of, folder_at
 from dicomfs.media.zip import central, decrypt
 from dicomfs.media.zip.central import CentralDirectory
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, Lock
@@ -52,7 +51,7 @@ from dicomfs.media.zip.record import (
 )
 from dicomfs.media.zip.starts import Starts
 from dicomfs.source.cache import Cache
-from dicomfs.source.source import AtHand, Extent, ExtentSource, Source, Status
+from dicomfs.source.source import AtHand, Extent, ExtentSource, Source
 
 _MOST_MEMBERS: Final = 200_000
 # Of so many members it is known how far they were read.
@@ -134,15 +133,8 @@ class Zip(Archive[Member]):
 
     def read_folder(self, folder: Place) -> Mapping[bytes, Member]:
         """Return the members in *folder*."""
-        found = self._root
-        for depth, name in enumerate(folder):
-            if name not in found.folders:
-                is_there = name in self.listing(folder[:depth])
-                number = errno.ENOTDIR if is_there else errno.ENOENT
-                raise OSError(number, os.strerror(number))
-            found = found.folders[name]
-        nothing = Status(0, 0)
-        entries = {name: Member(0, nothing, is_folder=True) for name in found.folders}
+        found = folder_at(self._root, folder, self._name_of)
+        entries = {name: Member(0, is_folder=True) for name in found.folders}
         for number in found.numbers:
             record = self._record(number)
             entries[record.path()[-1]] = self._member(number, record)
@@ -155,46 +147,29 @@ class Zip(Archive[Member]):
         return read_record(self._raw, self._places[number])
 
     def _member(self, number: int, record: Record) -> Member:
-        status = Status(record.size, record.mtime_ns)
+        size, mtime_ns = record.size, record.mtime_ns
         # A link or a device is not a file, whichever system is said to have made it.
         if stat.S_IFMT(record.mode) not in {0, stat.S_IFREG}:
-            return Member(number, status)
+            return Member(number, size, mtime_ns)
+        refusal, cause = self._refusal(record)
+        return Member(number, size, mtime_ns, refusal, cause, is_file=True)
+
+    def _refusal(self, record: Record) -> tuple[str, Callable[[str], OSError]]:
+        """Return why a member cannot be opened, empty if it can, and the error of that."""
         if refusal := unknown_method(record):
-            return Member(number, status, refusal, MethodError, is_file=True)
+            return refusal, MethodError
         refusal = refusal_of(record, self._shift, self._end)
-        cause: Callable[[str], OSError] = refused
         if refusal == NOT_WITHIN and self.is_cut_off:
-            return Member(
-                number, status, refusal, lambda _: CutOffError(), is_file=True
-            )
+            return refusal, lambda _: CutOffError()
         if not refusal and record.flags & ENCRYPTED:
-            refusal, cause = lack(record, self._passwords)
-        return Member(number, status, refusal, cause, is_file=True)
-
-    # -- what is known of members without being asked ----------------------------------
-
-    def status(self, path: Place) -> Status:
-        """Return the status of the regular file at *path*."""
-        status = super().status(path)
-        if (error := self.entry(path).error()) is not None:
-            raise error
-        return status
-
-    def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
-        """Return the status of each of *names* in *folder*, or why it has none."""
-        entries = self.listing(folder)
-        return [
-            (name in entries and entries[name].error()) or status
-            for name, status in zip(names, super().statuses(folder, names), strict=True)
-        ]
+            return lack(record, self._passwords)
+        return refusal, refused
 
     # -- opening -----------------------------------------------------------------------
 
     def findings(self) -> Iterator[Finding]:
-        """Yield that it is cut off, and what it shows nothing of."""
-        if self.is_cut_off:
-            yield Finding(Kind.ARCHIVE_CUT_OFF, done="what is left of it is shown")
-        yield from findings_of(self.left_out, self._rooted)
+        """Return that it is cut off, and what it shows nothing of."""
+        return findings_of(self.left_out, self._rooted, is_cut_off=self.is_cut_off)
 
     def open_entry(self, entry: Member) -> Source:
         """Open a member; its own header is read, and its first bytes if it is locked.
@@ -202,8 +177,7 @@ class Zip(Archive[Member]):
         Raises PasswordError (EACCES) if no password fits, and OSError (EIO) if it is
         forged.
         """
-        if (error := entry.error()) is not None:
-            raise error
+        entry.check()
         if (source := self._known(entry.number)) is not None:
             return source
         record = self._record(entry.number)

@@ -61,15 +61,23 @@ class Member:
     """
 
     number: int
-    status: Status
+    size: int = 0
+    mtime_ns: int = 0
     refusal: str = ""
     cause: Callable[[str], OSError] = refused
     is_folder: bool = False
     is_file: bool = False
 
-    def error(self) -> OSError | None:
-        """Return why it cannot be opened, None if that is not known."""
-        return self.cause(self.refusal) if self.refusal else None
+    @property
+    def status(self) -> Status:
+        """Length and time; raises OSError where it is known that it cannot be opened."""
+        self.check()
+        return Status(self.size, self.mtime_ns)
+
+    def check(self) -> None:
+        """Raise OSError where it is known that it cannot be opened."""
+        if self.refusal:
+            raise self.cause(self.refusal)
 
 
 def unknown_method(record: Record) -> str:
