@@ -22,7 +22,6 @@ from dicomfs.check.seen import Seen
 from dicomfs.check.unlisted import (
     MOST_NAMED,
     add_listed,
-    as_written,
     named,
     walk,
 )
@@ -33,7 +32,7 @@ from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.source.pulse import DEADLINE
 from dicomfs.tree import report
 from dicomfs.tree.report import Progress, Report, Stage
@@ -367,7 +366,7 @@ def _about_media(file_sets: Sequence[FileSet]) -> dict[Medium, Findings]:
         about[medium] = alike[0].findings
         if len(alike) > 1:
             # Each of several DICOMDIRs on a medium is told apart by its place.
-            place = as_written(alike[0].place)
+            place = shown(alike[0].place)
             source = about[medium].source.removesuffix(place).rstrip("/")
             of_all = about[medium].of_all
             about[medium] = of_all.about(source) if source else of_all

@@ -1,6 +1,5 @@
 """Files that lie on a medium and that no directory record lists."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ from dicomfs.fileset.fileset import FileSet, Item
 from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.foreign import packed_instance
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.media.walk import Listed, Walk
 
 # Files that are named of many alike.
@@ -177,9 +176,4 @@ def _unreadable(folders: Sequence[Place], detail: str) -> Finding:
 
 def named(places: Sequence[Place]) -> tuple[str, ...]:
     """Return the first few of *places*, as they are written on the medium."""
-    return tuple(map(as_written, places[:MOST_NAMED]))
-
-
-def as_written(place: Place) -> str:
-    """Return *place* as the path that it is on the medium."""
-    return os.fsdecode(b"/".join(place))
+    return tuple(map(shown, places[:MOST_NAMED]))

@@ -22,7 +22,7 @@ from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.fileset.spelling import bare_name
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import EntryType, Medium, Place
+from dicomfs.media.medium import EntryType, Medium, Place, shown
 from dicomfs.media.opening import unreadable
 from dicomfs.media.walk import Listed, Walk
 from dicomfs.source.pulse import DEADLINE
@@ -164,7 +164,7 @@ class _Teller:
 
     def deeper(self, places: Sequence[Place], path: str) -> None:
         """Say which DICOMDIRs are not shown, and how to see them."""
-        folder = _shown(places[0][:-1])
+        folder = shown(places[0][:-1])
         how = "--scan shows all files"
         if path:
             how = f"give {os.path.join(path, folder)} as a SOURCE, too"  # noqa: PTH118
@@ -175,11 +175,11 @@ class _Teller:
     def empty(self, place: Place) -> None:
         """Say that a DICOMDIR has no records."""
         done = "--scan shows what lies on the medium"
-        told = f"{_shown(place)} lists nothing; {done}"
+        told = f"{shown(place)} lists nothing; {done}"
         self._tell(Kind.INDEX_EMPTY, [place], done, told)
 
     def _tell(self, kind: Kind, places: Sequence[Place], done: str, told: str) -> None:
-        files = tuple(map(_shown, places[:_NAMED]))
+        files = tuple(map(shown, places[:_NAMED]))
         finding = Finding(kind, count=len(places), done=done, files=files)
         # A check looks further, and then says so in its place.
         self._findings.add(finding, key=kind)
@@ -187,7 +187,7 @@ class _Teller:
 
 
 def _list(places: Sequence[Place]) -> str:
-    named = ", ".join(map(_shown, places[:_NAMED]))
+    named = ", ".join(map(shown, places[:_NAMED]))
     more = len(places) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
 
@@ -200,7 +200,7 @@ def _opened(
     failures: list[tuple[Place, Failure]] = []
     for place in places:
         # Findings have to say which of several they are about.
-        about = findings.about(_shown(place)) if len(places) > 1 else findings
+        about = findings.about(shown(place)) if len(places) > 1 else findings
         try:
             file_set = _open_file_set(medium, place, about)
             if any(file_set.identity == other.identity for other in file_sets):
@@ -212,17 +212,13 @@ def _opened(
         for place, left_out in failures:
             findings.add(
                 Finding(
-                    Kind.INDEX_LEFT_OUT, detail=str(left_out), files=(_shown(place),)
+                    Kind.INDEX_LEFT_OUT, detail=str(left_out), files=(shown(place),)
                 )
             )
         return file_sets
     if failures:
         raise failures[0][1]
     raise Failure(Problem.NO_DICOMDIR, depth=_SEARCH_DEPTH)
-
-
-def _shown(place: Place) -> str:
-    return os.fsdecode(b"/".join(place))
 
 
 def _open_file_set(medium: Medium, place: Place, findings: Findings) -> FileSet:

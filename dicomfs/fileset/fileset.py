@@ -6,7 +6,6 @@ each a record with what it references; and below an Item there are Parts again.
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -25,7 +24,7 @@ from dicomfs.fileset.nested import Family, NestedSets
 from dicomfs.fileset.references import Found, References, clue_of
 from dicomfs.fileset.settling import Settling
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.medium import Medium, Place, Status
+from dicomfs.media.medium import Medium, Place, Status, shown
 from dicomfs.source.digests import Digests
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
@@ -170,7 +169,7 @@ class FileSet:
         It takes the place of one that was added with the same *key*.
         """
         if self.is_nested and not finding.files:
-            finding = replace(finding, files=(os.fsdecode(b"/".join(self.place)),))
+            finding = replace(finding, files=(shown(self.place),))
         self.findings.add(finding, key=(self.identity, finding if key is None else key))
 
     def _note_header(self) -> None:

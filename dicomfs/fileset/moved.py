@@ -7,7 +7,6 @@ and only when files are missing: some of its instances are looked for, and their
 headers have to confirm that they are found.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Final, NamedTuple
@@ -16,7 +15,7 @@ from dicomfs.dicom.header import read_header, sop_instance_uid
 from dicomfs.errors import DicomfsError, FileIdError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.locate import Located, Locator, Start, WrittenLocator, is_missing
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.media.walk import Walk
 
 # The bounds of a search, which on a disc may take a seek for each of them.
@@ -276,4 +275,4 @@ def _lies_in(path: Place, folder: Place) -> bool:
 
 
 def _named(folder: Place) -> str:
-    return "/" + os.fsdecode(b"/".join(folder))
+    return "/" + shown(folder)

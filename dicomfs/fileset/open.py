@@ -24,7 +24,7 @@ from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.archive import Archive
 from dicomfs.media.foreign import foreign
-from dicomfs.media.medium import Capacity, EntryType, Medium, Place
+from dicomfs.media.medium import Capacity, EntryType, Medium, Place, shown
 from dicomfs.media.opening import (
     Bytes,
     Files,
@@ -275,7 +275,7 @@ class _Opening:
         file_sets: list[FileSet] = []
         failures: list[_Missed] = []
         for place in places[:_MOST_IMAGES]:
-            name = b"/".join(place).decode("utf-8", "surrogateescape")
+            name = shown(place)
             inner = replace(self, findings=self.findings.about(name), which="an image")
             try:
                 file_sets += inner._of_image(medium, place, depth, name)

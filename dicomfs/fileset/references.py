@@ -1,7 +1,6 @@
 """The files that the records of one DICOMDIR reference."""
 
 import logging
-import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
@@ -21,7 +20,7 @@ from dicomfs.fileset.guesses import Clue, Guesses
 from dicomfs.fileset.locate import Located, Locator, is_missing
 from dicomfs.fileset.moved import Move, MovedLocator, Sample
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Medium, Place
+from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.source.window import Window
 
 log = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ class References:
     def _note_renamed(self, place: Place) -> None:
         self._renamed.add(place)
         some = sorted(self._renamed)[:_EXAMPLES]
-        files = tuple(os.fsdecode(b"/".join(each)) for each in some)
+        files = tuple(shown(each) for each in some)
         count = len(self._renamed)
         finding = Finding(Kind.FILES_RENAMED, count=count, done=_SHOWN, files=files)
         self._note(finding, key=Kind.FILES_RENAMED)

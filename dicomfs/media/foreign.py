@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from enum import Enum, unique
 from typing import Final, NamedTuple
 
-from dicomfs.media.sectors import SECTOR, begins_sector
+from dicomfs.media.sectors import begins_sector
 from dicomfs.media.tar.header import BLOCK, parse
-from dicomfs.source.source import Source
+from dicomfs.source.source import SECTOR, Source
 
 
 @unique

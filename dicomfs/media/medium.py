@@ -1,5 +1,6 @@
 """The seam between dicomfs and media: list a folder, status, open, capacity."""
 
+import os
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -7,7 +8,12 @@ from typing import NamedTuple, Protocol
 from dicomfs.media.beneath import Place
 from dicomfs.source.source import Source, Status
 
-__all__ = ["Capacity", "EntryType", "Medium", "Place", "Status"]
+__all__ = ["Capacity", "EntryType", "Medium", "Place", "Status", "shown"]
+
+
+def shown(place: Place) -> str:
+    """Return a path as people are told it, for the command line to escape."""
+    return os.fsdecode(b"/".join(place))
 
 
 class EntryType(Enum):

@@ -8,9 +8,7 @@ import errno
 from contextlib import suppress
 from typing import Final
 
-from dicomfs.source.source import Source, Status, Wrapper
-
-SECTOR: Final = 2048
+from dicomfs.source.source import SECTOR, Source, Status, Wrapper
 
 # What each sector begins with (ECMA-130 14); the address and the mode follow.
 _PATTERN: Final = b"\0" + b"\xff" * 10 + b"\0"

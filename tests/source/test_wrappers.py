@@ -10,12 +10,13 @@ import pytest
 import dicomfs
 from dicomfs.check.readability import Readability, ReadableSource
 from dicomfs.dicom.header import _LimitedSource
-from dicomfs.media.sectors import SECTOR, SectorSource
+from dicomfs.media.sectors import SectorSource
 from dicomfs.media.udf.partition import ZEROS
 from dicomfs.media.udf.volume import _WithZeros
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, load
 from dicomfs.media.zip.proof import Proof, Proved
 from dicomfs.source.source import (
+    SECTOR,
     AtHand,
     BytesSource,
     Extent,

@@ -23,8 +23,8 @@ from dicomfs.media.iso.record import damaged
 from dicomfs.media.iso.tree import IsoEntry, Tree, entries, trees
 from dicomfs.media.iso.volume import FIRST, descriptors, end_of, sessions
 from dicomfs.media.medium import Place
-from dicomfs.media.sectors import SECTOR, unpacked
-from dicomfs.source.source import Extent, ExtentSource, Source, clipped
+from dicomfs.media.sectors import unpacked
+from dicomfs.source.source import SECTOR, Extent, ExtentSource, Source, clipped
 
 # To know that it is an image, so many descriptors will do.
 _FEW: Final = 4

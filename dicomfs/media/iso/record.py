@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
-from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Source
+from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
 
 # The names of the two records that each folder begins with (6.8.2.2).

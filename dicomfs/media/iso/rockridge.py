@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso.record import damaged
-from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Source
+from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
 
 # An entry: its signature, its length and version (SUSP 4.1).

@@ -15,8 +15,14 @@ from dicomfs.media.iso import rockridge
 from dicomfs.media.iso.record import IsoRecord, damaged
 from dicomfs.media.iso.rockridge import RockRidge
 from dicomfs.media.iso.volume import PRIMARY, Volume
-from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Extent, ExtentSource, Source, Status, are_within
+from dicomfs.source.source import (
+    SECTOR,
+    Extent,
+    ExtentSource,
+    Source,
+    Status,
+    are_within,
+)
 
 # How many records a folder may have; and how many of them a file, for 4 GiB each.
 _MOST_RECORDS: Final = 200_000

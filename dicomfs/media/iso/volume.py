@@ -10,8 +10,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.media.iso import record as isorecord
 from dicomfs.media.iso.record import IsoRecord, damaged
-from dicomfs.media.sectors import SECTOR
-from dicomfs.source.source import Source
+from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
 
 # The volume descriptors begin behind the system area (6.2.1), one in each sector, and

@@ -16,7 +16,7 @@ from dicomfs.media.udf.descriptor import (
     short_at,
     tag_of,
 )
-from dicomfs.source.source import Extent, Source
+from dicomfs.source.source import SECTOR, Extent, Source
 from dicomfs.source.window import Window
 
 # The sizes that a block can have, the most likely first.
@@ -24,7 +24,6 @@ _BLOCKS: Final = (2048, 512, 4096, 1024)
 # The volume recognition sequence (2/8.3): where it begins, how it is cut up whatever the
 # size of a block, and by which identifiers it says that ECMA-167 was used.
 _RECOGNITION: Final = 32_768
-_SECTOR: Final = 2048
 _SECTORS: Final = 32
 _IDENTIFIER: Final = slice(1, 6)
 _NSR: Final = frozenset({b"NSR02", b"NSR03"})
@@ -84,7 +83,7 @@ def is_recorded(source: Source) -> bool:
     window = Window(source)
     for number in range(_SECTORS):
         with suppress(OSError):
-            head = window.read(_RECOGNITION + number * _SECTOR, _IDENTIFIER.stop)
+            head = window.read(_RECOGNITION + number * SECTOR, _IDENTIFIER.stop)
             if head[_IDENTIFIER] in _NSR:
                 return True
     if next(_anchors(source, 0), None) is not None:

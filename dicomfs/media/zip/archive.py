@@ -9,7 +9,6 @@ A member that cannot be shown as it is, such as one that is forged, costs itself
 listed, but has no status and cannot be opened, and the OSError says why.
 """
 
-import os
 import stat
 import threading
 from array import array
@@ -21,7 +20,7 @@ from weakref import WeakValueDictionary
 from dicomfs.errors import CutOffError, MediumError, MethodError, PasswordError
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.archive import Archive
-from dicomfs.media.medium import Place
+from dicomfs.media.medium import Place, shown
 from dicomfs.media.members import Folder, Tree, findings_of, folder_at
 from dicomfs.media.zip import central, decrypt
 from dicomfs.media.zip.central import CentralDirectory
@@ -252,7 +251,7 @@ class Zip(Archive[Member]):
     def _note_fault(self, key: Hashable, what: str) -> None:
         """Say that the member of this *key* is not what it says."""
         _, number = cast(tuple[object, int], key)
-        name = os.fsdecode(b"/".join(self._record(number).path()))
+        name = shown(self._record(number).path())
         self.note(Finding(Kind.MEMBER_DAMAGED, detail=what, files=(name,)))
 
     def _locks(self, record: Record, packed: Source) -> Sequence[Lock]:
