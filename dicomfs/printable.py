@@ -1,9 +1,28 @@
 """Text that may be shown: on one line, and without what a terminal would obey or hide."""
 
+import json
+import re
+from collections.abc import Callable
 from typing import Final
 
-# Format characters, and yet part of how Indic and Persian words are written.
-_JOINERS: Final = "\u200c\u200d"
+# Letters, marks and symbols that are printable, and yet nothing to see (most of them by
+# Default_Ignorable_Code_Point); ranges of a regular expression.
+INVISIBLE: Final = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U00016fe4\U0001d159\U000e0000-\U000e0fff"
+)
+JOINERS: Final = "\u200c\u200d"
+# Scripts that are written with joiners: Arabic, Syriac and their like, Indic ones,
+# Tibetan, Burmese, Khmer, Mongolian.
+_JOINED: Final = (
+    "[\u0600-\u0dff\u0f00-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc"
+    "\U00011000-\U00011fff]"
+)
+# One that follows no letter of these does nothing, nor does one that keeps two letters
+# apart where there is only one.
+_IDLE: Final = f"(?:(?<!{_JOINED})|(?<=\\d))[{JOINERS}]|\u200c(?!{_JOINED})"
+IDLE_JOINER: Final = re.compile(_IDLE)
+_HIDDEN: Final = re.compile(f"[{INVISIBLE}]|{_IDLE}")
 
 
 def printable(text: str) -> str:
@@ -11,14 +30,24 @@ def printable(text: str) -> str:
 
     Bytes of a file name that are not UTF-8 are escaped as such.
     """
-    if text.isprintable():
+    return _shown(text, _escape)
+
+
+def printable_json(text: str) -> str:
+    """Return the JSON *text* with the same letters escaped, in the way of JSON.
+
+    It means what it meant. Outside of its strings there may be line feeds.
+    """
+    return "\n".join(_shown(line, _json_escape) for line in text.split("\n"))
+
+
+def _shown(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable() and (text.isascii() or not _HIDDEN.search(text)):
         return text
-    return "".join(each if is_harmless(each) else _escape(each) for each in text)
-
-
-def is_harmless(letter: str) -> bool:
-    """Whether a terminal shows *letter* as what it is."""
-    return letter.isprintable() or letter in _JOINERS
+    text = _HIDDEN.sub(lambda found: escape(found[0]), text)
+    return "".join(
+        each if each.isprintable() or each in JOINERS else escape(each) for each in text
+    )
 
 
 def _escape(letter: str) -> str:
@@ -26,3 +55,8 @@ def _escape(letter: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8 (PEP 383)
         code -= 0xDC00
     return ascii(chr(code))[1:-1]
+
+
+def _json_escape(letter: str) -> str:
+    # DEL is the one letter that JSON lets through and a terminal does not.
+    return "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]

@@ -1,6 +1,7 @@
 """``dicomfs mount``: media on an empty folder."""
 
 import argparse
+import io
 import logging
 import os
 import shlex
@@ -88,11 +89,20 @@ def _handler(options: Options) -> logging.Handler:
     if options.log_file is None:
         return logging.StreamHandler() if options.foreground else logs.syslog()
     try:
-        return logging.FileHandler(options.log_file, encoding="utf-8")
+        return _LogFile(options.log_file, encoding="utf-8")
     except OSError as error:
         raise Failure(
             Problem.LOG_FILE, file=options.log_file, reason=error.strerror
         ) from error
+
+
+class _LogFile(logging.FileHandler):
+    """A log in a file that it makes for its owner alone."""
+
+    def _open(self) -> io.TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        log = os.open(self.baseFilename, flags, 0o600)
+        return os.fdopen(log, "a", encoding=self.encoding)
 
 
 def _options(given: argparse.Namespace) -> Options:

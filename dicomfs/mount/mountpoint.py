@@ -21,8 +21,10 @@ FUSE_DEVICE: Final = Path("/dev/fuse")
 _DEAD: Final = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
 _PATIENCE: Final = 2.0
 _FUSERMOUNT: Final = "fusermount3"
-# systemd and cron start programs with a short PATH.
-_FALLBACK_PATH: Final = "/usr/local/bin:/usr/bin:/bin:/sbin:/usr/sbin"
+# Not $PATH: whoever sets that must not choose what a mount runs. The last is NixOS's.
+_PLACES: Final = (
+    "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/run/wrappers/bin"
+)
 
 
 def find_mount(mountpoint: Path) -> Mount | None:
@@ -133,8 +135,7 @@ def check_fuse() -> None:
 
 def fusermount() -> str:
     """Return the path of fusermount3; raises Failure if it is not installed."""
-    path = f"{os.environ.get('PATH', '')}:{_FALLBACK_PATH}"
-    if found := shutil.which(_FUSERMOUNT, path=path):
+    if found := shutil.which(_FUSERMOUNT, path=_PLACES):
         return found
     raise Failure(Problem.NO_FUSERMOUNT, name=_FUSERMOUNT)
 

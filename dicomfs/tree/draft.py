@@ -250,7 +250,7 @@ def _width(everything: Sequence[Attributes], tag: int, least: int) -> int:
 
 def _branch_name(branch: Branch, digits: _Digits) -> Name:
     if branch.role is Role.OTHER:
-        stem = "Other"
+        stem = naming.OTHER
     elif branch.role is Role.TYPE:
         stem = naming.clean(branch.record.type).capitalize() or "Unknown"
     elif branch.level is Level.SERIES:
@@ -258,7 +258,8 @@ def _branch_name(branch: Branch, digits: _Digits) -> Name:
     else:
         stem = _stem(branch.level, branch.record, branch.attributes, digits)
     uid = branch.uid or branch.attributes.raw(tags.PATIENT_ID)
-    return Name(stem, "", _keys(uid, branch.position.key()))
+    is_taken = branch.level is Level.PATIENT and naming.passes_for_ours(stem)
+    return Name(stem, "", _keys(uid, branch.position.key()), is_taken=is_taken)
 
 
 def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:

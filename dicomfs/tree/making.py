@@ -7,16 +7,15 @@ from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.fileset.fileset import Part
-from dicomfs.tree import draft
+from dicomfs.tree import draft, naming
 from dicomfs.tree.draft import Branch, Leaf, Role
 from dicomfs.tree.headers import Headers
 from dicomfs.tree.heads import Heads
 from dicomfs.tree.identity import ROOT_INODE, Position, file_inode, inode
 from dicomfs.tree.selection import Instance, Lister, Selection
 
-_KIND: Final = "Unlinked"
 # Where the folder comes from: it has to be the same before and after it is known.
-_NOWHERE: Final = Position(_KIND.encode(), NO_RECORD)
+_NOWHERE: Final = Position(naming.UNLINKED.encode(), NO_RECORD)
 
 
 class Maker:
@@ -64,11 +63,11 @@ class Maker:
             is_known=bool(said),
         )
 
-    def unlinked(self, root: Selection, name: str, parts: Sequence[Part]) -> Selection:
-        """Return the folder *name* of what belongs nowhere."""
+    def unlinked(self, root: Selection, parts: Sequence[Part]) -> Selection:
+        """Return the folder of what belongs nowhere."""
         return Selection(
-            inode=inode(_NOWHERE, _KIND, ROOT_INODE),
-            name=name,
+            inode=inode(_NOWHERE, naming.UNLINKED, ROOT_INODE),
+            name=naming.UNLINKED,
             parent=root,
             mtime_ns=root.mtime_ns,
             level=Level.OTHER,

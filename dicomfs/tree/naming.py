@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import DOCUMENT, IMAGE, SHORT_NAMES
+from dicomfs.printable import IDLE_JOINER, INVISIBLE, JOINERS
 
 # Four levels of it must fit into the 260 characters that Windows allows a path.
 MAX_BYTES: Final = 120
@@ -27,21 +28,38 @@ _SUFFIX_DIGITS: Final = 8
 _LONGEST: Final = 1000
 _REFUSED: Final = re.compile(r'[/\\:*?"<>|]')
 _BLANKS: Final = re.compile(r"\s+")
-# Format characters are invisible and may turn the reading direction around; only the
-# joiners are part of how Indic and Persian words are written.
+# Format characters are invisible and may turn the reading direction around.
 _DROPPED: Final = frozenset({"Cc", "Cf", "Cs"})
-# Letters and marks that are invisible all the same (Default_Ignorable_Code_Point), and
-# code points that are no characters.
+# What is invisible all the same, and code points that are no characters.
 _IGNORABLE: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
-    "\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e0fff]"
+    f"[{INVISIBLE}\u2065\ufff0-\ufff8\ufdd0-\ufdef\ufffe\uffff]"
 )
-_JOINERS: Final = "\u200c\u200d"
-_NOT_IN_FRONT: Final = " .-" + _JOINERS
-_NOT_BEHIND: Final = " ." + _JOINERS
+_NOT_IN_FRONT: Final = " .-" + JOINERS
+_NOT_BEHIND: Final = " ." + JOINERS
 _DEVICES: Final = re.compile(
     r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³])(?=\s*(\.|$))", re.IGNORECASE
 )
+
+# Folders of the root that are made here: no record has them.
+OTHER: Final = "Other"
+UNLINKED: Final = "Unlinked"
+# What looks like the letters of these names, small or capital: in Cyrillic, Greek and
+# Armenian, and in many fonts.
+_LOOKALIKES: Final = {
+    ord(other): letter
+    for letter, others in {
+        "o": "0\u043e\u03bf\u0585",
+        "t": "\u0442\u03c4",
+        "h": "\u043d\u04bb\u03b7\u0570",
+        "e": "\u0435\u03b5",
+        "u": "\u057d",
+        "n": "\u03bd\u0578",
+        "k": "\u043a\u03ba",
+        "d": "\u0501",
+        "l": "1i\u0131\u0456\u03b9\u04cf\u0269",
+    }.items()
+    for other in others
+}
 
 # What an encapsulated document is, by its MIME type.
 _DOCUMENT_KINDS: Final = {
@@ -58,13 +76,14 @@ class Name(NamedTuple):
 
     The first key is the UID, the Patient ID or the File ID; each further one is more
     specific, the last one unique. A *mark* says what is wrong with the file; the names of
-    others do not depend on it.
+    others do not depend on it. One that *is_taken* clashes with what is not among them.
     """
 
     stem: str
     extension: str
     keys: tuple[bytes, ...]
     mark: str = ""
+    is_taken: bool = False
 
     def plain(self) -> str:
         """Return the name as it is where nothing clashes with it, without its mark."""
@@ -96,8 +115,8 @@ def distinct(names: Sequence[Name]) -> list[str]:
     that clash gets a suffix; the order of *names* does not matter. Marks come last: what
     they make clash gets a suffix only if it has one.
     """
-    depths = [0] * len(names)
-    result = [name.plain() for name in names]
+    depths = [int(name.is_taken) for name in names]
+    result = [name.told_apart(1) if name.is_taken else name.plain() for name in names]
     while clashing := _clashing(names, result, depths):
         for place in clashing:
             depths[place] += 1
@@ -126,6 +145,16 @@ def _clashing(
         for place, name in enumerate(names)
         if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
     ]
+
+
+def passes_for_ours(stem: str) -> bool:
+    """Whether people may take *stem* for the name of a folder that is made here."""
+    return _likeness(stem) in {_likeness(OTHER), _likeness(UNLINKED)}
+
+
+def _likeness(name: str) -> str:
+    """Return the same for names that look the same, as far as those of ours go."""
+    return unicodedata.normalize("NFKC", name).casefold().translate(_LOOKALIKES)
 
 
 def patient_name(attributes: Attributes) -> str:
@@ -218,7 +247,7 @@ def clean(value: str) -> str:
         return value
     # No name shows more; to normalise thousands of letters for each would take minutes.
     value = value[:_LONGEST]
-    value = "".join(map(_shown, value))
+    value = IDLE_JOINER.sub("", "".join(map(_shown, value)))
     value = _REFUSED.sub("_", unicodedata.normalize("NFC", value))
     value = _BLANKS.sub(" ", value).lstrip(_NOT_IN_FRONT).rstrip(_NOT_BEHIND)
     return _DEVICES.sub(r"\1_", value) if _DEVICES.match(value) else value
@@ -229,7 +258,7 @@ def _shown(letter: str) -> str:
     """Return *letter* itself, a blank, or nothing."""
     if letter.isspace():
         return " "
-    if letter in _JOINERS:
+    if letter in JOINERS:
         return letter
     dropped = unicodedata.category(letter) in _DROPPED or _IGNORABLE.match(letter)
     return "" if dropped else letter
@@ -249,7 +278,7 @@ def _cut(stem: str, limit: int) -> str:
         return stem
     short = whole = encoded[:limit].decode("utf-8", "ignore")
     following = stem[len(short)]
-    while short and (unicodedata.combining(following) or following in _JOINERS):
+    while short and (unicodedata.combining(following) or following in JOINERS):
         short, following = short[:-1], short[-1]
     # One letter under more accents than fit is cut all the same.
     return short.rstrip(_NOT_BEHIND) or whole

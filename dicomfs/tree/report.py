@@ -15,7 +15,7 @@ from typing import Final
 
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.printable import is_harmless, printable
+from dicomfs.printable import printable, printable_json
 from dicomfs.tree.tree import Tree
 from dicomfs.tree.verdict import Tally, Verdict, sentence
 
@@ -150,12 +150,7 @@ def as_json(report: Report) -> str:
         "looked_at": [_progress_json(each) for each in report.progress],
         "findings": [_finding_json(each) for each in report.findings],
     }
-    text = json.dumps(whole, ensure_ascii=False, indent=1)
-    # Outside of strings only line feeds are not printable.
-    return "".join(
-        letter if is_harmless(letter) or letter == "\n" else _json_escape(letter)
-        for letter in text
-    )
+    return printable_json(json.dumps(whole, ensure_ascii=False, indent=1))
 
 
 # -- text ------------------------------------------------------------------------------
@@ -279,11 +274,3 @@ def _finding_json(finding: Finding) -> Json:
         "files": list(finding.files),
         "source": finding.source,
     }
-
-
-# -- letters ---------------------------------------------------------------------------
-
-
-def _json_escape(letter: str) -> str:
-    # DEL is the one letter that JSON lets through and a terminal does not.
-    return "\\u007f" if letter == "\x7f" else json.dumps(letter)[1:-1]

@@ -14,7 +14,6 @@ The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
@@ -23,7 +22,7 @@ from dicomfs.errors import DirectoryError
 from dicomfs.fileset.fileset import FileSet, Item, Part
 from dicomfs.fileset.links import LinksMended
 from dicomfs.findings import Finding, Kind
-from dicomfs.tree import copies, draft
+from dicomfs.tree import copies, draft, naming
 from dicomfs.tree.completeness import MOST_AWAITED, MOST_CHECKED, Completeness
 from dicomfs.tree.draft import Branch, Leaf
 from dicomfs.tree.firstlook import Drafts, FirstLook
@@ -34,8 +33,6 @@ from dicomfs.tree.listings import Listings
 from dicomfs.tree.making import Maker
 from dicomfs.tree.selection import Instance, Listing, Selection
 from dicomfs.tree.sorting import Sorter
-
-_UNLINKED: Final = "Unlinked"
 
 
 class Tree:
@@ -245,10 +242,7 @@ class Tree:
         parts = self._unlinked
         if not parts and self.completeness.is_settled and not any(self._late):
             return
-        name = _UNLINKED
-        while name in listing:
-            name += " records"
-        listing[name] = self._maker.unlinked(self.root, name, parts)
+        listing[naming.UNLINKED] = self._maker.unlinked(self.root, parts)
 
     def _sorted(self, folder: Selection, parts: Sequence[Part]) -> Drafts:
         """Return what the records of *parts* become in *folder*; raises OSError."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -649,6 +650,12 @@ def test_the_command_that_ends_it_can_be_pasted(
     assert shlex.split(hint) == ["dicomfs", "umount", str(place)]
 
 
+def test_a_log_file_is_for_who_mounts_alone(mount: Mounter, medium: Path) -> None:
+    shown = mount(medium)
+
+    assert oct(shown.log_file.stat().st_mode & 0o777) == oct(0o600)
+
+
 def test_a_log_file_that_cannot_be_written_is_refused(
     medium: Path, place: Path, mode: tuple[str, ...]
 ) -> None:
@@ -984,14 +991,29 @@ def test_the_demonstration_does_not_use_a_folder_of_somebody_else(demo: Mount) -
 # -- when others do not keep to the order of things ------------------------------------
 
 
-def a_fusermount(folder: Path, before: str) -> dict[str, str]:
-    """Return an environment in which fusermount3 does *before* first."""
-    real = shutil.which("fusermount3", path=tool_path())
-    script = folder / "bin/fusermount3"
-    script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\n{before}\nexec {real} "$@"\n')
-    script.chmod(0o755)
-    return {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+Caller = Callable[..., Finished]
+
+
+@pytest.fixture
+def with_fusermount(tmp_path: Path) -> Callable[[str], Caller]:
+    """Return what makes a dicomfs whose fusermount3 does something else first."""
+
+    def made(before: str) -> Caller:
+        real = shutil.which("fusermount3", path=tool_path())
+        script = tmp_path / "bin/fusermount3"
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\n{before}\nexec {real} "$@"\n')
+        script.chmod(0o755)
+        # It takes that from nowhere but its own list.
+        code = (
+            "import sys; from dicomfs.cli.main import main;"
+            "from dicomfs.mount import mountpoint;"
+            f"mountpoint._PLACES = {str(script.parent)!r}; sys.exit(main())"
+        )
+        command = [sys.executable, "-P", "-c", code]
+        return lambda *arguments: run([*command, *map(str, arguments)])
+
+    return made
 
 
 # The worker is the only other child of the process that runs fusermount3.
@@ -1003,27 +1025,31 @@ WORKER = 'worker=$(pgrep -P $PPID | grep -v "^$$\\$" | head -n 1)'
     "end", ["kill -9 $worker", "kill -STOP $worker; (sleep 1; kill -9 $worker) &"]
 )
 def test_a_worker_that_dies_before_it_gets_the_mount_is_told(
-    tmp_path: Path, medium: Path, mode: tuple[str, ...], end: str
+    tmp_path: Path,
+    medium: Path,
+    with_fusermount: Callable[[str], Caller],
+    mode: tuple[str, ...],
+    end: str,
 ) -> None:
     need("pgrep")
     place = tmp_path / "mnt"
     place.mkdir()
-    env = a_fusermount(tmp_path, f"{WORKER}\n{end}\nsleep 0.3")
+    dicomfs = with_fusermount(f"{WORKER}\n{end}\nsleep 0.3")
 
-    done = dicomfs("mount", *mode, medium, place, env=env)
+    done = dicomfs("mount", *mode, medium, place)
 
     assert_fails(done, Exit.WORKER_DIED)
     assert not is_mounted(place)
 
 
 def test_a_signal_while_fusermount3_runs_leaves_nothing_mounted(
-    tmp_path: Path, medium: Path
+    tmp_path: Path, medium: Path, with_fusermount: Callable[[str], Caller]
 ) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
-    env = a_fusermount(tmp_path, "kill -INT $PPID; sleep 1")
+    dicomfs = with_fusermount("kill -INT $PPID; sleep 1")
 
-    dicomfs("mount", "--foreground", medium, place, env=env)
+    dicomfs("mount", "--foreground", medium, place)
 
     assert not is_mounted(place)
 

@@ -10,6 +10,7 @@ from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import Mount
 from dicomfs.mount import mountpoint
 from dicomfs.mount.mountpoint import find_mount, is_ours
+from tests.support.mounting import need
 
 
 @pytest.fixture
@@ -169,8 +170,7 @@ def test_ours_is_what_this_user_mounted_with_dicomfs(
 def test_without_fusermount3_there_is_a_failure_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(mountpoint, "_FALLBACK_PATH", str(tmp_path))
+    monkeypatch.setattr(mountpoint, "_PLACES", str(tmp_path))
 
     with pytest.raises(Failure) as caught:
         mountpoint.fusermount()
@@ -179,16 +179,19 @@ def test_without_fusermount3_there_is_a_failure_that_says_what_to_install(
     assert "apt install fuse3" in complaint(caught.value).mend
 
 
-@pytest.mark.parametrize("path", ["", "/nowhere"], ids=["empty", "useless"])
-def test_fusermount3_is_found_beyond_a_short_path(
+@pytest.mark.parametrize("path", ["", ".", "/nowhere"])
+def test_fusermount3_is_not_taken_from_the_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str
 ) -> None:
-    tool = tmp_path / "fusermount3"
-    tool.touch(mode=0o755)
+    need("fusermount3")
+    (tmp_path / "fusermount3").touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", path)
-    monkeypatch.setattr(mountpoint, "_FALLBACK_PATH", str(tmp_path))
 
-    assert mountpoint.fusermount() == str(tool)
+    found = Path(mountpoint.fusermount())
+
+    assert found.is_absolute()
+    assert not found.is_relative_to(tmp_path)
 
 
 def test_without_the_device_there_is_a_failure_that_says_what_to_load(

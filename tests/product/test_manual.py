@@ -16,6 +16,7 @@ from dicomfs.cli.codes import MEANINGS
 from dicomfs.cli.exits import TABLE
 from dicomfs.errors import Problem
 from dicomfs.findings import Kind
+from dicomfs.mount.mountpoint import FSTYPE
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
 COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
@@ -354,6 +355,15 @@ def test_every_symptom_leads_to_something_that_its_module_has() -> None:
         code = text_of((_CODE / module.strip("`")).with_suffix(".py"))
         begins = r"^(?: *(?:def|class) )?" + name.strip("`")
         assert re.search(rf"{begins}\b", code, re.MULTILINE), symptom
+
+
+def test_what_others_write_to_disk_is_told_and_updatedb_kept_out() -> None:
+    told = section(DOCS / "security.md", "What others write to disk")
+
+    for place in ("~/.cache/thumbnails", "recently-used.xbel", "/etc/updatedb.conf"):
+        assert place in told
+    [left_out] = re.findall(r'PRUNEFS="(.*)"', told)
+    assert FSTYPE in left_out.split()
 
 
 def test_the_example_of_a_front_end_walks_a_medium() -> None:

@@ -60,6 +60,7 @@ def sha(key: bytes) -> str:
 # What makes trouble in names, and plain letters in between.
 EVIL = (
     '/\\:*?"<>|.. -~[]\t\0\n\x1b\x7f\x85\u2028\u202e\u2066\u200b\u200d\u0301\ufeff'
+    "\u200c\u2800\u0646\u0661"
     "\u00a0\u3000\u0345\uffff\U000e0041éßİ山ﬁ😀aB1"
 )
 WORDS = ["", "", "", "CON", "nul", "Com1", "LPT¹", "aux.", "conin$ ", ".", "..", "-"]
@@ -92,6 +93,19 @@ def test_cleaned_text_fits_into_any_file_name(value: str) -> None:
 
     assert set(faults(cleaned)) <= {"empty", "too long"}
     assert clean(cleaned) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("value", "cleaned"),
+    [
+        ("Do\u200ce", "Doe"),
+        ("Do\u2800e", "Doe"),
+        ("\u0646\u200c\u0627", "\u0646\u200c\u0627"),
+        ("\u0646\u200d\u200d\u0627", "\u0646\u200d\u0627"),
+    ],
+)
+def test_two_names_do_not_differ_by_what_nobody_sees(value: str, cleaned: str) -> None:
+    assert clean(value) == cleaned
 
 
 def patient_of(one: str, two: str, _: str) -> str:

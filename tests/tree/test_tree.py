@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import time
 from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator
@@ -504,6 +505,21 @@ def test_root_records_that_are_no_patients_appear_below_other(
     assert path.endswith(".dcm")
     assert seen[path].data
     assert at_depth(seen, 0) == ["Doe, Jane (12345)", "Other"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Other", "OTHER", "Unlinked", "UnIinked", "\u041ether", "\uff2fther"]
+)
+def test_no_patient_passes_for_a_folder_of_ours(tmp_path: Path, name: str) -> None:
+    of_study = study("1.2", [series("1.2.3", [image("1.2.3.1")])])
+    person = patient(name, "", [of_study], SpecificCharacterSet="ISO_IR 192")
+
+    alone = look_at(tmp_path / "alone", [person])
+    beside = look_at(tmp_path / "beside", [person, leaf("PALETTE", "1.7")])
+
+    for seen, ours in ((alone, set()), (beside, {"Other"})):
+        [folder] = {*at_depth(seen, 0)} - ours
+        assert re.fullmatch(rf"{name} \[[0-9a-f]{{8}}\]", folder)
 
 
 @pytest.mark.parametrize(
