@@ -264,7 +264,11 @@ class Operations(pyfuse3.Operations):
     async def getxattr(
         self, inode: InodeT, name: XAttrNameT, ctx: RequestContext
     ) -> bytes:
-        """Return why a file cannot be opened, if it cannot."""
+        """Return why a file cannot be opened, if it cannot.
+
+        There is no ``listxattr``: the kernel asks once, and answers ``cp -a`` by itself
+        from then on. Who wants this attribute knows its name.
+        """
         # ENODATA here would make ls ask for the same attribute of every file.
         if not name.startswith(b"user."):
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
@@ -272,13 +276,6 @@ class Operations(pyfuse3.Operations):
         if name != ERROR_XATTR or not reason:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         return reason
-
-    @_guarded
-    async def listxattr(
-        self, inode: InodeT, ctx: RequestContext
-    ) -> Sequence[XAttrNameT]:
-        """Name the attribute that says why a file cannot be opened, if it cannot."""
-        return [XAttrNameT(ERROR_XATTR)] if self._reason(inode) else []
 
     # -- helpers -------------------------------------------------------------
 

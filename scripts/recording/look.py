@@ -102,13 +102,11 @@ def _sum(path: Path) -> str:
 
 
 def _error(path: Path) -> str:
-    """Return the attributes of *path*, and why it cannot be read; nothing if it can."""
-    listed = ",".join(os.listxattr(path))
+    """Return why *path* cannot be read; nothing if it can."""
     try:
-        reason = _text(os.getxattr(path, _ERROR))
+        return f"{_text(os.getxattr(path, _ERROR))}:"
     except OSError as error:
-        reason = "" if error.errno == errno.ENODATA else _name_of(error)
-    return f"[{listed}] {reason}:" if listed or reason else ""
+        return "" if error.errno == errno.ENODATA else f"{_name_of(error)}:"
 
 
 def _file_system(root: Path) -> str:

@@ -582,10 +582,8 @@ async def test_nothing_is_free_on_the_medium(operations: Operations) -> None:
 async def test_a_missing_file_says_why(operations: Operations) -> None:
     lost = InodeT((await find(operations, *STUDY, "0002.dcm")).st_ino)
 
-    names = await operations.listxattr(lost, CONTEXT)
     reason = await operations.getxattr(lost, XAttrNameT(ERROR_XATTR), CONTEXT)
 
-    assert names == [b"user.dicomfs.error"]
     assert reason == b"No such file or directory"
 
 
@@ -596,8 +594,15 @@ async def test_what_is_in_order_has_no_attributes(
     await find_good(operations)
     asked = operations.getxattr(inode, XAttrNameT(ERROR_XATTR), CONTEXT)
 
-    assert await operations.listxattr(inode, CONTEXT) == []
     assert await errno_of(asked) == "ENODATA"
+
+
+async def test_the_kernel_is_told_not_to_ask_for_lists_of_attributes(
+    operations: Operations,
+) -> None:
+    await find_good(operations)
+
+    assert await errno_of(operations.listxattr(InodeT(30), CONTEXT)) == "ENOSYS"
 
 
 @pytest.mark.parametrize(
@@ -626,7 +631,6 @@ async def test_an_attribute_of_what_is_not_there_is_not_there(
     asked = operations.getxattr(NOWHERE, XAttrNameT(ERROR_XATTR), CONTEXT)
 
     assert await errno_of(asked) == "ENOENT"
-    assert await errno_of(operations.listxattr(NOWHERE, CONTEXT)) == "ENOENT"
 
 
 def test_the_mount_answers_once_the_kernel_has_begun_to_talk(
@@ -822,7 +826,6 @@ CALLS: Final[dict[str, Callable[[Trapped], Awaitable[object]]]] = {
     "release": lambda t: t.operations.release(t.file),
     "statfs": lambda t: t.operations.statfs(CONTEXT),
     "getxattr": lambda t: t.operations.getxattr(t.good, XATTR, CONTEXT),
-    "listxattr": lambda t: t.operations.listxattr(t.good, CONTEXT),
 }
 UNFORESEEN: Final[list[Exception]] = [
     ValueError(SECRET),
