@@ -19,7 +19,7 @@ from dicomfs.tree.selection import Instance, Listing, Selection
 
 log = logging.getLogger(__name__)
 
-# Nodes in listings that are kept.
+# Nodes in listings that are kept, and beside them one listing of more than half as many.
 MOST_KEPT: Final = 200_000
 
 
@@ -74,6 +74,8 @@ class Listings:
         # Those asked for last come last.
         self._kept: dict[Selection, Listing] = {}
         self._count = 0
+        # The one that is not counted: all that lies around it would take its place.
+        self._large: Selection | None = None
         # What was merged would come out with other names and numbers.
         self._pinned: set[Selection] = set()
         self._running: dict[Selection, Future[Listing]] = {}
@@ -137,6 +139,9 @@ class Listings:
         self._give_up(folder)
         self._kept[folder] = listing
         self._count += len(listing)
+        if len(listing) > self._most // 2:
+            self._count += self._uncounted() - len(listing)
+            self._large = folder
         while self._count > self._most:
             loose = (each for each in self._kept if not self._is_needed(each))
             oldest = next(loose, folder)
@@ -146,14 +151,22 @@ class Listings:
 
     def _is_needed(self, folder: Selection) -> bool:
         """Whether a listing is to be kept however many there are."""
-        return folder in self._pinned or self._is_early(folder)
+        is_large = folder is self._large
+        return is_large or folder in self._pinned or self._is_early(folder)
 
     def _is_early(self, folder: Selection) -> bool:
         """Whether it is the root, and what is in it will be checked yet."""
         return folder.parent is None and not self._tree.completeness.is_settled
 
+    def _uncounted(self) -> int:
+        return len(self._kept[self._large]) if self._large is not None else 0
+
     def _give_up(self, folder: Selection) -> None:
-        self._count -= len(self._kept.pop(folder, ()))
+        count = len(self._kept.pop(folder, ()))
+        if folder is self._large:
+            self._large = None
+        else:
+            self._count -= count
 
     def forget(self, folder: Selection) -> None:
         """Give up what is kept of *folder*; asked again, it comes out the same."""

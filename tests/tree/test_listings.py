@@ -165,6 +165,25 @@ def test_a_listing_larger_than_what_is_kept_is_kept_alone() -> None:
     assert [each.children_cached() is None for each in several] == [True, False]
 
 
+def test_a_large_listing_is_kept_beside_all_that_is_around_it() -> None:
+    tree = Changing(*map(str, range(3)))
+    tree.listings = Listings(tree, most=3)
+    large, other = tree.folder("large"), tree.folder("other")
+    listing = large.children()
+    tree.names = ("one",)
+    small = [tree.folder(f"small {number}") for number in range(4)]
+
+    for folder in small:
+        folder.children()
+
+    assert large.children_cached() is listing
+    assert [each.children_cached() is None for each in small] == [True, *[False] * 3]
+    tree.names = ("one", "two")
+    other.children()
+    assert large.children_cached() is None
+    assert other.children_cached() is not None
+
+
 # -- links that turn out to be wrong ---------------------------------------------------
 
 
