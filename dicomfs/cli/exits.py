@@ -54,6 +54,16 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     # -- what was asked for, and the machine -------------------------------------------
     Problem.USAGE: Complaint(Exit.USAGE, "{reason}", "see {command} --help"),
+    Problem.COLUMN_UNKNOWN: Complaint(
+        Exit.USAGE,
+        "there is no column {name}",
+        "give a keyword of DICOM; the nearest one is {nearest}",
+    ),
+    Problem.COLUMN_LEVEL: Complaint(
+        Exit.USAGE,
+        "a row of this level has no column {name}",
+        "leave it out, or give --level {levels}",
+    ),
     Problem.PASSWORD_FILE: Complaint(
         Exit.USAGE,
         "the password file {file} cannot be read: {reason}",

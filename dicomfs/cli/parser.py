@@ -173,8 +173,26 @@ def _add_tree(commands: "_Commands[_Parser]") -> None:
         allow_abbrev=False,
     )
     _add_sources(parser)
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument(
+        "--studies",
+        action="store_true",
+        help="a line a study: patient, date, modalities, description, series, images, "
+        "bytes, and the disc that it is on",
+    )
+    forms.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object, with what the records say, sizes and times",
+    )
+    forms.add_argument(
+        "--jsonl", action="store_true", help="the same as one JSON object a study"
+    )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object, with sizes and times"
+        "--depth",
+        type=depth_of,
+        metavar="N",
+        help="look only so many folders deep: 1 for patients, 2 for studies ...",
     )
 
 
@@ -265,6 +283,13 @@ def charset_of(text: str) -> bytes:
             f"{text} is not a character set like ISO_IR 144, GB18030 or windows-1251"
         )
     return term
+
+
+def depth_of(text: str) -> int:
+    """Return how many folders deep *text* means."""
+    if not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of levels from 1 on")
+    return int(text)
 
 
 def umask_of(text: str) -> int:

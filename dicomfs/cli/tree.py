@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from dicomfs.cli import outline, output, sources
+from dicomfs.cli import outline, output, sources, studies
 from dicomfs.cli.codes import Exit
+from dicomfs.cli.command import command
 from dicomfs.cli.terminal import Audience, warnings_handler
+from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.patience import Workers
 from dicomfs.media.opening import unreadable
 from dicomfs.tree.tree import Tree
@@ -19,22 +21,30 @@ _BATCH: Final = 100
 
 def run(given: argparse.Namespace) -> Exit:
     """Print the tree of the sources that were *given*; raises Failure."""
+    if given.depth and (given.studies or given.jsonl):
+        reason = "--depth goes with the tree, not with a line a study"
+        raise Failure(Problem.USAGE, reason=reason, command=f"{command()} tree")
     logging.getLogger().handlers[:] = [warnings_handler()]
     file_sets = sources.file_sets(given, Audience())
     tree = Tree(file_sets, read_headers=not given.index_only)
-    lines = _in_time(_outlined(tree, as_json=given.json), given.deadline)
-    output.write(lines, is_json=given.json)
+    lines = _in_time(_outlined(tree, given), given.deadline)
+    output.write(lines, is_json=given.json or given.jsonl)
     return Exit.OK
 
 
-def _outlined(tree: Tree, *, as_json: bool) -> Iterator[str]:
+def _outlined(tree: Tree, given: argparse.Namespace) -> Iterator[str]:
     """Yield the lines of *tree*; raises OSError if the medium cannot be read."""
     # What is printed cannot be taken back: first see that the links are sound.
     tree.check_links()
-    if as_json:
-        yield outline.as_json(tree.root)
+    depth = given.depth or outline.DEEPEST
+    if given.studies:
+        yield from studies.lines(tree.root)
+    elif given.jsonl:
+        yield from outline.studies_as_json(tree.root)
+    elif given.json:
+        yield from outline.as_json(tree.root, depth)
     else:
-        yield from outline.lines(tree.root)
+        yield from outline.lines(tree.root, depth)
 
 
 def _in_time(lines: Iterator[str], deadline: float) -> Iterator[str]:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
@@ -69,11 +70,8 @@ class Item:
 
     @property
     def file_id(self) -> bytes:
-        """The Referenced File ID, empty if the record has no file.
-
-        The retired Multi-Referenced Directory Record lends its own.
-        """
-        return self.file_set._references.file_id(self.record)
+        """The Referenced File ID, empty if the record has no file."""
+        return self.file_set.file_id(self.record)
 
     @property
     def clue(self) -> Clue:
@@ -184,6 +182,15 @@ class FileSet:
         """Read text in *charset* wherever the bytes do not prove something else."""
         self._family.charset = charset
 
+    @property
+    def source(self) -> str:
+        """What people call the medium that it lies on: the source, and what lies in it."""
+        return "/".join(filter(None, (self._family.source, self.findings.source)))
+
+    def lies_on(self, source: str) -> None:
+        """Call the *source* so: the only one, of which nothing says that it is this."""
+        self._family.source = source
+
     def tell_apart(self, mark: bytes) -> None:
         """Make the identity one of its own by a *mark* that no copy of it has."""
         self.identity = hashlib.sha256(self.identity + mark).digest()
@@ -269,6 +276,14 @@ class FileSet:
     def record(self, offset: int) -> DirectoryRecord:
         """Return the directory record at *offset*; DirectoryError if none is there."""
         return self._directory.record(offset)
+
+    def reader(self) -> Callable[[int], DirectoryRecord]:
+        """Return what does the same for many records that lie near each other."""
+        return partial(self._directory.record, window=Window(self._directory.source))
+
+    def file_id(self, record: DirectoryRecord) -> bytes:
+        """Return the Referenced File ID of *record*, its own or lent; empty if none."""
+        return self._references.file_id(record)
 
     # -- links -------------------------------------------------------------------------
 

@@ -33,12 +33,14 @@ class Family:
     """A DICOMDIR and the directories in it share this.
 
     It is the *locator* of their files, and how many bytes of directories may be read.
-    *charset* is what somebody said that all their text is in, empty if nobody did.
+    *charset* is what somebody said that all their text is in, empty if nobody did, and
+    *source* what people call the medium that they lie on.
     """
 
     def __init__(self, locator: Locator) -> None:
         self.locator = locator
         self.charset = b""
+        self.source = ""
         self._left = _MOST_NESTED
         self._lock = threading.Lock()
 

@@ -104,6 +104,8 @@ def file_sets_of(
     _tell_apart(file_sets)
     for file_set in file_sets:
         file_set.prefer(charset)
+        if len(sources) == 1:
+            file_set.lies_on(sources[0].name)
     return file_sets
 
 

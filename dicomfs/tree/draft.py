@@ -34,7 +34,7 @@ _MARKS: Final = {errno.ENOENT: "missing", errno.EACCES: "refused"}
 _CUT_OFF: Final = "cut off"
 _SERIES_DIGITS: Final = 3
 _INSTANCE_DIGITS: Final = 4
-_UIDS: Final = {
+UIDS: Final = {
     Level.STUDY: tags.STUDY_INSTANCE_UID,
     Level.SERIES: tags.SERIES_INSTANCE_UID,
 }
@@ -74,9 +74,9 @@ class Branch:
     @property
     def uid(self) -> bytes:
         """Study or Series Instance UID, empty if there is none."""
-        if self.level not in _UIDS:
+        if self.level not in UIDS:
             return b""
-        uid = self.attributes.raw(_UIDS[self.level])
+        uid = self.attributes.raw(UIDS[self.level])
         # PS3.3 F.5.2: a STUDY that references a file may carry its UID there.
         return uid or (self.record.sop_instance_uid if self.role is Role.OWN else b"")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dicomfs.dicom import tags
+from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import NO_RECORD
 from dicomfs.fileset.fileset import Part
@@ -31,16 +32,19 @@ class Maker:
 
     def folder(self, parent: Selection, branch: Branch, name: str) -> Selection:
         """Return the folder *name* in *parent* that *branch* becomes."""
+        kept = self._headers.kept(branch.file_set, branch.record)
         return Selection(
             inode=inode(branch.position, branch.role.value, parent.inode),
             name=name,
             parent=parent,
-            mtime_ns=_time_ns(self._headers, parent, branch),
+            mtime_ns=_time_ns(parent, branch, branch.header or kept),
             level=branch.level,
             parts=branch.parts,
             lister=self._lister,
             by_type=branch.role is Role.OTHER,
             origin=draft.alone(branch.file_set, branch.record, branch.attributes),
+            uid=branch.uid,
+            header=branch.header or kept,
         )
 
     def file(self, parent: Selection, leaf: Leaf, name: str) -> Instance:
@@ -77,15 +81,16 @@ class Maker:
         )
 
 
-def _time_ns(headers: Headers, parent: Selection, branch: Branch) -> int:
-    """Return the study's or series' own time, else the parent folder's."""
+def _time_ns(parent: Selection, branch: Branch, header: Attributes | None) -> int:
+    """Return the study's or series' own time, else the parent folder's.
+
+    The *header* of an instance says that of a series, where its record does not.
+    """
     own = None
     if branch.level is Level.STUDY:
         own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
     elif branch.level is Level.SERIES:
         own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-        kept = headers.kept(branch.file_set, branch.record)
-        header = branch.header or kept
         if own is None and header is not None:
             own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
     return parent.mtime_ns if own is None else own

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
+from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.header import sop_instance_uid
 from dicomfs.dicom.types import Level
@@ -31,7 +32,7 @@ from dicomfs.tree.heads import (
 from dicomfs.tree.node import Node, Said
 
 # Folders on these levels have attributes of their own.
-_LEVELS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
+FOLDERS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
 
 
 class Lister(Protocol):
@@ -91,8 +92,16 @@ class Instance:
     @property
     def own_attributes(self) -> Attributes:
         """What the record says, read anew; raises DirectoryError or OSError."""
+        return self.attributes_of(self.record)
+
+    def attributes_of(self, record: DirectoryRecord) -> Attributes:
+        """Return what its *record* says, with the File ID that another lends it."""
         inherited = self.parent.character_sets_of(self.file_set)
-        return self.file_set.attributes(self.record, inherited)
+        own = self.file_set.attributes(record, inherited)
+        if record.file_id:
+            return own
+        lent = {tags.REFERENCED_FILE_ID: self.file_set.file_id(record)}
+        return own._replace(values={**own.values, **lent})
 
     @property
     def attributes(self) -> Said:
@@ -241,6 +250,10 @@ class Selection:
     unlinked: bool = False
     # The record that it was made of, and which others were joined with.
     origin: Part | None = None
+    # Study or Series Instance UID.
+    uid: bytes = b""
+    # That of an instance below it, where the record says too little.
+    header: Attributes | None = field(default=None, repr=False)
     # Of its files, known where it has any.
     claims: Claims = field(default=NO_CLAIMS, repr=False)
     hidden: Mapping[str, Node] = field(default_factory=dict, repr=False)
@@ -270,7 +283,7 @@ class Selection:
 
         None if it cannot be read, and for what is not a patient, study or series.
         """
-        if self.origin is None or self.level not in _LEVELS:
+        if self.origin is None or self.level not in FOLDERS:
             return None
         with suppress(DirectoryError, OSError):
             record = self.origin.file_set.record(self.origin.offset)

@@ -374,12 +374,12 @@ def test_tree_in_json_has_what_a_mount_has(sample_mount: Mount, samples: Path) -
     done = dicomfs("tree", "--json", samples)
     told = json.loads(done.stdout)
 
-    assert told["schema"] == 1
+    assert told["schema"] == 2
     found = {each["path"]: each for each in entries_of(told["entries"])}
     assert found.keys() == {path.rstrip("/") for path in sample_mount.structure()}
     for path, entry in found.items():
         status = (sample_mount.place / path).stat()
-        assert entry["inode"] == status.st_ino
+        assert entry["inode"] == str(status.st_ino)
         assert entry["mtime_ns"] == status.st_mtime_ns
         if entry["type"] == "file":
             assert entry["size"] == status.st_size

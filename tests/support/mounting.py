@@ -21,6 +21,7 @@ import uuid
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,13 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
 def need(*tools: str) -> None:
     """Skip the test if one of *tools* is missing; where all are due, let it fail."""
     missing = [tool for tool in tools if not _is_there(tool)]
+    if missing:
+        lack(f"needs {', '.join(missing)}")
+
+
+def need_packages(*names: str) -> None:
+    """Skip the test if one of these packages is not installed, or let it fail."""
+    missing = [name for name in names if find_spec(name) is None]
     if missing:
         lack(f"needs {', '.join(missing)}")
 

@@ -1,0 +1,88 @@
+"""The columns of a catalogue: attributes by their keywords, and what is counted.
+
+Keywords are those of the standard, also for numbers (PS3.4 C.3.4). What it has no keyword
+for is written small.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final, NamedTuple
+
+from dicomfs.dicom.keywords import BY_NAME, KEYWORDS, Keyword
+from dicomfs.dicom.types import Level
+from dicomfs.errors import Failure, Problem
+
+LEVELS: Final[Mapping[str, Level]] = {
+    "patient": Level.PATIENT,
+    "study": Level.STUDY,
+    "series": Level.SERIES,
+    "instance": Level.INSTANCE,
+}
+
+
+class Column(NamedTuple):
+    """A column called *name*: the values of a *keyword*, or without one what is counted.
+
+    Where the attribute belongs to a level below that of the row, it has all values there.
+    """
+
+    name: str
+    keyword: Keyword | None = None
+
+
+# Of rows on the levels that stand there.
+COUNTED: Final[Mapping[str, frozenset[Level]]] = {
+    "NumberOfPatientRelatedStudies": frozenset({Level.PATIENT}),
+    "NumberOfPatientRelatedSeries": frozenset({Level.PATIENT}),
+    "NumberOfPatientRelatedInstances": frozenset({Level.PATIENT}),
+    "NumberOfStudyRelatedSeries": frozenset({Level.STUDY}),
+    "NumberOfStudyRelatedInstances": frozenset({Level.STUDY}),
+    "NumberOfSeriesRelatedInstances": frozenset({Level.SERIES}),
+    "bytes": frozenset(LEVELS.values()),
+    "missing": frozenset({Level.PATIENT, Level.STUDY, Level.SERIES}),
+    "error": frozenset({Level.INSTANCE}),
+    "path": frozenset(LEVELS.values()),
+    "source_path": frozenset(LEVELS.values()),
+    "source": frozenset(LEVELS.values()),
+}
+"""Columns that are no attributes of a record, and on which levels they are known."""
+
+_MODALITIES: Final = Column("ModalitiesInStudy", BY_NAME["Modality"])
+
+Lookup = Callable[[str], Keyword | None]
+
+
+def default(level: Level) -> list[Column]:
+    """Return the columns of rows on a *level* if nobody asks for others."""
+    attributes = [Column(each.name, each) for each in KEYWORDS if each.level <= level]
+    modalities = [_MODALITIES] if level < Level.SERIES else []
+    counted = [Column(name) for name, levels in COUNTED.items() if level in levels]
+    return attributes + modalities + counted
+
+
+def asked_for(names: Sequence[str], level: Level, others: Lookup) -> list[Column]:
+    """Return the columns of these *names* for rows on a *level*.
+
+    *others* knows the keywords that the product itself does not. Raises Failure for a
+    name that is none, with the nearest that is one.
+    """
+    return [_asked_for(name, level, others) for name in names]
+
+
+def _asked_for(name: str, level: Level, others: Lookup) -> Column:
+    if name in COUNTED:
+        if level in COUNTED[name]:
+            return Column(name)
+        levels = [word for word, each in LEVELS.items() if each in COUNTED[name]]
+        raise Failure(Problem.COLUMN_LEVEL, name=name, levels=" or ".join(levels))
+    if name == _MODALITIES.name:
+        return _MODALITIES
+    if (keyword := BY_NAME.get(name) or others(name)) is not None:
+        return Column(name, keyword)
+    raise Failure(Problem.COLUMN_UNKNOWN, name=name, nearest=nearest(name, ()))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return what comes nearest to *name*, of what is *known* and of our own."""
+    words = {each.lower(): each for each in (*known, *BY_NAME, *COUNTED)}
+    return words[get_close_matches(name.lower(), words, 1, 0)[0]]
