@@ -89,6 +89,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "{name} belongs to somebody else",
         "set XDG_RUNTIME_DIR to a folder of your own",
     ),
+    Problem.NAMESPACE: Complaint(
+        Exit.MOUNT_REFUSED,
+        "the mount namespace {name} cannot be entered: {reason}",
+        "give the file of one, such as /proc/PID/ns/mnt, as root",
+    ),
     Problem.NO_FUSE_DEVICE: Complaint(
         Exit.NO_FUSE_DEVICE,
         "{name} cannot be opened: {reason}",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final
 
+from dicomfs.cli import helper
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
 from dicomfs.cli.parser import parsed
@@ -24,6 +25,21 @@ _READING: Final = frozenset({"tree", "check"})
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if helper.is_meant(given):
+        return mount_helper(given)
+    _prepare_streams()
+    return _ended_well_or_told(lambda: _run(given))
+
+
+def mount_helper(arguments: Sequence[str] | None = None) -> int:
+    """Run as ``mount.dicomfs``; return the exit code for mount(8)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    _prepare_streams()
+    return helper.code_of(_ended_well_or_told(lambda: helper.run(given)))
+
+
+def _prepare_streams() -> None:
     # Paths may be any bytes; on stdout they are data, and shown as they are.
     for stream, errors in (
         (sys.stdout, "surrogateescape"),
@@ -31,10 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-    return _ended_well_or_told(lambda: _run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     given = parsed(arguments)
     # A module a command: the others are not loaded.
     if given.command not in _READING:

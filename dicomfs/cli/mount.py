@@ -9,32 +9,26 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
 
 from dicomfs import logs
 from dicomfs.cli import sources
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.parser import id_of, path_of, umask_of
+from dicomfs.cli.parser import path_of
 from dicomfs.cli.terminal import Audience, say, warnings_handler
+from dicomfs.cli.usage import misunderstood
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.opening import OpenedFolder
 from dicomfs.mount import mountpoint, supervisor
 from dicomfs.mount.options import Options
-
-# mount(8) and fstab hand these on; a dicomfs mount is what it is without them.
-_IGNORED_OPTIONS: Final = frozenset(
-    "ro rw dev nodev suid nosuid exec noexec auto noauto user users nouser defaults "  # noqa: SIM905
-    "nofail _netdev relatime noatime default_permissions".split()
-)
 
 
 def run(given: argparse.Namespace) -> Exit:
     """Mount what was *given*; raises Failure."""
     *paths, last = given.paths
     if not paths:
-        raise _misunderstood("there is no MOUNTPOINT")
-    place = mount(paths, path_of(last), _options(given))
+        raise misunderstood("there is no MOUNTPOINT", "mount")
+    place = mount(paths, path_of(last), options_of(given))
     if not given.foreground:
         how = f"{command()} umount {shlex.quote(str(place))}"
         say(f"mounted on {place}; to end it: {how}")
@@ -105,17 +99,13 @@ class _LogFile(logging.FileHandler):
         return os.fdopen(log, "a", encoding=self.encoding)
 
 
-def _options(given: argparse.Namespace) -> Options:
-    wanted = {
-        "allow_other": given.allow_other,
-        "uid": os.getuid() if given.uid is None else given.uid,
-        "gid": os.getgid() if given.gid is None else given.gid,
-        "umask": given.umask,
-    }
-    for option in ",".join(given.mount_options).split(","):
-        wanted |= _mount_option(option)
+def options_of(given: argparse.Namespace) -> Options:
+    """Return the options that were *given*; raises Failure."""
     return Options(
-        **wanted,
+        allow_other=given.allow_other,
+        uid=os.getuid() if given.uid is None else given.uid,
+        gid=os.getgid() if given.gid is None else given.gid,
+        umask=given.umask,
         index_only=given.index_only,
         scan=given.scan,
         foreground=given.foreground,
@@ -126,25 +116,3 @@ def _options(given: argparse.Namespace) -> Options:
         passwords=sources.passwords(given),
         charset=given.charset,
     )
-
-
-def _mount_option(option: str) -> dict[str, int]:
-    """Return what an ``-o`` option of mount(8) means to us; raises Failure."""
-    name, _, value = option.partition("=")
-    name = name.replace("-", "_")
-    if not name or name in _IGNORED_OPTIONS or name.startswith("x_"):
-        return {}
-    try:
-        if name == "allow_other":
-            return {name: True}
-        if name in {"uid", "gid"}:
-            return {name: id_of(value)}
-        if name == "umask":
-            return {name: umask_of(value)}
-    except argparse.ArgumentTypeError as error:
-        raise _misunderstood(f"-o {option}: {error}") from error
-    raise _misunderstood(f"-o {option}: there is no such option")
-
-
-def _misunderstood(reason: str) -> Failure:
-    return Failure(Problem.USAGE, reason=reason, command=f"{command()} mount")

@@ -2,19 +2,23 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
+from dicomfs.cli import fstab, output
 from dicomfs.cli.codes import MEANINGS, Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.exits import complaint
-from dicomfs.cli.terminal import complain
+from dicomfs.cli.usage import misunderstood, nearest
 from dicomfs.dicom.charsets import declared
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount.options import DEFAULT_UMASK
 from dicomfs.printable import printable
 from dicomfs.source.pulse import DEADLINE
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 _SOURCE_HELP: Final = (
     "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar "
@@ -28,38 +32,66 @@ _MAX_ID: Final = 2**32 - 2
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return what *arguments* ask for, by default those that dicomfs was started with.
 
-    ``command`` names the module that does it. A mistake ends the process.
+    ``command`` names the module that does it. Raises Failure for a mistake.
     """
-    parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
+    asked = [*(sys.argv[1:] if arguments is None else arguments)]
+    parser, commands = parsers()
+    first = asked[0] if asked else ""
+    if first and not first.startswith("-") and first not in commands:
+        raise misunderstood(f"there is no command {first}{nearest(first, commands)}")
+    given, rest = parser.parse_known_args(asked)
+    if listed := vars(given).get("mount_options"):
+        # As if they had been given one by one.
+        long = fstab.as_long(listed, commands[first].options)
+        given, rest = parser.parse_known_args([first, *long, *asked[1:]])
     # argparse takes the paths in one piece: those behind an option come as a rest, and
     # what follows "--" is a path, whatever it begins with.
     end = rest.index("--") if "--" in rest else len(rest)
-    is_option = any(each.startswith("-") for each in rest[:end])
-    if rest and ("paths" not in given or is_option):
+    for each in rest[:end]:
+        if each.startswith("-"):
+            raise _unknown(each, given.command, commands[given.command].options)
+    if rest and "paths" not in given:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         given.paths += rest[:end] + rest[end + 1 :]
     return given
 
 
-class _Parser(argparse.ArgumentParser):
+def _unknown(given: str, subcommand: str, known: Collection[str]) -> Failure:
+    option = given.partition("=")[0]
+    near = nearest(option, known)
+    return misunderstood(f"there is no option {option}{near}", subcommand)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises Failure for a mistake, and shows help as other output."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """All options that it knows, long and short."""
+        return self._option_string_actions
+
     def error(self, message: str) -> NoReturn:
-        told = complaint(Failure(Problem.USAGE, reason=message, command=self.prog))
-        complain(told)
-        raise SystemExit(told.exit_code)
+        """Raise the Failure of a mistake."""
+        raise Failure(Problem.USAGE, reason=message, command=self.prog)
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Write the help to stdout; raises Failure if it takes no more."""
+        del file
+        output.write(self.format_help().splitlines(), is_json=False)
 
 
 class _Version(argparse.Action):
     def __call__(self, *_: object) -> NoReturn:
         from dicomfs.cli.versions import versions
 
-        print(versions())
+        output.write(versions().splitlines(), is_json=False)
         raise SystemExit(Exit.OK)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parsers() -> tuple[Parser, Mapping[str, Parser]]:
+    """Return the parser of the command line, and that of each command."""
+    parser = Parser(
         prog=printable(command()),
         description="Show a DICOMDIR medium as Patient/Study/Series folders.",
         epilog=_exit_codes(),
@@ -81,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tree(commands)
     _add_check(commands)
     _add_demo(commands)
-    return parser
+    return parser, commands.choices
 
 
 def _exit_codes() -> str:
@@ -92,7 +124,7 @@ def _exit_codes() -> str:
 _Commands = argparse._SubParsersAction
 
 
-def _add_mount(commands: "_Commands[_Parser]") -> None:
+def _add_mount(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "mount",
         help="mount media on an empty folder",
@@ -143,12 +175,12 @@ def _add_mount(commands: "_Commands[_Parser]") -> None:
         action="append",
         default=[],
         metavar="OPTION[,...]",
-        help="the same as mount(8) would give it: allow_other, uid=, gid=, umask=; "
-        "others that every mount knows are accepted and change nothing",
+        help="the same options as mount(8) and fstab give them: allow_other, umask=022, "
+        "password_file=FILE ...; those of any mount are accepted and change nothing",
     )
 
 
-def _add_umount(commands: "_Commands[_Parser]") -> None:
+def _add_umount(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "umount",
         help="end a mount",
@@ -164,7 +196,7 @@ def _add_umount(commands: "_Commands[_Parser]") -> None:
     parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=path_of, nargs="+")
 
 
-def _add_tree(commands: "_Commands[_Parser]") -> None:
+def _add_tree(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "tree",
         help="print what a mount would show, without mounting",
@@ -196,7 +228,7 @@ def _add_tree(commands: "_Commands[_Parser]") -> None:
     )
 
 
-def _add_check(commands: "_Commands[_Parser]") -> None:
+def _add_check(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "check",
         help="read everything, and say what is wrong with a medium",
@@ -209,7 +241,7 @@ def _add_check(commands: "_Commands[_Parser]") -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def _add_demo(commands: "_Commands[_Parser]") -> None:
+def _add_demo(commands: "_Commands[Parser]") -> None:
     commands.add_parser(
         "demo",
         help="mount the sample medium that pydicom ships, and show it",
@@ -271,7 +303,7 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
 def path_of(text: str) -> Path:
     """Return the path *text*; raises Failure for none, which is not the current folder."""
     if not text:
-        raise Failure(Problem.USAGE, reason="an empty path", command=command())
+        raise misunderstood("an empty path")
     return Path(text)
 
 

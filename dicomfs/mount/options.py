@@ -25,6 +25,8 @@ class Options:
     log_file: Path | None = None
     verbose: bool = False
     log_names: bool = False
+    # What the list of mounts, which is for all to read, calls it.
+    shown_as: str = "dicomfs"
     # What all text is in, as a term of Specific Character Set; empty if nobody said it.
     charset: bytes = b""
     # Never to be shown.

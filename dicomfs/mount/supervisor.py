@@ -10,6 +10,7 @@ process that has not read a byte of it.
 
 import logging
 import os
+import re
 import select
 import signal
 import socket
@@ -31,10 +32,9 @@ from dicomfs.sandbox import process
 
 log = logging.getLogger(__name__)
 
-# Constant: /proc/mounts is for all to read.
-_MOUNT_OPTIONS: Final = (
-    "ro,nosuid,nodev,noexec,default_permissions,fsname=dicomfs,subtype=dicomfs"
-)
+_MOUNT_OPTIONS: Final = "ro,nosuid,nodev,noexec,default_permissions,subtype=dicomfs"
+# What ends an option, or begins an escape.
+_SPECIAL: Final = re.compile(r"([\\,])")
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Of 128 KiB at a time a read costs more for the asking than for the copying.
 _READ_AHEAD_KB: Final = 1024
@@ -239,7 +239,10 @@ def _work(
 
 def _mount(place: Path, options: Options) -> int:
     """Mount on *place* and return the descriptor of the mount; raises Failure."""
-    wanted = _MOUNT_OPTIONS + (",allow_other" if options.allow_other else "")
+    name = _SPECIAL.sub(r"\\\1", options.shown_as)
+    wanted = f"{_MOUNT_OPTIONS},fsname={name}"
+    if options.allow_other:
+        wanted += ",allow_other"
     ours, theirs = socket.socketpair()
     # Whatever comes in between, the helper is waited for: it might mount later.
     with (

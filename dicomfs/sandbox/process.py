@@ -1,10 +1,11 @@
-"""Becoming a daemon, or a child that ends with its parent."""
+"""Becoming a daemon, a child that ends with its parent, or one that sees other mounts."""
 
 import ctypes
 import os
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
+_CLONE_NEWNS: Final = 0x20000
 
 
 def detach() -> None:
@@ -27,6 +28,17 @@ def open_null() -> int:
 def end_with_parent(number: int) -> None:
     """Get the signal *number* when the parent of this process ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
+def enter_mounts(namespace: str) -> None:
+    """Go over to the mount *namespace* of this path; raises OSError."""
+    fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWNS):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(fd)
 
 
 def silence(null: int) -> None:

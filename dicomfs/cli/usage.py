@@ -1,0 +1,23 @@
+"""Command lines that are not understood: what is said of them, and what was meant."""
+
+from collections.abc import Iterable
+
+from dicomfs.cli.command import command
+from dicomfs.errors import Failure, Problem
+
+
+def misunderstood(reason: str, subcommand: str = "") -> Failure:
+    """Return the failure of a command line, by *reason*; its help is that of *command*."""
+    return Failure(
+        Problem.USAGE,
+        reason=reason,
+        command=" ".join(filter(None, (command(), subcommand))),
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return which of the words that are *known* may have been meant, to be appended."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, list(known), 1)
+    return f"; the nearest is {found[0]}" if found else ""
