@@ -56,7 +56,7 @@ def write_sample(root: Path) -> None:
 
 def is_of(file: Path, series_uid: str) -> bool:
     """Whether a file is an instance of a series."""
-    return pydicom.dcmread(file).get("SeriesInstanceUID") == series_uid
+    return bool(pydicom.dcmread(file).get("SeriesInstanceUID") == series_uid)
 
 
 def test_a_series_is_a_row_with_what_its_record_and_those_above_say(
