@@ -435,7 +435,9 @@ def fail(event, arguments):
 
 sys.addaudithook(fail)
 """
-LATER: Final = 'threading.current_thread().name not in ("MainThread", "opening")'
+LATER: Final = (
+    'threading.current_thread().name not in ("MainThread", "opening", "search")'
+)
 
 
 def faulty(folder: Path, when: str) -> dict[str, str]:

@@ -389,14 +389,19 @@ class Mount:
         """Expect a line in the log that *pattern* is found in; others still fail."""
         self.expected.append(pattern)
 
+    def _is_unmounted(self) -> bool:
+        if is_mounted(self.place):
+            run(["fusermount3", "-u", "--", os.fsencode(self.place)])
+        return not is_mounted(self.place)
+
     def has_ended(self, seconds: float = PATIENCE) -> bool:
         """Whether nothing is mounted and nobody serves any more, within *seconds*."""
         return until(self._is_over, seconds)
 
     def unmount(self) -> None:
         """Unmount it as people do, and see that all of it ends."""
-        if is_mounted(self.place):
-            run(["fusermount3", "-u", "--", os.fsencode(self.place)])
+        # Who looked at it a moment ago may keep it busy.
+        assert until(self._is_unmounted)
         assert self.has_ended(), f"still there: processes {self.processes}"
 
     def clear(self) -> None:
