@@ -66,7 +66,8 @@ def run(
     gc.freeze()
     gc.set_threshold(_GARBAGE)
     folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
-    for lacking in sandbox.restrict(folders):
+    rights = sandbox.Rights(folders, of_others=True)
+    for lacking in sandbox.restrict(rights):
         log.warning("the sandbox lacks %s", lacking)
     if options.log_names:
         log.warning("this log will contain names of patients (--log-names)")

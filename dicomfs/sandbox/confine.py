@@ -1,19 +1,21 @@
-"""Giving up rights: what is left to the process that parses a medium.
+"""Giving up rights: what is left to a process that parses what others have made.
 
-It may read what lies beneath the medium, serve the descriptors that it holds, and think
-about it. Whoever takes it over by a medium that was made for it has no more than that:
-no other file, no network, no program, no other process.
+The worker may read what lies beneath the medium, serve the descriptors that it holds,
+and think about it. The fetcher may read a few files of the system, and has the network.
+Whoever takes one of them over has no more than that: no other file, no program, no
+other process.
 """
 
 import ctypes
 import errno
 import os
 import resource
+import stat
 import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomfs.sandbox import seccomp
 
@@ -55,14 +57,28 @@ _DENIABLE: Final = {
     5: (0xFFFF, 0b11, 0),
     6: (0xFFFF, 0b11, 0b11),
 }
+_CONNECT_TCP: Final = 0b10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 
-def restrict(readable: Sequence[int]) -> list[str]:
-    """Leave this process nothing but to read beneath the folders *readable*.
+class Rights(NamedTuple):
+    """What is left to a process.
+
+    *readable* are descriptors of files, and of folders to read beneath. If root is to
+    read *of_others*, too, it keeps the capability for that. With the *network* it may
+    connect to other machines, and resolve their names.
+    """
+
+    readable: Sequence[int]
+    of_others: bool = False
+    network: bool = False
+
+
+def restrict(rights: Rights) -> list[str]:
+    """Leave this process nothing but its *rights*.
 
     To be called once everything is imported that will be needed, and before any thread
     is started: rights belong to threads. Returns what could not be given up, in words;
@@ -71,10 +87,10 @@ def restrict(readable: Sequence[int]) -> list[str]:
     steps: dict[str, Callable[[], None]] = {
         "protection against memory dumps": forbid_dumps,
         "a limit of memory": _limit_memory,
-        "the dropping of capabilities": _drop_capabilities,
+        "the dropping of capabilities": lambda: _drop_capabilities(rights),
         "no-new-privileges": lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1),
-        "Landlock": lambda: _read_only(readable),
-        "seccomp": _filter_system_calls,
+        "Landlock": lambda: _read_only(rights),
+        "seccomp": lambda: _filter_system_calls(rights),
     }
     return [
         f"{what}: {error.strerror}"
@@ -108,7 +124,7 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _drop_capabilities() -> None:
+def _drop_capabilities(rights: Rights) -> None:
     """Drop all rights of root but to read what others own: media are mounted 0400."""
     try:
         for capability in range(_MAX_CAPABILITY + 1):
@@ -119,7 +135,8 @@ def _drop_capabilities() -> None:
             raise
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     try:
-        _keep_capabilities(_CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0)
+        is_kept = rights.of_others and os.geteuid() == 0
+        _keep_capabilities(_CAP_DAC_READ_SEARCH if is_kept else 0)
     except PermissionError:  # a container's root may not have it
         _keep_capabilities(0)
 
@@ -129,17 +146,22 @@ def _keep_capabilities(kept: int) -> None:
     _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 
 
-def _read_only(readable: Sequence[int]) -> None:
-    """Deny what this kernel's Landlock can deny, but reading beneath *readable*."""
+def _read_only(rights: Rights) -> None:
+    """Deny what this kernel's Landlock can deny, but reading, and the network."""
     version = _syscall(
         _SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION
     )
+    files, network, beyond = _DENIABLE[min(version, max(_DENIABLE))]
+    if rights.network:
+        network &= ~_CONNECT_TCP
     # An older kernel takes the zeros at the end for what it does not know.
-    handled = struct.pack("=3Q", *_DENIABLE[min(version, max(_DENIABLE))])
+    handled = struct.pack("=3Q", files, network, beyond)
     ruleset = _syscall(_SYS_LANDLOCK_CREATE_RULESET, handled, len(handled), 0)
     try:
-        for folder in readable:
-            rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, folder)
+        for each in rights.readable:
+            is_folder = stat.S_ISDIR(os.fstat(each).st_mode)
+            allowed = _READ_FILE | _READ_DIR if is_folder else _READ_FILE
+            rule = struct.pack("=Qi", allowed, each)
             _syscall(
                 _SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0
             )
@@ -148,11 +170,11 @@ def _read_only(readable: Sequence[int]) -> None:
         os.close(ruleset)
 
 
-def _filter_system_calls() -> None:
+def _filter_system_calls(rights: Rights) -> None:
     processor = os.uname().machine
     if processor not in _SYS_SECCOMP or sys.maxsize <= 2**32:
         raise OSError(errno.ENOSYS, f"not made for this processor ({processor})")
-    program = seccomp.program(processor, os.getpid())
+    program = seccomp.program(processor, os.getpid(), network=rights.network)
     steps = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: how many steps of eight bytes, and where they are
     filter_ = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))

@@ -1,8 +1,8 @@
-"""Which system calls the worker may make: a seccomp filter, put together by hand.
+"""Which system calls a process may make: a seccomp filter, put together by hand.
 
 What is on the list is what Python, trio, libfuse and glibc ask for once a mount is
-being served; some of it only with arguments that do no harm. All else is refused with
-EPERM. Calls that are newer than this list, and ``clone3``, whose flags a filter cannot
+being served; some of it only with arguments that do no harm. A second list is for who
+has the network, the fetcher. All else is refused with EPERM. Calls that are newer than this list, and ``clone3``, whose flags a filter cannot
 see, answer ENOSYS: then glibc does without. The numbers are those of the kernel's
 ``asm/unistd.h``.
 """
@@ -43,6 +43,14 @@ _EXAMINED: Final = """
     openat:257:56 mmap:9:222 mprotect:10:226 clone:56:220 kill:62:129 tgkill:234:131
     fcntl:72:25 ioctl:16:29 prctl:157:167 prlimit64:302:261 sendto:44:206
     socketpair:53:199
+"""
+_ALLOWED_IN_NETWORK: Final = """
+    connect:42:203 bind:49:200 sendto:44:206 sendmsg:46:211 sendmmsg:307:269
+    recvmmsg:299:243
+    access:21: faccessat:269:48 faccessat2:439:439 readlink:89: readlinkat:267:78
+"""
+_EXAMINED_IN_NETWORK: Final = """
+    socket:41:198
 """
 _CLONE3: Final = 435
 _NEWEST: Final = 450
@@ -91,6 +99,10 @@ _DEVICE_COMMANDS: Final = (
 )
 # PR_SET_NAME, PR_GET_NAME; PR_SET_VMA, by which glibc names its memory
 _PROCESS_COMMANDS: Final = (15, 16, 0x53564D41)
+# Not AF_UNIX, where the services of this machine have names. A pair of datagram sockets
+# can send to those, too; other pairs cannot. Netlink says what addresses there are.
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)
+_PROTOCOLS: Final = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 
 
 class _Instruction(NamedTuple):
@@ -102,22 +114,27 @@ class _Instruction(NamedTuple):
     value: int
 
 
-def program(processor: str, pid: int) -> bytes:
+def program(processor: str, pid: int, *, network: bool = False) -> bytes:
     """Return the filter for process *pid* on a *processor*, as uname calls it.
 
     Raises KeyError for a processor whose calls are not known here.
     """
     column, architecture = _PROCESSORS[processor]
+    allowed = _numbers(_ALLOWED, column)
+    examined = _numbers(_EXAMINED, column)
+    if network:
+        allowed |= _numbers(_ALLOWED_IN_NETWORK, column)
+        examined |= _numbers(_EXAMINED_IN_NETWORK, column)
     steps = [
         _load(_ARCHITECTURE),
         *_unless(_EQUAL, architecture, [_return(_KILL)]),
         _load(_NUMBER),
         *_if(_AT_LEAST, _X32, [_refuse(errno.EPERM)]),
     ]
-    for number in _numbers(_ALLOWED, column).values():
+    for number in allowed.values():
         steps += _if(_EQUAL, number, [_return(_ALLOW)])
     conditions = _conditions(pid)
-    for name, number in _numbers(_EXAMINED, column).items():
+    for name, number in examined.items():
         steps += _if(_EQUAL, number, [*conditions[name], _return(_ALLOW)])
     steps += _if(_EQUAL, _CLONE3, [_refuse(errno.ENOSYS)])
     steps += _if(_AT_LEAST, _NEWEST + 1, [_refuse(errno.ENOSYS)])
@@ -147,7 +164,8 @@ def _conditions(pid: int) -> dict[str, list[_Instruction]]:
         "prlimit64": _is_null(2),
         # To the other end, and to no address.
         "sendto": _is_null(4),
-        "socketpair": _is_one_of(0, [socket.AF_UNIX]),
+        "socketpair": _is_one_of(0, [socket.AF_UNIX]) + _lacks(1, socket.SOCK_DGRAM),
+        "socket": _is_one_of(0, _FAMILIES) + _is_one_of(2, _PROTOCOLS),
     }
 
 

@@ -25,6 +25,7 @@ import pytest
 
 from dicomfs.media import beneath
 from dicomfs.sandbox import confine as sandbox
+from dicomfs.sandbox.confine import Rights
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.support.mounting import (
     COMMAND,
@@ -133,11 +134,16 @@ def _tell(
         os._exit(0)
 
 
+def rights(held: Held) -> Rights:
+    """Return the rights of a worker."""
+    return Rights([held.medium], of_others=True)
+
+
 def in_the_sandbox(folder: Path, action: Action) -> str:
-    """Return what comes of *action* in the sandbox."""
+    """Return what comes of *action* in the sandbox of a worker."""
 
     def prepare(held: Held) -> None:
-        lacking = sandbox.restrict([held.medium])
+        lacking = sandbox.restrict(rights(held))
         if lacking:
             raise AssertionError(lacking)
 
@@ -374,7 +380,7 @@ def test_memory_is_limited(folder: Path) -> None:
 def test_a_limit_that_is_lower_already_is_kept(folder: Path) -> None:
     def enter(held: Held) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (GIBIBYTE, GIBIBYTE))
-        sandbox.restrict([held.medium])
+        sandbox.restrict(rights(held))
 
     limit = told_by_child(
         folder, lambda _: resource.getrlimit(resource.RLIMIT_AS), enter
@@ -466,7 +472,7 @@ MANY_THREADS: Final = """
 import mmap, os, sys, threading
 from dicomfs.sandbox import confine as sandbox
 
-sandbox.restrict([os.open(sys.argv[1], os.O_RDONLY)])
+sandbox.restrict(sandbox.Rights([os.open(sys.argv[1], os.O_RDONLY)]))
 everybody = threading.Barrier(201)
 
 def work():
@@ -740,7 +746,7 @@ def test_what_the_kernel_lacks_is_said_and_the_mount_goes_on(
 def test_a_processor_without_a_filter_is_said_to_be_one(folder: Path) -> None:
     def restrict(held: Held) -> object:
         call(_libc.personality, 0x0008)  # PER_LINUX32: uname names an older one
-        return sandbox.restrict([held.medium]), os.uname().machine
+        return sandbox.restrict(rights(held)), os.uname().machine
 
     said = at_large(folder, restrict)
 

@@ -29,6 +29,13 @@ HEADERS: Final = {
 I386: Final = 0x40000003
 CLONE3: Final = 435
 
+TABLES: Final = (
+    seccomp._ALLOWED,
+    seccomp._EXAMINED,
+    seccomp._ALLOWED_IN_NETWORK,
+    seccomp._EXAMINED_IN_NETWORK,
+)
+
 # What is wanted by nobody but an intruder.
 DANGEROUS: Final = frozenset(
     """
@@ -73,7 +80,11 @@ def numbers(processor: str) -> dict[str, int]:
 
 
 def verdict(
-    processor: str, number: int, *arguments: int, architecture: int | None = None
+    processor: str,
+    number: int,
+    *arguments: int,
+    architecture: int | None = None,
+    network: bool = False,
 ) -> str:
     """Return what the filter says to a call: allowed, killed, or the name of an error.
 
@@ -84,7 +95,8 @@ def verdict(
         architecture = ARCHITECTURES[processor]
     registers = (*arguments, *[0xAAAA_AAAA_AAAA_AAAA] * (6 - len(arguments)))
     call = struct.pack("=iIQ6Q", number, architecture, 0, *registers)
-    steps = list(struct.iter_unpack("=HBBI", seccomp.program(processor, PID)))
+    program = seccomp.program(processor, PID, network=network)
+    steps = list(struct.iter_unpack("=HBBI", program))
     place, value = 0, 0
     while True:
         code, if_true, if_false, operand = steps[place]
@@ -112,7 +124,7 @@ def test_the_numbers_are_those_of_the_kernel(
     processor: str, numbers: dict[str, int]
 ) -> None:
     column = 1 + list(ARCHITECTURES).index(processor)
-    tables = (seccomp._ALLOWED + seccomp._EXAMINED).split()
+    tables = " ".join(TABLES).split()
     ours = {row.split(":")[0]: row.split(":")[column] for row in tables}
 
     assert ours == {name: str(numbers.get(name, "")) for name in ours}
@@ -129,6 +141,24 @@ def test_what_only_an_intruder_wants_is_refused(
     said = {name: verdict(processor, numbers[name]) for name in there}
 
     assert said == dict.fromkeys(there, "EPERM")
+
+
+# What who has the network is allowed besides; sockets only of some kinds.
+OF_THE_NETWORK: Final = frozenset({"socket", "connect", "bind", "sendmsg", "sendmmsg"})
+
+
+def test_with_the_network_no_more_of_that_is_allowed_than_connecting_takes(
+    processor: str, numbers: dict[str, int]
+) -> None:
+    there = DANGEROUS & set(numbers)
+
+    refused = {
+        name
+        for name in there
+        if verdict(processor, numbers[name], network=True) == "EPERM"
+    }
+
+    assert refused == there - OF_THE_NETWORK | {"socket"}
 
 
 def test_what_serving_takes_is_allowed(processor: str, numbers: dict[str, int]) -> None:
@@ -170,6 +200,7 @@ O_TMPFILE: Final = 0o20200000
 CURRENT: Final = 0xFFFFFFFFFFFFFF9C  # AT_FDCWD
 PR_SET_NAME: Final = 15
 PR_SET_DUMPABLE: Final = 4
+STREAM_CLOSING: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 
 # A call, its arguments, and whether it is allowed.
 EXAMINED: Final = [
@@ -214,8 +245,46 @@ EXAMINED: Final = [
     ("sendto", (3, 1, 1, 0, 1, 16), False),
     ("sendto", (3, 1, 1, 0, 1 << 32, 16), False),
     ("socketpair", (socket.AF_UNIX, socket.SOCK_STREAM, 0), True),
+    ("socketpair", (socket.AF_UNIX, STREAM_CLOSING, 0), True),
+    ("socketpair", (socket.AF_UNIX, socket.SOCK_SEQPACKET, 0), True),
+    ("socketpair", (socket.AF_UNIX, socket.SOCK_DGRAM, 0), False),
+    ("socketpair", (socket.AF_UNIX, socket.SOCK_DGRAM | 0o2000000, 0), False),
+    ("socketpair", (socket.AF_UNIX, socket.SOCK_RAW, 0), False),
     ("socketpair", (socket.AF_INET, socket.SOCK_STREAM, 0), False),
 ]
+
+
+# The same with the network.
+IN_NETWORK: Final = [
+    ("socket", (socket.AF_INET, STREAM_CLOSING, 0), True),
+    ("socket", (socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP), True),
+    ("socket", (socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP), True),
+    ("socket", (16, socket.SOCK_RAW, 0), True),  # AF_NETLINK, NETLINK_ROUTE
+    ("socket", (16, socket.SOCK_RAW, 12), False),  # NETLINK_NETFILTER
+    ("socket", (socket.AF_UNIX, socket.SOCK_STREAM, 0), False),
+    ("socket", (17, socket.SOCK_RAW, 0), False),  # AF_PACKET
+    ("socket", (38, 5, 0), False),  # AF_ALG
+    ("socket", (40, socket.SOCK_STREAM, 0), False),  # AF_VSOCK
+    ("socket", (socket.AF_INET, socket.SOCK_RAW, 255), False),  # IPPROTO_RAW
+    ("socket", (socket.AF_INET, socket.SOCK_STREAM, 262), False),  # IPPROTO_MPTCP
+    ("sendto", (3, 1, 1, 0, 1, 16), True),
+    ("socketpair", (socket.AF_UNIX, socket.SOCK_DGRAM, 0), False),
+    ("openat", (CURRENT, 1, os.O_WRONLY), False),
+    ("clone", (signal.SIGCHLD,), False),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "allowed"), IN_NETWORK)
+def test_with_the_network_calls_are_allowed_for_what_connecting_takes(
+    processor: str,
+    numbers: dict[str, int],
+    name: str,
+    arguments: tuple[int, ...],
+    allowed: bool,
+) -> None:
+    said = verdict(processor, numbers[name], *arguments, network=True)
+
+    assert said == (ALLOWED if allowed else "EPERM")
 
 
 @pytest.mark.parametrize(("name", "arguments", "allowed"), EXAMINED)
@@ -232,8 +301,10 @@ def test_some_calls_are_allowed_for_what_does_no_harm(
 
 
 def test_no_call_is_examined_without_a_rule() -> None:
-    table = seccomp._numbers(seccomp._EXAMINED, 1)
+    tables = seccomp._EXAMINED + seccomp._EXAMINED_IN_NETWORK
+    table = set(seccomp._numbers(tables, 1))
+    examined = EXAMINED + IN_NETWORK
 
-    assert set(table) == set(seccomp._conditions(PID)) == {e[0] for e in EXAMINED}
+    assert table == set(seccomp._conditions(PID)) == {e[0] for e in examined}
     # Each of these rules lets something through.
-    assert {e[0] for e in EXAMINED if e[2]} == set(table)
+    assert {e[0] for e in examined if e[2]} == table
