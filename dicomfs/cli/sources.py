@@ -26,8 +26,14 @@ def opened(sources: Sequence[str], deadline: float = DEADLINE) -> "list[OpenedSo
     if not urls:
         return list(local)
     from dicomfs.remote.opening import open_urls
+    from dicomfs.sandbox import environment
 
-    remote = iter(open_urls(urls, deadline))
+    # From here on credentials are the fetcher's alone.
+    variables = environment.withdraw()
+    try:
+        remote = iter(open_urls(urls, deadline, variables))
+    finally:
+        environment.wipe(variables)
     return [next(remote if is_url(each) else local) for each in sources]
 
 

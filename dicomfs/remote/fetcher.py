@@ -1,6 +1,6 @@
 """The fetcher: the process that holds the sockets of remote media.
 
-    caller ──fork──> fetcher                        has the URLs, talks to servers
+    caller ──fork──> keeper ──fork──> fetcher       has the URLs, talks to servers
       └────fork──> supervisor ──fork──> worker      asks it, over a socket pair
 
 The worker that reads a medium has no network, and whoever takes it over by a medium
@@ -8,28 +8,22 @@ gets none either: of the fetcher one can have bytes of the objects that it was s
 with, or that lie in their folders, and nothing else. It holds neither the mount nor any
 other descriptor, says nothing to anybody but its types of errors (a URL may hold a
 signature that is a key), and ends when the worker and who started it are gone.
+
+Nor does a server get more than the network by it: before the first word to one, it
+gives up all rights but those in ``rights``.
 """
 
 import asyncio
-import gc
-import importlib.util
-import logging
 import os
 import random
-import resource
-import signal
 import socket
-import sys
-import threading
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
-from dicomfs.errors import Failure, Problem
-from dicomfs.remote.connection import Connection, receive_greeting
-from dicomfs.remote.stores import Refusal, Store, open_store
-from dicomfs.remote.urls import check
+from dicomfs.remote.rights import Readable, load_name_services
+from dicomfs.remote.stores import Refusal, Store, load, open_store
 from dicomfs.remote.wire import (
     MOST_LISTED,
     REQUEST_SIZE,
@@ -44,16 +38,8 @@ from dicomfs.remote.wire import (
     encode_listing,
 )
 from dicomfs.sandbox import confine as sandbox
-from dicomfs.sandbox import process
 
 _T = TypeVar("_T")
-
-# Signals for the group that dicomfs was started in. The fetcher ends by its socket:
-# earlier, it would take from the worker what it still reads.
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# What a server can make it take; it takes 90 MiB by itself, most of it for S3.
-_MEMORY: Final = 1024**3
-_ANY_DESCRIPTOR: Final = 2**20
 
 # Answered at a time, of at most a megabyte each; and URLs looked at.
 _MOST_AT_ONCE: Final = 48
@@ -66,98 +52,57 @@ _LONGEST_PAUSE: Final = 2.0
 # An answer that stalls is given up in time for another attempt.
 _PATIENCE: Final = 3
 _LONGEST_PATIENCE: Final = 15.0
-# What starting takes besides, on a busy machine.
-_MARGIN: Final = 20.0
-
-# -- starting it -----------------------------------------------------------------------
 
 
-def start(urls: Sequence[str], deadline: float) -> Connection:
-    """Start the fetcher for *urls*, and return the connection to it.
+def run(
+    connection: socket.socket, urls: Sequence[str], deadline: float, *, looks: bool
+) -> NoReturn:
+    """Be the fetcher for *urls*; see ``keeper``.
 
-    ``Connection.looked`` says what came of each. To be called by a process that has
-    no threads and may have sockets, before the worker is forked; the worker keeps the
-    connection, all others ``leave`` it. Each request may take *deadline* seconds, and
-    so may looking at the URLs. Raises Failure for a URL that is none of ours, and where
-    fsspec is missing.
+    If it *looks*, it says first what they lead to.
     """
-    for url in urls:
-        check(url)
-    if importlib.util.find_spec("fsspec") is None:
-        raise Failure(Problem.NO_FSSPEC)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    # A signal in between would find a process that still has its parent's handlers.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        pid = os.fork()
-        if pid == 0:
-            _run(theirs, urls, deadline)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
-    try:
-        ours.settimeout(deadline + _MARGIN)
-        looked = receive_greeting(ours)
-        ours.settimeout(None)
-    except (OSError, ProtocolError) as error:
-        ours.close()
-        raise Failure(Problem.FETCHER_DIED) from error
-    except BaseException:
-        ours.close()
-        raise
-    return Connection(ours, looked, deadline, pid)
-
-
-# -- the process -----------------------------------------------------------------------
-
-
-def _run(connection: socket.socket, urls: Sequence[str], deadline: float) -> NoReturn:
-    try:
-        _settle(connection.fileno())
-        asyncio.run(_Fetcher(urls, deadline).serve(connection))
+        readable = _confine(urls)
+        asyncio.run(_Fetcher(urls, deadline, readable).serve(connection, looks=looks))
     finally:
         os._exit(0)
 
 
-def _settle(connection: int) -> None:
-    """Leave behind all that came from the parent but the *connection*."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    # Objects of the parent are never taken away here: those that own a descriptor
-    # would close one of ours that has got its number.
-    gc.freeze()
-    os.closerange(3, connection)
-    os.closerange(connection + 1, _ANY_DESCRIPTOR)
-    process.detach()
-    _say_nothing()
-    sandbox.forbid_dumps()
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _MEMORY if most == resource.RLIM_INFINITY else min(most, _MEMORY)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _say_nothing() -> None:
-    """Keep libraries from logging: they quote URLs, headers and keys."""
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda _: None
-    threading.excepthook = lambda _: None
+def _confine(urls: Sequence[str]) -> Readable:
+    """Load what is needed, and give up all other rights; return what may be read."""
+    for url in urls:
+        with suppress(Exception):  # is met again when the URL is opened
+            load(url)
+    load_name_services()
+    readable = Readable(urls)
+    descriptors = readable.open()
+    sandbox.restrict(sandbox.Rights(descriptors, network=True))
+    for each in descriptors:
+        os.close(each)
+    return readable
 
 
 class _Fetcher:
     """Answers requests, many at a time."""
 
-    def __init__(self, urls: Sequence[str], deadline: float) -> None:
+    def __init__(
+        self, urls: Sequence[str], deadline: float, readable: Readable
+    ) -> None:
         self._urls = urls
         self._deadline = deadline
-        self._stores: list[Store | None] = []
+        self._patience = min(deadline / _PATIENCE, _LONGEST_PATIENCE)
+        self._readable = readable
+        self._stores: dict[int, Store] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(self, connection: socket.socket) -> None:
-        """Answer what comes over *connection* until the other side is gone."""
+    async def serve(self, connection: socket.socket, *, looks: bool) -> None:
+        """Answer what comes over *connection* until the other side is gone.
+
+        If it *looks*, it begins with what the URLs lead to.
+        """
         reader, writer = await asyncio.open_connection(sock=connection)
-        self._begin(self._greet(writer))
+        if looks:
+            self._begin(self._greet(writer))
         at_once = asyncio.Semaphore(_MOST_AT_ONCE)
         try:
             while True:
@@ -182,22 +127,24 @@ class _Fetcher:
 
     async def _greet(self, writer: asyncio.StreamWriter) -> None:
         """Look at all URLs, and say what they lead to."""
-        patience = min(self._deadline / _PATIENCE, _LONGEST_PATIENCE)
-        stores = [_opened(url, patience) for url in self._urls]
-        self._stores = [each if isinstance(each, Store) else None for each in stores]
-        # Only now: the first of a kind takes a second to import.
         until = time.monotonic() + min(self._deadline, _LONGEST_LOOK)
         at_once = asyncio.Semaphore(_MOST_LOOKED_AT)
 
-        async def look(store: Store | UrlStatus) -> UrlStatus:
-            if isinstance(store, UrlStatus):
-                return store
+        async def look(which: int) -> UrlStatus:
             async with at_once:
-                return await _look(store, until)
+                return await self._look(which, until)
 
-        looked = await asyncio.gather(*map(look, stores))
+        looked = await asyncio.gather(*map(look, range(len(self._urls))))
         writer.write(encode_greeting(looked))
         await writer.drain()
+
+    async def _look(self, which: int, until: float) -> UrlStatus:
+        """Return what a URL leads to, or why to nothing."""
+        try:
+            store = self._store(which)
+            return UrlStatus(Outcome.DONE, await self._persist(store.find, until))
+        except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
+            return _reason(error)
 
     async def _answer(
         self, number: int, request: Request, writer: asyncio.StreamWriter
@@ -208,6 +155,7 @@ class _Fetcher:
         except Refusal as refusal:
             outcome, data = refusal.outcome, b"Refusal"
         except Exception as error:  # noqa: BLE001 - of a library: it costs this request
+            self._end_if_outdated()
             outcome = Outcome.UNREACHABLE
             data = type(error).__name__.encode()[:64]
         writer.write(encode_answer(number, outcome, data))
@@ -219,36 +167,44 @@ class _Fetcher:
         seconds = min(request.milliseconds / 1000, self._deadline)
         until = time.monotonic() + seconds
         if request.kind is Verb.LIST:
-            listing = await _persist(lambda: store.list(name), until)
+            listing = await self._persist(lambda: store.list(name), until)
             data = encode_listing(listing)
             if len(data) > MOST_LISTED:
                 raise Refusal(Outcome.TOO_LARGE)
             return data
         tag = request.tag.decode()
         place = request.offset, request.size
-        return await _persist(lambda: store.read(name, tag, *place), until)
+        return await self._persist(lambda: store.read(name, tag, *place), until)
 
     def _store(self, which: int) -> Store:
-        store = self._stores[which] if which < len(self._stores) else None
-        if store is None:
+        """Return the store of a URL, opened once."""
+        if which >= len(self._urls):
             raise Refusal(Outcome.MISSING)
-        return store
+        if which not in self._stores:
+            self._stores[which] = open_store(self._urls[which], self._patience)
+        return self._stores[which]
 
+    async def _persist(self, attempt: Callable[[], Awaitable[_T]], until: float) -> _T:
+        """Return what *attempt* returns, repeated until then unless it is refused."""
+        pause = _PAUSE
+        async with asyncio.timeout(until - time.monotonic()):
+            while True:
+                try:
+                    return await attempt()
+                except Exception as error:
+                    self._end_if_outdated()
+                    # Not all that failed at once are to come again at once.
+                    pause_now = pause * random.uniform(0.5, 1)
+                    is_over = time.monotonic() + pause_now >= until
+                    if isinstance(error, Refusal) or is_over:
+                        raise
+                await asyncio.sleep(pause_now)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
-def _opened(url: str, patience: float) -> Store | UrlStatus:
-    """Return the store for *url*, or why there is none."""
-    try:
-        return open_store(url, patience)
-    except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
-        return _reason(error)
-
-
-async def _look(store: Store, until: float) -> UrlStatus:
-    """Return what *store* leads to, or why to nothing."""
-    try:
-        return UrlStatus(Outcome.DONE, await _persist(store.find, until))
-    except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
-        return _reason(error)
+    def _end_if_outdated(self) -> None:
+        """Leave it to the next fetcher if that may read what this one may not."""
+        if self._readable.is_outdated():
+            os._exit(0)
 
 
 def _reason(error: Exception) -> UrlStatus:
@@ -271,21 +227,3 @@ def _checked(name: bytes) -> str:
     if any(part in {"", ".", ".."} for part in parts) or any(c in text for c in "\0?"):
         raise Refusal(Outcome.MISSING)
     return text
-
-
-async def _persist(attempt: Callable[[], Awaitable[_T]], until: float) -> _T:
-    """Return what *attempt* returns, repeated until then unless it is refused."""
-    pause = _PAUSE
-    async with asyncio.timeout(until - time.monotonic()):
-        while True:
-            try:
-                return await attempt()
-            except Refusal:
-                raise
-            except Exception:
-                # Not all that failed at once are to come again at once.
-                pause_now = pause * random.uniform(0.5, 1)
-                if time.monotonic() + pause_now >= until:
-                    raise
-            await asyncio.sleep(pause_now)
-            pause = min(2 * pause, _LONGEST_PAUSE)

@@ -3,12 +3,12 @@
 Whoever was given sources chooses by ``urls.is_url`` between this and ``media.opening``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.opening import Bytes, Files
-from dicomfs.remote import fetcher
+from dicomfs.remote import keeper
 from dicomfs.remote.medium import Remotes
 from dicomfs.remote.urls import shown, without_dicomdir
 from dicomfs.remote.wire import Outcome, UrlStatus
@@ -48,10 +48,12 @@ class OpenedUrl(NamedTuple):
         self.remotes.connection.leave()
 
 
-def open_urls(urls: Sequence[str], deadline: float) -> list[OpenedUrl]:
-    """Start the fetcher for *urls*, and return what it found; see ``fetcher.start``."""
+def open_urls(
+    urls: Sequence[str], deadline: float, variables: Mapping[bytes, bytes]
+) -> list[OpenedUrl]:
+    """Start the fetcher for *urls*, and return what it found; see ``keeper.start``."""
     split = [without_dicomdir(url) for url in urls]
-    remotes = Remotes(fetcher.start([url for url, _ in split], deadline))
+    remotes = Remotes(keeper.start([url for url, _ in split], deadline, variables))
     return [
         OpenedUrl(
             shown(url),

@@ -23,6 +23,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from dicomfs.remote.urls import protocol_of
 from dicomfs.remote.wire import Outcome, RemoteListing, RemoteStatus
 
 # What fsspec calls what tells one version of an object from another.
@@ -91,20 +92,25 @@ class Store(ABC):
         raise Refusal(Outcome.NO_FOLDERS)
 
 
+def load(url: str) -> Any:
+    """Return fsspec's class for *url*, with all libraries that it takes; raises Refusal."""
+    fsspec = importlib.import_module("fsspec")
+    try:
+        return fsspec.get_filesystem_class(protocol_of(url))
+    except ImportError as error:
+        raise Refusal(Outcome.NO_LIBRARY) from error
+    except ValueError as error:
+        raise Refusal(Outcome.NO_PROTOCOL) from error
+
+
 def open_store(url: str, patience: float) -> Store:
     """Return the store for *url*; raises Refusal.
 
     An answer that does not begin, or go on, within *patience* seconds is given up.
     """
-    fsspec = importlib.import_module("fsspec")
-    protocol = url.partition("://")[0].lower()
-    try:
-        made = fsspec.get_filesystem_class(protocol)
-    except ImportError as error:
-        raise Refusal(Outcome.NO_LIBRARY) from error
-    except ValueError as error:
-        raise Refusal(Outcome.NO_PROTOCOL) from error
-    configured = fsspec.config.apply_config(made, {})
+    made = load(url)
+    configured = importlib.import_module("fsspec").config.apply_config(made, {})
+    protocol = protocol_of(url)
     if protocol in {"http", "https"}:
         return HttpStore(url, made, configured, patience)
     if protocol in {"s3", "s3a"}:

@@ -39,6 +39,11 @@ def is_url(source: str) -> bool:
     return _URL.match(source) is not None
 
 
+def protocol_of(url: str) -> str:
+    """Return what stands before ``://``."""
+    return url.partition("://")[0].lower()
+
+
 def shown(url: str) -> str:
     """Return *url* as it may be shown: without a query, which may hold a signature."""
     return url.partition("?")[0]
@@ -55,15 +60,15 @@ def without_dicomdir(url: str) -> tuple[str, bytes]:
 
 def check(url: str) -> None:
     """Raise Failure for a URL that is not to be opened."""
-    protocol, _, rest = url.partition("://")
+    protocol, rest = protocol_of(url), url.partition("://")[2]
     if "::" in url:
         raise Failure(Problem.URL_IN_URL)
-    if protocol.lower() in _NOT_REMOTE:
+    if protocol in _NOT_REMOTE:
         raise Failure(Problem.URL_LOCAL, name=f"{protocol}://")
     try:
         parts = urlsplit(url)
         is_secret = parts.password is not None or (
-            parts.username is not None and protocol.lower() in {"http", "https"}
+            parts.username is not None and protocol in {"http", "https"}
         )
     except ValueError as error:
         raise Failure(Problem.URL_MALFORMED) from error

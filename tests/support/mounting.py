@@ -248,9 +248,11 @@ def make_bare_python(folder: Path) -> BarePython:
     return BarePython(folder)
 
 
-def python(code: str, *arguments: str | Path) -> str:
+def python(
+    code: str, *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> str:
     """Run *code* in a Python of its own and return what it prints; it must not fail."""
-    done = run([sys.executable, "-P", "-c", code, *map(str, arguments)])
+    done = run([sys.executable, "-P", "-c", code, *map(str, arguments)], env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

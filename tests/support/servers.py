@@ -26,8 +26,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from dicomfs.remote import fetcher
+from dicomfs.remote import keeper
 from dicomfs.remote.blocks import MOST_KEPT, Blocks
+from dicomfs.remote.connection import Connection
 from dicomfs.remote.medium import Remotes
 from tests.support import mounting
 
@@ -72,6 +73,8 @@ class WebServer:
         self._troubles: dict[str, int] = {}
         self.may_answer = threading.Event()
         self.may_answer.set()
+        # How many wait for that, of clients that are gone, too.
+        self.waiting = 0
         self.knows_ranges = True
         self.has_validators = True
         self.password = ""
@@ -121,6 +124,14 @@ class WebServer:
             count = self._troubles.get(kind, 0)
             self._troubles[kind] = max(count - 1, 0)
         return count > 0
+
+    def let_wait(self) -> None:
+        """Hold a request back until it may be answered; for the handler."""
+        with self._lock:
+            self.waiting += 1
+        self.may_answer.wait(mounting.PATIENCE)
+        with self._lock:
+            self.waiting -= 1
 
     def note(self, path: str, begin: int, end: int) -> None:
         """Count a request; for the handler."""
@@ -180,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, with the troubles that there are."""
         owner = self.server.owner
-        owner.may_answer.wait(mounting.PATIENCE)
+        owner.let_wait()
         data = owner.objects.get(self._path())
         begin, end = self._range(len(data or b""))
         owner.note(self._path(), begin, end)
@@ -266,12 +277,19 @@ def remotes(
     *urls: str, deadline: float = 10.0, most_kept: int = MOST_KEPT
 ) -> Iterator[Remotes]:
     """Start a fetcher for *urls*, and see that it ends with the connection."""
-    connection = fetcher.start(urls, deadline)
+    connection = keeper.start(urls, deadline)
     try:
         yield Remotes(connection, Blocks(most_kept))
     finally:
         connection.close()
         assert mounting.until(lambda: has_ended(connection.pid))
+
+
+def fetcher_of(connection: Connection) -> int:
+    """Return the process that fetches at this moment, once there is one."""
+    children = Path(f"/proc/{connection.pid}/task/{connection.pid}/children")
+    assert mounting.until(lambda: bool(children.read_text()))
+    return int(children.read_text())
 
 
 def has_ended(pid: int) -> bool:

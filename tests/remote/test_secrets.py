@@ -1,0 +1,135 @@
+"""A mount of a URL: to which of its processes the credentials are, and when one dies."""
+
+import base64
+import json
+import os
+import signal
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.sandbox.test_sandbox import a_medium, read_all
+from tests.support.mounting import Mount, Mounter, need_root, until
+from tests.support.servers import WebServer, leave_machine, web_server
+
+pytestmark = pytest.mark.mount
+
+SECRET: Final = "Sesame77"
+# Which no library knows, and no list.
+OTHER: Final = "Simsim88"
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    leave_machine(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[WebServer]:
+    """Return a server that has a medium, for those who know the password."""
+    medium = a_medium(tmp_path / "medium")
+    with zipfile.ZipFile(tmp_path / "disc.zip", "w") as archive:
+        for path in medium.rglob("*"):
+            archive.write(path, path.relative_to(medium))
+    with web_server({"disc.zip": (tmp_path / "disc.zip").read_bytes()}) as server:
+        server.password = f"jane:{SECRET}"
+        yield server
+
+
+def variables() -> dict[str, str]:
+    """Return an environment with the password, as fsspec takes it, and with others."""
+    authorization = base64.b64encode(f"jane:{SECRET}".encode()).decode()
+    headers = {"Authorization": f"Basic {authorization}"}
+    return {
+        "FSSPEC_HTTP": json.dumps({"client_kwargs": {"headers": headers}}),
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "TOKEN": OTHER,
+    }
+
+
+def secrets() -> list[bytes]:
+    """Return what nobody but keeper and fetcher may have."""
+    known = variables()
+    return [known["FSSPEC_HTTP"].encode(), SECRET.encode(), OTHER.encode()]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def serves(pid: int) -> bool:
+    """Whether a process has the mount."""
+    held = [each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir()]
+    return Path("/dev/fuse") in held
+
+
+def worker_of(shown: Mount) -> int:
+    [worker] = filter(serves, shown.processes)
+    return worker
+
+
+def fetcher_of(shown: Mount) -> int:
+    """Return the process that fetches: it has no child, and not the mount."""
+    parents = set(map(parent, shown.processes))
+    [last] = (pid for pid in shown.processes if pid not in parents and not serves(pid))
+    return last
+
+
+def memory(pid: int) -> Iterator[bytes]:
+    """Yield what a process has in memory, mapping by mapping, that may be written."""
+    with Path(f"/proc/{pid}/mem").open("rb", 0) as source:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            place, rights, *_ = line.split()
+            begin, end = (int(each, 16) for each in place.split("-"))
+            if rights.startswith("rw"):
+                source.seek(begin)
+                yield source.read(end - begin)
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+def test_credentials_are_in_no_environment_and_in_no_memory_but_where_they_belong(
+    mount: Mounter, web: WebServer, foreground: bool
+) -> None:
+    shown = mount(web.url("disc.zip"), foreground=foreground, env=variables())
+    assert len(read_all(shown)) == 9
+
+    processes = shown.processes
+    fetcher = fetcher_of(shown)
+    belong = {fetcher, parent(fetcher)}
+
+    assert len(processes) == 4
+    for pid in processes:
+        block = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"DICOMFS_TEST=" in block
+        assert not any(secret in block for secret in secrets())
+    need_root()
+    assert any(SECRET.encode() in part for part in memory(parent(fetcher)))
+    for pid in set(processes) - belong:
+        for part in memory(pid):
+            assert not any(secret in part for secret in secrets())
+    shown.unmount()
+
+
+def test_a_mount_reads_on_when_its_fetcher_dies(mount: Mounter, web: WebServer) -> None:
+    shown = mount(web.url("disc.zip"), env=variables())
+    shown.expect_log("another process reads over the network now")
+    before = fetcher_of(shown)
+    os.kill(before, signal.SIGKILL)
+    assert until(lambda: len(shown.processes) == 4 and fetcher_of(shown) != before)
+
+    assert len(read_all(shown)) == 9
+    shown.unmount()
+
+
+def test_a_mount_ends_with_all_its_processes_however_its_keeper_ended(
+    mount: Mounter, web: WebServer
+) -> None:
+    shown = mount(web.url("disc.zip"), env=variables())
+    os.kill(parent(fetcher_of(shown)), signal.SIGKILL)
+    assert until(lambda: len(shown.processes) == 3)
+
+    assert len(read_all(shown)) == 9
+    shown.unmount()
