@@ -31,17 +31,25 @@ def encode(failure: Failure) -> bytes:
 
 
 def expect(connection: socket.socket, word: bytes) -> None:
-    """Wait for *word*; raises the Failure that comes instead."""
+    """Wait for *word*; raises the Failure that comes instead.
+
+    The other side may be in the hands of a medium: whatever else it says is no word.
+    """
     try:
         message = connection.recv(_MAX_MESSAGE)
     except ConnectionError as error:
         raise _died() from error
-    if message == word:
-        return
-    if not message:
-        raise _died()
-    problem, facts = json.loads(message)
-    raise Failure(Problem[problem], **facts)
+    if message != word:
+        raise _decoded(message)
+
+
+def _decoded(message: bytes) -> Failure:
+    """Return the failure that *message* is; that the worker died if it is none."""
+    try:
+        problem, facts = json.loads(message)
+        return Failure(Problem[problem], **facts)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return _died()
 
 
 def send_device(connection: socket.socket, device: int) -> None:

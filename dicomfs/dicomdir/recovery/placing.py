@@ -230,8 +230,11 @@ class Placing:
                 self._mark([at], shown)
 
     def _mark(self, heads: Sequence[int], shown: bytearray) -> None:
-        """Mark what is shown below *heads*; what leads to something marked is cut."""
-        waiting = [at for at in heads if at >= 0]
+        """Mark what is shown below *heads*; what leads to something marked is cut.
+
+        A head that is marked already has its links: they are not gone through again.
+        """
+        waiting = [at for at in heads if at >= 0 and not shown[at]]
         for at in waiting:
             shown[at] = 1
         while waiting:
