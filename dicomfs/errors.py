@@ -120,6 +120,7 @@ class Problem(Enum):
     OUTPUT = "the output cannot be written"
     NO_SAMPLE = "the sample medium is not installed"
     DEMO_FOLDER = "belongs to somebody else"
+    NO_PLACE = "cannot be made"
     NAMESPACE = "the mount namespace cannot be entered"
     NO_FUSE_DEVICE = "cannot be opened"
     NO_FUSERMOUNT = "is not installed"

@@ -43,6 +43,7 @@ class _Fact(str):
 
 
 _SCAN: Final = "give --scan to build the tree from the files themselves"
+_LAST: Final = "MOUNTPOINT comes last, behind all SOURCEs"
 _SPELLING: Final = "see how it is spelt"
 
 # Facts of the failure stand in braces; {dicomfs} is the command, as it was called.
@@ -88,6 +89,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         Exit.MOUNTPOINT_NOT_FOLDER,
         "{name} belongs to somebody else",
         "set XDG_RUNTIME_DIR to a folder of your own",
+    ),
+    Problem.NO_PLACE: Complaint(
+        Exit.MOUNTPOINT_MISSING,
+        "there is no MOUNTPOINT, and {name} cannot be made: {reason}",
+        "give an empty folder of yours behind SOURCE",
     ),
     Problem.NAMESPACE: Complaint(
         Exit.MOUNT_REFUSED,
@@ -314,12 +320,12 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     Problem.MOUNTPOINT_NOT_FOLDER: Complaint(
         Exit.MOUNTPOINT_NOT_FOLDER,
         "the mountpoint {mountpoint} is not a folder",
-        "give an empty folder",
+        f"{_LAST}: give an empty folder",
     ),
     Problem.MOUNTPOINT_NOT_EMPTY: Complaint(
         Exit.MOUNTPOINT_NOT_EMPTY,
         "the mountpoint {mountpoint} is not empty",
-        "give an empty folder: what is in this one would be hidden",
+        f"{_LAST}: give an empty folder, as what is in this one would be hidden",
     ),
     Problem.MOUNTPOINT_CLOSED: Complaint(
         Exit.MOUNT_REFUSED,

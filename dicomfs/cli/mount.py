@@ -7,43 +7,71 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from dicomfs import logs
-from dicomfs.cli import sources
+from dicomfs.cli import places, sources
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
 from dicomfs.cli.parser import path_of
 from dicomfs.cli.terminal import Audience, say, warnings_handler
 from dicomfs.cli.usage import misunderstood
 from dicomfs.errors import Failure, Problem
-from dicomfs.media.opening import OpenedFolder
+from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.mount import mountpoint, supervisor
 from dicomfs.mount.options import Options
+from dicomfs.remote.urls import is_url
+
+# What lets the group, or others, list a folder and go into it.
+_ENTER: Final = (0o050, 0o005)
+_NOBODY: Final = (
+    "--allow-other lets nobody in: folders are for their owner alone, which is you; "
+    "give --umask 022 for all users, or --uid for one"
+)
 
 
 def run(given: argparse.Namespace) -> Exit:
     """Mount what was *given*; raises Failure."""
-    *paths, last = given.paths
-    if not paths:
-        raise misunderstood("there is no MOUNTPOINT", "mount")
-    place = mount(paths, path_of(last), options_of(given))
+    paths, place = given.paths, None
+    if len(paths) > 1:
+        *paths, last = paths
+        if is_url(last):
+            raise misunderstood("there is no MOUNTPOINT behind the SOURCEs", "mount")
+        place = path_of(last)
+    place = mount(paths, place, options_of(given))
     if not given.foreground:
         how = f"{command()} umount {shlex.quote(str(place))}"
         say(f"mounted on {place}; to end it: {how}")
     return Exit.OK
 
 
-def mount(paths: Sequence[str], place: Path, options: Options) -> Path:
-    """Mount sources on *place*; return it as the kernel calls it; raises Failure."""
+def mount(paths: Sequence[str], place: Path | None, options: Options) -> Path:
+    """Mount sources on *place*; return it as the kernel calls it; raises Failure.
+
+    Without a place a folder is made, for the time of the mount.
+    """
     opened = sources.opened(paths, options.deadline)
-    place = mountpoint.resolve(place)
+    if place is not None:
+        return _mount(opened, mountpoint.resolve(place), options)
+    made = mountpoint.resolve(places.made_for(paths[0]))
+    try:
+        return _mount(opened, made, replace(options, made=made))
+    except BaseException:
+        mountpoint.remove(made)
+        raise
+
+
+def _mount(opened: Sequence[OpenedSource], place: Path, options: Options) -> Path:
     folders = [each.path for each in opened if isinstance(each, OpenedFolder)]
     mountpoint.check(place, folders)
     mountpoint.check_fuse()
     if find_spec("pyfuse3") is None:
         raise Failure(Problem.NO_PYFUSE3)
+    if options.allow_other and _lets_nobody_in(options):
+        say(_NOBODY)
     _begin_log(options)
     audience = Audience(tells_names=not _is_logged(options))
     if not options.foreground:
@@ -59,6 +87,12 @@ def mount(paths: Sequence[str], place: Path, options: Options) -> Path:
     if not is_well:
         raise Failure(Problem.WORKER_FAILED)
     return place
+
+
+def _lets_nobody_in(options: Options) -> bool:
+    """Whether the modes keep all users out but the one who mounts."""
+    is_open = any(~options.umask & enter == enter for enter in _ENTER)
+    return not is_open and options.uid == os.getuid()
 
 
 def _is_logged(options: Options) -> bool:

@@ -129,15 +129,17 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
         "mount",
         help="mount media on an empty folder",
         description="Mount one medium or several, read-only, on an empty folder. "
-        "Returns when the mount answers; it is then served in the background.",
-        usage="%(prog)s [OPTION ...] SOURCE [SOURCE ...] MOUNTPOINT",
+        "Returns when the mount answers; it is then served in the background. Without "
+        "MOUNTPOINT a folder is made in ~/Patients, named after the medium, and removed "
+        "at the end.",
+        usage="%(prog)s [OPTION ...] SOURCE [[SOURCE ...] MOUNTPOINT]",
         allow_abbrev=False,
     )
     parser.add_argument(
         "paths",
         metavar="SOURCE ... MOUNTPOINT",
         nargs="+",
-        help=f"{_SOURCE_HELP}; last an empty folder",
+        help=f"{_SOURCE_HELP}; last an empty folder, which one SOURCE can do without",
     )
     _add_ways(parser)
     access = parser.add_argument_group("who may read the mount (by default: you alone)")

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -147,6 +148,13 @@ def end(mountpoint: Path, *, lazy: bool) -> None:
         raise Failure(Problem.NOT_MOUNTED, mountpoint=mountpoint)
     if said := unmount(mountpoint, lazy=lazy):
         raise Failure(Problem.UNMOUNT_REFUSED, mountpoint=mountpoint, reason=said)
+
+
+def remove(made: Path | None) -> None:
+    """Remove a mountpoint that was *made*, unless it is still in use."""
+    if made is not None:
+        with suppress(OSError):
+            made.rmdir()
 
 
 def unmount(mountpoint: Path, *, lazy: bool) -> str:

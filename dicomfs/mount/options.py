@@ -29,6 +29,8 @@ class Options:
     shown_as: str = "dicomfs"
     # What all text is in, as a term of Specific Character Set; empty if nobody said it.
     charset: bytes = b""
+    # The mountpoint, if it was made for this mount, and is to go with it.
+    made: Path | None = None
     # Never to be shown.
     passwords: tuple[bytes, ...] = field(default=(), repr=False)
 

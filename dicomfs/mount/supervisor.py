@@ -136,6 +136,7 @@ def mount_in_foreground(
         _ignore_stop_signals()
         if worker is not None:
             _end(worker, place, mount)
+        mountpoint.remove(options.made)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -116,7 +116,7 @@ MISTAKES: Final = {
     "no such option": ["mount", "--fast", "a", "b"],
     "an option cut short": ["mount", "--fore", "a", "b"],
     "mount without arguments": ["mount"],
-    "mount without a mountpoint": ["mount", "a"],
+    "a URL where the mountpoint should be": ["mount", "a", "http://localhost/b"],
     "umount without arguments": ["umount"],
     "tree without a source": ["tree"],
     "demo with too much": ["demo", "a"],
