@@ -1,115 +1,259 @@
-"""Items laid out as an earlier one: the values of all their elements in one look.
+"""Items laid out as earlier ones: all their values in one look, or many Items in one.
 
-Writers give the images of a series the same elements, with values of the same lengths.
-Once one of them was read element by element, the next one only has to have the same
-headers in the same places (PS3.5 7.1.2, explicit VR little endian).
+Writers give the images of a series the same elements. Once some of them were read element
+by element, others only have to have the same headers in the same order, with lengths of
+values that were met before (PS3.5 7.1). That is what a compiled expression finds out. It
+holds in all encodings, and for Items and sequences that have no length: reading passes
+over values, and is led by headers alone.
 """
 
-from collections.abc import Callable, Container, Mapping
-from operator import itemgetter
-from struct import Struct
-from typing import Any, Final, NamedTuple
+import re
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
+from struct import error as StructError  # noqa: N812 - an exception's name
+from typing import Final, NamedTuple
 
-from dicomfs.dicom.element import EXPLICIT_LITTLE, SHORT_VRS
+from dicomfs.dicom.element import (
+    ITEM,
+    ITEM_DELIMITATION,
+    SEQUENCE_DELIMITATION,
+    SHORT_VRS,
+    UNDEFINED_LENGTH,
+    Syntax,
+)
 
 _HEADER: Final = 8
-# Fewer parts are not worth a layout, and ``itemgetter`` needs at least two.
-_FEWEST: Final = 2
+_ITEM_GROUP: Final = 0xFFFE
+_MOST_PARTS: Final = 200
 
 
-class Layout(NamedTuple):
-    """How an Item of *size* bytes is laid out, its own header included.
+class Part(NamedTuple):
+    """A part of an Item: bytes that are the same in all of them, and then a value.
 
-    *tags* are those of the values in their order, *repeated* the values that are part
-    of what is the same in all Items.
+    In front of the value stands its length, in so many bytes as its *width*. A value that
+    is read has a *tag*, others 0. Where there is no *width*, *passed* bytes come instead.
     """
 
-    size: int
-    repeated: dict[int, bytes]
-    tags: tuple[int, ...]
-    unpack: Callable[[bytes, int], tuple[bytes, ...]]
-    fixed: tuple[bytes, ...]
-    fixed_of: Callable[[tuple[bytes, ...]], Any]
-    values_of: Callable[[tuple[bytes, ...]], Any]
-
-    def read(self, data: bytes, at: int) -> dict[int, bytes] | None:
-        """Return the values by tag of the Item at *at*, all of whose bytes are there.
-
-        None if it is laid out in another way.
-        """
-        parts = self.unpack(data, at)
-        if self.fixed_of(parts) != self.fixed:
-            return None
-        values = dict(zip(self.tags, self.values_of(parts), strict=True))
-        values.update(self.repeated)
-        return values
+    fixed: bytes
+    width: int = 0
+    tag: int = 0
+    passed: int = 0
 
 
-def layout_of(
-    item: bytes, wanted: Mapping[int, int], repeated: Container[int]
-) -> Layout | None:
-    """Return how *item* is laid out, from its header to its end.
+class Form(NamedTuple):
+    """What Items laid out alike have in common: their *parts*, and the values in those.
 
-    *wanted* has the tags whose values are read, and the longest value of each. Values
-    of *repeated* tags have to be the same in all such Items. None if there is anything
-    but plain elements in it.
+    One that *is_open* has no length, and ends with a delimiter.
     """
-    found = _Parts()
-    start, at = 0, _HEADER
-    while at + _HEADER <= len(item):
-        group, element, vr, length = EXPLICIT_LITTLE.short(item, at)
-        tag = group << 16 | element
-        value = at + _HEADER
-        at = value + length
-        if vr not in SHORT_VRS or at > len(item):
-            return None
-        if tag in repeated:
-            found.repeated[tag] = item[value:at]
-        else:
-            found.add_fixed(item[start:value])
-            found.add_value(tag, length, is_read=length <= wanted.get(tag, -1))
-            start = at
-    if at != len(item):
+
+    is_open: bool
+    parts: tuple[Part, ...]
+    same: tuple[tuple[int, bytes], ...]
+
+
+def form_of(
+    item: bytes, syntax: Syntax, wanted: Mapping[int, int], same: Container[int]
+) -> tuple[Form, list[int]] | None:
+    """Return the form of an *item*, and the lengths of the values that may have others.
+
+    The *item* goes from its header to its end or its delimiter. *wanted* has the tags
+    whose values are read, and the longest value of each; those of tags in *same* belong to
+    the form. None if reading it is led by anything but headers in their order.
+    """
+    try:
+        return _Former(item, syntax, wanted, same).form()
+    except (StructError, _OddError):
         return None
-    found.add_fixed(item[start:])
-    return found.layout(len(item))
 
 
-class _Parts:
-    """The parts of an Item, from the first to the last."""
+class _OddError(Exception):
+    """An Item has something that only careful reading knows what to do with."""
 
-    def __init__(self) -> None:
-        self._format = "<"
-        self._count = 0
-        self.repeated: dict[int, bytes] = {}
-        self._fixed: dict[int, bytes] = {}
-        self._values: dict[int, int] = {}
 
-    def add_fixed(self, data: bytes) -> None:
-        """Add bytes that are to be the same in all Items."""
-        self._format += f"{len(data)}s"
-        self._fixed[self._count] = data
-        self._count += 1
+class _Former:
+    """Takes one Item apart, from the first element to the last."""
 
-    def add_value(self, tag: int, length: int, *, is_read: bool) -> None:
-        """Add the value of an element."""
-        if not is_read:
-            self._format += f"{length}x"
+    def __init__(
+        self,
+        item: bytes,
+        syntax: Syntax,
+        wanted: Mapping[int, int],
+        same: Container[int],
+    ) -> None:
+        self._item = item
+        self._syntax = syntax
+        self._wanted = wanted
+        self._is_same = same
+        self._parts: list[Part] = []
+        self._same: list[tuple[int, bytes]] = []
+        self._lengths: list[int] = []
+
+    def form(self) -> tuple[Form, list[int]]:
+        """Return what the Item is made of; raises StructError and _OddError."""
+        item = self._item
+        tag, _, length, _ = self._syntax.plain_header(item, 0)
+        is_open = length == UNDEFINED_LENGTH
+        if tag != ITEM or not (is_open or length == len(item) - _HEADER):
+            raise _OddError
+        if self._elements(_HEADER, is_open=is_open, is_inside=False) != len(item):
+            raise _OddError
+        return Form(is_open, tuple(self._parts), tuple(self._same)), self._lengths
+
+    def _elements(self, at: int, *, is_open: bool, is_inside: bool) -> int:
+        """Add the elements from *at* on; return where they end, their delimiter included."""
+        item, before = self._item, -1
+        while at < len(item):
+            tag, vr, length, size = self._syntax.header(item, at)
+            value = at + size
+            if is_open and tag == ITEM_DELIMITATION and not length:
+                self._add(Part(item[at:value]))
+                return value
+            if tag >> 16 == _ITEM_GROUP or (tag <= before and not is_inside):
+                raise _OddError
+            before = tag
+            if length == UNDEFINED_LENGTH:
+                if vr == b"UN" or tag in self._wanted:
+                    raise _OddError
+                self._add(Part(item[at:value]))
+                at = self._items(value)
+                continue
+            if is_inside:
+                self._add(Part(item[at:value], passed=length))
+            else:
+                self._add_element(tag, vr, at, value, length)
+            at = value + length
+        if is_open:
+            raise _OddError
+        return at
+
+    def _items(self, at: int) -> int:
+        """Add the Items of a sequence without a length; return where it ends."""
+        while True:
+            tag, _, length, _ = self._syntax.plain_header(self._item, at)
+            header, at = self._item[at : at + _HEADER], at + _HEADER
+            if tag == SEQUENCE_DELIMITATION:
+                self._add(Part(header))
+                return at
+            if tag != ITEM:
+                raise _OddError
+            if length == UNDEFINED_LENGTH:
+                self._add(Part(header))
+                at = self._elements(at, is_open=True, is_inside=True)
+            else:
+                self._add(Part(header, passed=length))
+                at += length
+
+    def _add_element(
+        self, tag: int, vr: bytes | None, at: int, value: int, length: int
+    ) -> None:
+        """Add the element at *at*, whose *value* may be longer or shorter in others."""
+        longest = self._wanted.get(tag)
+        if longest is not None and length > longest:
+            raise _OddError
+        if tag in self._is_same:
+            self._same.append((tag, self._item[value : value + length]))
+            self._add(Part(self._item[at : value + length]))
             return
-        self._format += f"{length}s"
-        self._values[self._count] = tag
-        self._count += 1
+        width = 2 if vr in SHORT_VRS else 4
+        fixed = self._item[at : value - width]
+        self._add(Part(fixed, width, 0 if longest is None else tag))
+        self._lengths.append(length)
 
-    def layout(self, size: int) -> Layout | None:
-        """Return the layout of all parts."""
-        if min(len(self._fixed), len(self._values)) < _FEWEST:
+    def _add(self, part: Part) -> None:
+        if len(self._parts) == _MOST_PARTS:
+            raise _OddError
+        self._parts.append(part)
+
+
+class Alike(NamedTuple):
+    """Items that touch each other and are laid out alike, with the values in *same*.
+
+    *starts* says where in the data each begins, *end* where the last one ends.
+    """
+
+    starts: list[int]
+    end: int
+    same: Mapping[int, bytes]
+    # Of each Item what was found; of each tag where it is there, and what is in front.
+    rows: list[tuple[bytes, ...]]
+    places: Mapping[int, tuple[int, int]]
+
+    def values(self, tag: int) -> list[bytes]:
+        """Return the value that each Item has of a *tag*; KeyError if it is not there."""
+        if tag in self.same:
+            return [self.same[tag]] * len(self.rows)
+        number, width = self.places[tag]
+        return [row[number][width:] for row in self.rows]
+
+
+class Layout:
+    """How Items of one *form* are laid out, by the *lengths* that each value may have."""
+
+    def __init__(
+        self, form: Form, lengths: Sequence[frozenset[int]], syntax: Syntax
+    ) -> None:
+        self.form = form
+        self.same = dict(form.same)
+        self._lengths = lengths
+        self._syntax = syntax
+        read = [part for part in form.parts if part.tag]
+        self._places = {
+            part.tag: (number, part.width) for number, part in enumerate(read)
+        }
+
+    @cached_property
+    def _expression(self) -> "re.Pattern[bytes]":
+        lengths = iter(self._lengths)
+        said = re.escape(b"\xff" * 4) if self.form.is_open else b"...."
+        parts = [re.escape(self._syntax.tag(ITEM)), said]
+        for part in self.form.parts:
+            parts.append(re.escape(part.fixed))
+            if not part.width:
+                parts.append(b".{%d}" % part.passed)
+                continue
+            ways = b"|".join(self._ways(part.width, next(lengths)))
+            parts.append(b"(%b)" % ways if part.tag else b"(?:%b)" % ways)
+        return re.compile(b"".join(parts), re.DOTALL)
+
+    def _ways(self, width: int, lengths: frozenset[int]) -> list[bytes]:
+        order: Final = "little" if self._syntax.little else "big"
+        return [
+            re.escape(each.to_bytes(width, order)) + b".{%d}" % each
+            for each in sorted(lengths)
+        ]
+
+    def read(self, data: bytes, at: int) -> tuple[int, dict[int, bytes]] | None:
+        """Return where the Item at *at* ends, and its values by tag.
+
+        None if it is laid out in another way, or *data* does not have all of it.
+        """
+        found = self._expression.match(data, at)
+        if found is None:
             return None
-        return Layout(
-            size,
-            self.repeated,
-            tuple(self._values.values()),
-            Struct(self._format).unpack_from,
-            tuple(self._fixed.values()),
-            itemgetter(*self._fixed),
-            itemgetter(*self._values),
-        )
+        end = found.end()
+        if not (self.form.is_open or self._is_long(data, at, end)):
+            return None
+        values = self.same.copy()
+        row = found.groups()
+        for tag, (number, width) in self._places.items():
+            values[tag] = row[number][width:]
+        return end, values
+
+    def run(self, data: bytes, at: int) -> Alike | None:
+        """Return the Item at *at* and those behind it that are laid out so, too."""
+        starts: list[int] = []
+        rows: list[tuple[bytes, ...]] = []
+        match, is_open = self._expression.match, self.form.is_open
+        while (found := match(data, at)) is not None:
+            end = found.end()
+            if not (is_open or self._is_long(data, at, end)):
+                break
+            starts.append(at)
+            rows.append(found.groups())
+            at = end
+        return Alike(starts, at, self.same, rows, self._places) if rows else None
+
+    def _is_long(self, data: bytes, start: int, end: int) -> bool:
+        """Whether the Item says that it is as long as its elements are."""
+        said = self._syntax.integer(data[start + 4 : start + _HEADER])
+        return said == end - start - _HEADER

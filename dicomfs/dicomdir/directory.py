@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import SEQUENCE_DELIMITATION, read_values
+from dicomfs.dicom.layout import Alike
 from dicomfs.dicomdir.beginning import (
     Header,
     first_readable,
@@ -123,6 +124,14 @@ class Directory:
         if self.known and (known := self.known.get(offset)) is not None:
             return known
         return self._models.read(window or Window(self.source), offset)
+
+    def alike(self, window: Window, offset: int) -> Alike | None:
+        """Return the record at *offset* and those behind it, as far as they are alike.
+
+        They are as they are written, and told by their places in what the *window* shows;
+        None if it does not show any such.
+        """
+        return self._models.run(window, offset)
 
     @property
     def made_anew(self) -> list[int]:

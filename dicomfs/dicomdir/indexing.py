@@ -1,7 +1,8 @@
 """Reading the index of a DICOMDIR: one pass over all of its records.
 
-Records that lie as usual are read many at a time (``usual``); those that do not, and what
-lies behind damage, one by one.
+Records that lie as usual are read many at a time (``usual``), and so are those without a
+length that are like earlier ones (``models``); others, and what lies behind damage, one by
+one.
 """
 
 import errno
@@ -9,17 +10,18 @@ from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
-from itertools import chain, compress, count
+from itertools import chain, compress, count, repeat
 from operator import not_
 from typing import Final
 
+from dicomfs.dicom import tags
 from dicomfs.dicom.element import (
-    EXPLICIT_LITTLE,
     ITEM,
     ITEM_DELIMITATION,
     UNDEFINED_LENGTH,
     elements,
 )
+from dicomfs.dicom.layout import Alike
 from dicomfs.dicom.types import (
     MRDR,
     PRIVATE,
@@ -48,6 +50,9 @@ from dicomfs.source.worn import Range, unreadable, zeroed
 MOST_RECORDS: Final = 4_000_000
 
 _HEADER: Final = 8
+_NO_LENGTH: Final = UNDEFINED_LENGTH.to_bytes(4, "little")
+_LINKS: Final = (tags.OFFSET_OF_NEXT_RECORD, tags.OFFSET_OF_LOWER_ENTITY)
+_LINK: Final = 4
 _BLOCK: Final = 1024 * 1024
 # A record counts at least so many bytes: reading many in vain has to end, too.
 _LEAST: Final = 64
@@ -78,7 +83,7 @@ class _Reader:
         self._index = Index()
         self._item = self._syntax.tag(ITEM)
         self._left = directory.most_read
-        self._kinds = Kinds(_usual_kind)
+        self._kinds = Kinds(_usual_kind, self._syntax)
         # What the window shows, if that was looked at as a whole.
         self._piece: Piece | None = None
 
@@ -131,16 +136,13 @@ class _Reader:
 
     def _read_run(self, offset: int) -> int:
         """Read records until something else comes; return where that is."""
-        if self._syntax is EXPLICIT_LITTLE:
-            offset = self._read_usual(offset)
+        offset = self._read_usual(offset)
         while (after := self._read_one(offset)) is not None:
-            offset = after
-            if self._syntax is EXPLICIT_LITTLE:
-                offset = self._read_usual(offset)
+            offset = self._read_usual(after)
         return offset
 
     def _read_usual(self, offset: int) -> int:
-        """Read records as long as they begin as usual; return where they do no more."""
+        """Read records as long as they are usual; return where they are no more."""
         while len(self._index) < self._most:
             run = self._run(offset)
             if run is None:
@@ -157,9 +159,41 @@ class _Reader:
         if at < 0 or at + usual.SIZE > len(window.data):
             window.load(offset, usual.SIZE)
             at = 0
+        most = self._most - len(self._index)
+        if window.data[at + 4 : at + _HEADER] == _NO_LENGTH:
+            return self._run_alike(offset, most)
         if self._piece is None or self._piece.data is not window.data:
-            self._piece = Piece(window.data, at, offset - at, self._size, self._kinds)
-        return self._piece.run(offset, self._most - len(self._index))
+            start, size = offset - at, self._size
+            self._piece = Piece(window.data, at, start, size, self._syntax, self._kinds)
+        return self._piece.run(offset, most)
+
+    def _run_alike(self, offset: int, most: int) -> Run | None:
+        """Return the records at *offset*, *most* in all, that are like earlier ones."""
+        found = self._directory.alike(self._window, offset)
+        if found is None:
+            return None
+        kind = _usual_kind(found.same[tags.DIRECTORY_RECORD_TYPE])
+        if kind is None or not found.places.keys() >= set(_LINKS):
+            return None
+        start, count = self._window.start, min(len(found.starts), most)
+        nexts, lowers = (self._links_of(found, tag)[:count] for tag in _LINKS)
+        in_use = found.same.get(tags.RECORD_IN_USE_FLAG, b"")
+        ends = [*found.starts[1:], found.end]
+        return Run(
+            list(map(start.__add__, found.starts[:count])),
+            nexts,
+            lowers,
+            array("H", repeat(not in_use or any(in_use), count)),
+            bytes([kind]) * count,
+            start + ends[count - 1],
+        )
+
+    def _links_of(self, alike: Alike, tag: int) -> "array[int]":
+        values = alike.values(tag)
+        joined = b"".join(values)
+        if len(joined) == _LINK * len(values):
+            return usual.numbers("I", joined, self._syntax)
+        return array("I", map(self._syntax.integer, values))
 
     def _add_all(self, run: Run) -> None:
         index = self._index

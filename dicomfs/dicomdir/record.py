@@ -174,7 +174,7 @@ def _read_record(
             stop = offset + ITEM_HEADER
     in_use = values.get(tags.RECORD_IN_USE_FLAG)
     type_ = type_as_written(values.get(tags.DIRECTORY_RECORD_TYPE, b""))
-    attributes = Attributes(_compact(values))
+    attributes = Attributes(compact(values))
     return DirectoryRecord(
         offset,
         syntax.integer(values.get(tags.OFFSET_OF_NEXT_RECORD, b"")),
@@ -298,7 +298,7 @@ def _fills(
     return stop == last
 
 
-def _compact(values: dict[int, bytes]) -> dict[int, bytes]:
+def compact(values: dict[int, bytes]) -> dict[int, bytes]:
     """Return *values* without links, in half the memory: lists of records are long."""
     return {
         _TAGS[tag]: _shared(value) if tag in REPEATED else value

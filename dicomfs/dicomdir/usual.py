@@ -1,8 +1,8 @@
 """Usual records: those that begin as nearly all do, found a megabyte at a time.
 
-They begin with the offsets of the next and the first lower record, the flag and the
-type, in this order, in explicit VR, little endian. One compiled expression finds them,
-and each value of all of them is taken out in one step.
+They have a length, and begin with the offsets of the next and the first lower record, the
+flag and the type, in this order. One compiled expression finds them, and each value of all
+of them is taken out in one step. Where it lies is the same in all encodings.
 """
 
 import re
@@ -10,11 +10,13 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import compress, count, islice
 from operator import add, ne
 from typing import Final, NamedTuple
 
-from dicomfs.dicom.element import UNDEFINED_LENGTH
+from dicomfs.dicom import tags
+from dicomfs.dicom.element import ITEM, UNDEFINED_LENGTH, Syntax
 
 _HEADER: Final = 8
 # The first bytes of a record, which all lie at the same places: in double words the
@@ -22,20 +24,13 @@ _HEADER: Final = 8
 # of the offset of the first lower record; then the type, and what follows.
 SIZE: Final = 68
 _LENGTH, _NEXT, _DOUBLE_WORDS = 1, 4, 17
-_IN_USE, _LOW, _HIGH, _WORDS = 14, 19, 20, 34
-_TYPE: Final = slice(48, 66)
+_IN_USE, _LOWER, _WORDS = 14, 19, 34
+_TYPE: Final = slice(46, 66)
+# Behind the tag of the type come VR and length, and then its value.
+_BEHIND_TAG: Final = 4
 _MAX_TYPE: Final = 16
 # A record of fewer bytes may end within its type.
 _LEAST: Final = 50 - _HEADER + _MAX_TYPE
-# Records with longer types are left to those who read them one by one.
-_BEGINNING: Final = re.compile(
-    rb"\xfe\xff\x00\xe0...."
-    rb"\x04\x00\x00\x14UL\x04\x00...."
-    rb"\x04\x00\x10\x14US\x02\x00.."
-    rb"\x04\x00\x20\x14UL\x04\x00...."
-    rb"\x04\x00\x30\x14CS[\x00-\x10]\x00.{18}",
-    re.DOTALL,
-)
 _UNKNOWN: Final = 255
 # Types with what follows them; of one medium these are few.
 _MOST_TYPES: Final = 4096
@@ -56,41 +51,51 @@ class Run(NamedTuple):
 
 
 class Kinds(dict[bytes, int]):
-    """The kinds of types, by the length of a type, the type, and what follows it.
+    """The kinds of types, by what is behind their tag: lengths, types and what follows.
 
     *kind_of* tells the kind of a type as written, None if a record of it is not usual.
     """
 
-    def __init__(self, kind_of: Callable[[bytes], int | None]) -> None:
+    def __init__(self, kind_of: Callable[[bytes], int | None], syntax: Syntax) -> None:
         super().__init__()
         self._kind_of = kind_of
+        self._length_at = _length_at(syntax)
 
     def __missing__(self, key: bytes) -> int:
         """Return the kind of a type that was not met yet."""
         if len(self) >= _MOST_TYPES:
             self.clear()
-        kind = self._kind_of(key[2 : 2 + key[0]])
+        end = _BEHIND_TAG + key[self._length_at]
+        kind = self._kind_of(key[_BEHIND_TAG:end])
         self[key] = _UNKNOWN if kind is None else kind
         return self[key]
 
 
 class Piece:
-    """The usual records in *data* from the byte at *at* on.
+    """The usual records in *data* from the byte at *at* on, which are encoded in *syntax*.
 
     *data* lies at *start* of a DICOMDIR of *size* bytes.
     """
 
     def __init__(
-        self, data: bytes, at: int, start: int, size: int, kinds: Kinds
+        self,
+        data: bytes,
+        at: int,
+        start: int,
+        size: int,
+        syntax: Syntax,
+        kinds: Kinds,
     ) -> None:
         self.data = data
-        places = [match.start() for match in _BEGINNING.finditer(data, at)]
+        places = [match.start() for match in _beginning(syntax).finditer(data, at)]
         beginnings = [data[place : place + SIZE] for place in places]
         joined = b"".join(beginnings)
-        double_words, words = _numbers("I", joined), _numbers("H", joined)
+        double_words = numbers("I", joined, syntax)
+        words = numbers("H", joined, syntax)
         lengths = double_words[_LENGTH::_DOUBLE_WORDS]
         self._nexts = double_words[_NEXT::_DOUBLE_WORDS]
-        self._lowers = _joined(words[_LOW::_WORDS], words[_HIGH::_WORDS])
+        halves = words[_LOWER::_WORDS], words[_LOWER + 1 :: _WORDS]
+        self._lowers = _joined(*(halves if syntax.little else halves[::-1]))
         self._in_use = words[_IN_USE::_WORDS]
         types = [beginning[_TYPE] for beginning in beginnings]
         self._kinds = bytes(map(kinds.__getitem__, types))
@@ -139,12 +144,50 @@ class Piece:
         )
 
 
-def _numbers(form: str, data: bytes) -> "array[int]":
-    """Return the little endian numbers in *data*."""
-    numbers = array(form, data)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+def _length_at(syntax: Syntax) -> int:
+    """Return where behind the tag the last byte that counts of a short length is."""
+    if not syntax.little:
+        return 3
+    return 2 if syntax.explicit else 0
+
+
+@lru_cache
+def _beginning(syntax: Syntax) -> "re.Pattern[bytes]":
+    """Return what finds the beginnings of records.
+
+    Those with longer types are left to those who read them one by one.
+    """
+    short = b"[\\x00-\\x10]"
+    size = {True: short + b"\\x00", False: b"\\x00" + short}[syntax.little]
+    if not syntax.explicit:
+        size = size + b"\\x00\\x00" if syntax.little else b"\\x00\\x00" + size
+    order: Final = "little" if syntax.little else "big"
+
+    def element(tag: int, vr: bytes, length: int) -> bytes:
+        said = vr + length.to_bytes(2, order)
+        said = said if syntax.explicit else length.to_bytes(4, order)
+        return re.escape(syntax.tag(tag) + said) + b"." * length
+
+    vr = b"CS" if syntax.explicit else b""
+    return re.compile(
+        re.escape(syntax.tag(ITEM))
+        + b"...."
+        + element(tags.OFFSET_OF_NEXT_RECORD, b"UL", 4)
+        + element(tags.RECORD_IN_USE_FLAG, b"US", 2)
+        + element(tags.OFFSET_OF_LOWER_ENTITY, b"UL", 4)
+        + re.escape(syntax.tag(tags.DIRECTORY_RECORD_TYPE) + vr)
+        + size
+        + b".{18}",
+        re.DOTALL,
+    )
+
+
+def numbers(form: str, data: bytes, syntax: Syntax) -> "array[int]":
+    """Return the numbers in *data*, which are encoded in *syntax*."""
+    result = array(form, data)
+    if sys.byteorder != ("little" if syntax.little else "big"):
+        result.byteswap()
+    return result
 
 
 def _joined(low: "array[int]", high: "array[int]") -> "array[int]":

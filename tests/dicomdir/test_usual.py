@@ -2,11 +2,15 @@
 
 import struct
 from array import array
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import pytest
 
+from dicomfs.dicom import tags
+from dicomfs.dicom.element import ITEM, Syntax
 from dicomfs.dicomdir import indexing as index_module
 from dicomfs.dicomdir import usual
 from dicomfs.dicomdir.directory import Directory
@@ -19,6 +23,8 @@ from dicomfs.errors import DirectoryError, NotDicomError
 from dicomfs.source.source import BytesSource
 from tests.build.breakage import CASES
 from tests.build.medium import (
+    OMIT,
+    Options,
     Record,
     build_dicomdir,
     build_layout,
@@ -29,15 +35,16 @@ from tests.build.medium import (
     study,
 )
 from tests.build.mutations import media, mutated
+from tests.dicomdir.test_models import encodings
 from tests.support.amounts import part_of
 from tests.support.trees import CountingSource
 
-_FORM: Final = struct.Struct("<LL8sL8sH8sL6sH")
-_HEADERS: Final = (
-    b"\x04\x00\x00\x14UL\x04\x00",
-    b"\x04\x00\x10\x14US\x02\x00",
-    b"\x04\x00\x20\x14UL\x04\x00",
-    b"\x04\x00\x30\x14CS",
+# The links, the flag and the type, and how long their values are; 16 at most is a type's.
+_ELEMENTS: Final = (
+    (tags.OFFSET_OF_NEXT_RECORD, b"UL", 4),
+    (tags.RECORD_IN_USE_FLAG, b"US", 2),
+    (tags.OFFSET_OF_LOWER_ENTITY, b"UL", 4),
+    (tags.DIRECTORY_RECORD_TYPE, b"CS", 16),
 )
 
 
@@ -45,11 +52,18 @@ class OneByOne:
     """What ``Piece`` is, made of one record after the other."""
 
     def __init__(
-        self, data: bytes, _at: int, start: int, size: int, kinds: Kinds
+        self,
+        data: bytes,
+        _at: int,
+        start: int,
+        size: int,
+        syntax: Syntax,
+        kinds: Kinds,
     ) -> None:
         self.data = data
         self._start = start
         self._size = size
+        self._syntax = syntax
         self._kinds = kinds
 
     def run(self, offset: int, most: int) -> Run | None:
@@ -74,15 +88,26 @@ class OneByOne:
         at = offset - self._start
         if at < 0 or at + usual.SIZE > len(self.data):
             return None
-        item, length, a, next_, b, in_use, c, lower, d, size = _FORM.unpack_from(
-            self.data, at
-        )
-        if item != 0xE000FFFE or (a, b, c, d) != _HEADERS or size > 16 or length < 58:
+        tag, _, length, _ = self._syntax.plain_header(self.data, at)
+        if tag != ITEM or length < 58 or length == 0xFFFFFFFF:
             return None
+        numbers = []
+        place = at + 8
+        for wanted, kind_of_value, longest in _ELEMENTS:
+            tag, vr, size, header = self._syntax.header(self.data, place)
+            fits = size <= 16 if longest == 16 else size == longest
+            if tag != wanted or vr not in {None, kind_of_value} or not fits:
+                return None
+            if (vr is None) == self._syntax.explicit:
+                return None
+            value = self.data[place + header : place + header + size]
+            numbers.append(self._syntax.integer(value))
+            place += header + size
         end = offset + 8 + length
-        kind = self._kinds[self.data[at + 48 : at + 66]]
-        if length == 0xFFFFFFFF or end > self._size or kind == 255:
+        kind = self._kinds[self.data[at + 46 : at + 66]]
+        if end > self._size or kind == 255:
             return None
+        next_, in_use, lower, _ = numbers
         return end, offset, next_, lower, in_use, kind
 
 
@@ -101,6 +126,13 @@ def read_one_by_one(data: bytes) -> tuple[Index, int] | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index_module, "Piece", OneByOne)
         return read(data)
+
+
+def read_carefully(data: bytes) -> Index:
+    """Return the index in *data*, each of whose records is read by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_module._Reader, "_run", lambda *_: None)
+        return read_index(Directory(BytesSource(data)))
 
 
 def sound() -> list[Record]:
@@ -154,6 +186,42 @@ def test_a_usual_index_is_read_as_a_whole_and_is_plainly_sound() -> None:
     assert found is not None
     assert list(found[0].offsets) == sorted(layout.offsets.values())
     assert is_plain(*found)
+
+
+@encodings
+def test_an_index_is_the_same_in_all_encodings_whether_records_are_alike_or_not(
+    syntax: Syntax, options: Options
+) -> None:
+    random = Random(8)
+    for _ in range(part_of(40, fewest=2)):
+        images = [
+            image(
+                f"1.1.{random.choice(['', '7.', '77.'])}{n}",
+                in_use=random.choice([1] * 9 + [0]),
+                DirectoryRecordType=random.choice(
+                    ["IMAGE"] * 9 + ["PRIVATE", "ODD", "SR DOCUMENT"]
+                ),
+                IconImageSequence=icon(2) if random.random() < 0.2 else OMIT,
+                SeriesNumber=n if random.random() < 0.1 else OMIT,
+            )
+            for n in range(50)
+        ]
+        layout = build_layout(
+            [patient("A", "1", [study("1", [series("1.1", images)])])], **options
+        )
+        data = bytearray(layout.data)
+        assert Directory(BytesSource(layout.data)).header.syntax is syntax
+        if random.random() < 0.5:
+            start = random.choice(list(layout.offsets.values()))
+            data[start + random.randrange(60)] = random.choice(
+                b"\0\x01\x08\x20\x53\xff"
+            )
+
+        found = read(bytes(data))
+
+        with suppress(DirectoryError):
+            assert found is not None
+            assert found[0] == read_carefully(bytes(data))
 
 
 def test_records_in_another_order_are_not_plain_and_sound_all_the_same() -> None:
