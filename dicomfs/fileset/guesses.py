@@ -4,16 +4,14 @@ A medium that was copied, unpacked or downloaded may have names that no longer a
 of its File IDs. What a file is called is a guess; which instance it is its header says.
 """
 
-import errno
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from dicomfs.errors import FileIdError
-from dicomfs.fileset.locate import Located, Locator
-from dicomfs.fileset.moved import read_uid
+from dicomfs.fileset.locate import Located, Locator, missing
 from dicomfs.fileset.spelling import Spellings, paths
+from dicomfs.fileset.uids import Uids, read_uid
 from dicomfs.media.medium import Medium, Place
 from dicomfs.source.cache import Cache
 
@@ -54,7 +52,7 @@ class Guesses:
         self._on_found = on_found
         self._on_end = on_end
         self._spellings = Cache[Place, Spellings](_MAX_FOLDERS)
-        self._uids: dict[Place, bytes] = {}
+        self._uids = Uids(medium, MOST_HEADERS, on_end)
 
     def find(self, file_id: bytes, clue: Clue) -> Located | None:
         """Return the one file that *file_id* may mean and that is what *clue* says."""
@@ -66,7 +64,7 @@ class Guesses:
             for start in self._locator.starts
             for place in self._places(start.folder, path[start.dropped :])
         )
-        fits = [place for place in places if self._uid(place) == clue.uid]
+        fits = [place for place in places if self._uids.of(place) == clue.uid]
         if len(fits) != 1:
             return None
         with suppress(OSError, FileIdError):
@@ -82,7 +80,7 @@ class Guesses:
         """
         if not clue.uid or read_uid(self._medium, found[0]) == clue.uid:
             return found
-        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return missing()
 
     def _places(self, start: Place, path: Sequence[str]) -> Iterator[Place]:
         """Yield the places below *start* that *path* may lead to."""
@@ -124,12 +122,3 @@ class Guesses:
                 spellings = Spellings(())
             self._spellings.put(folder, spellings)
         return spellings
-
-    def _uid(self, place: Place) -> bytes:
-        """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
-        if place not in self._uids:
-            if len(self._uids) >= MOST_HEADERS:
-                self._on_end()
-                return b""
-            self._uids[place] = read_uid(self._medium, place)
-        return self._uids[place]

@@ -138,7 +138,7 @@ class WrittenLocator(Locator):
     def _find(self, folder: Place, component: bytes) -> Place:
         name = self.names(folder).match(component)
         if name is None:
-            raise _missing()
+            raise missing()
         return (*folder, name)
 
     def names(self, folder: Place) -> Names:
@@ -197,7 +197,7 @@ class ScannedLocator(Locator):
     def _place(self, path: Place) -> Place:
         number = int(path[0]) if len(path) == 1 and path[0].isdigit() else len(self)
         if number >= len(self):
-            raise _missing()
+            raise missing()
         return (*self._folders[self._folder_of[number]], self._names[number])
 
 
@@ -216,5 +216,6 @@ def is_missing(found: object) -> bool:
     return isinstance(found, FileNotFoundError | NotADirectoryError)
 
 
-def _missing() -> FileNotFoundError:
+def missing() -> FileNotFoundError:
+    """Return the error of a file that is not there."""
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Final, NamedTuple
 
-from dicomfs.dicom.header import read_header, sop_instance_uid
-from dicomfs.errors import DicomfsError, FileIdError
 from dicomfs.fileset.fileid import Names
 from dicomfs.fileset.locate import Located, Locator, Start, WrittenLocator, is_missing
+from dicomfs.fileset.uids import Uids
 from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.media.walk import Walk
 
@@ -173,7 +172,7 @@ class _Search:
         self._medium = medium
         self._root = root
         self._missing = missing
-        self._uids: dict[Place, bytes] = {}
+        self._uids = Uids(medium, MOST_HEADERS, self._bound)
         # Whether there was more than is looked at.
         self.is_bounded = False
         prefixes = {
@@ -189,6 +188,9 @@ class _Search:
             for prefix, those in below.items()
             if _are_most(those, missing)
         }
+
+    def _bound(self) -> None:
+        self.is_bounded = True
 
     def fits(self) -> Iterator[_Fit]:
         """Yield the moves that explain where most files are, those near the root first."""
@@ -231,38 +233,13 @@ class _Search:
         if not _are_most(there, self._missing):
             return
         for sample, place, status in there:
-            if not (uid := self._uid(place)):
+            if not (uid := self._uids.of(place)):
                 continue
             if uid != sample.uid:
                 return
             sizes[sample] = status.size
         if _are_most(sizes, self._missing):
             yield _Fit(move, sizes)
-
-    def _uid(self, place: Place) -> bytes:
-        """Return the SOP Instance UID of the file at *place*, empty if it is unknown."""
-        if place not in self._uids:
-            if len(self._uids) >= MOST_HEADERS:
-                self.is_bounded = True
-                return b""
-            self._uids[place] = read_uid(self._medium, place)
-        return self._uids[place]
-
-
-def read_uid(medium: Medium, place: Place) -> bytes:
-    """Return what the file at *place* says is its UID, empty if it says nothing."""
-    try:
-        source = medium.open(place)
-    except (OSError, FileIdError):
-        return b""
-    try:
-        header = read_header(source)
-    except (OSError, DicomfsError):
-        return b""
-    finally:
-        source.close()
-    # A directory has none but that in front of its data set.
-    return sop_instance_uid(header)
 
 
 def _are_most(some: Sized, of: Sized) -> bool:
