@@ -22,7 +22,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
-from dicomfs.remote.rights import Readable, load_name_services
+from dicomfs.remote.rights import (
+    Readable,
+    load_name_services,
+    prepare_environment,
+)
 from dicomfs.remote.stores import Refusal, Store, load, open_store
 from dicomfs.remote.wire import (
     MOST_LISTED,
@@ -74,6 +78,7 @@ def _confine(urls: Sequence[str]) -> Readable:
         with suppress(Exception):  # is met again when the URL is opened
             load(url)
     load_name_services()
+    prepare_environment()
     readable = Readable(urls)
     descriptors = readable.open()
     sandbox.restrict(sandbox.Rights(descriptors, network=True))

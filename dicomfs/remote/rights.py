@@ -49,7 +49,7 @@ _CERTIFICATES_NAMED_BY: Final = (
 class _Credentials(NamedTuple):
     """Where libraries look for credentials: below the home, and as variables say."""
 
-    home: tuple[str, ...]
+    in_home: tuple[str, ...]
     named_by: tuple[str, ...] = ()
 
 
@@ -85,8 +85,6 @@ class Readable:
     """The files that may be read, and the folders beneath which, for some URLs."""
 
     def __init__(self, urls: Sequence[str]) -> None:
-        # Without it, they would be looked for by the table of all users.
-        os.environ.setdefault("HOME", str(Path("~").expanduser()))
         self._paths = {*_RESOLUTION, *_certificates(), *_libraries()}
         self._paths.update(_credentials({protocol_of(url) for url in urls}))
         self._found = self._look()
@@ -136,15 +134,29 @@ def _libraries() -> Iterator[str]:
 def _credentials(protocols: set[str]) -> Iterator[str]:
     """Yield where the libraries for *protocols* look for credentials."""
     for protocol in protocols & _CREDENTIALS.keys():
-        home, named_by = _CREDENTIALS[protocol]
-        yield from (str(Path("~", name).expanduser()) for name in home)
+        in_home, named_by = _CREDENTIALS[protocol]
+        yield from (str(Path(_expanded("~"), name)) for name in in_home)
         yield from _named_by(named_by)
 
 
 def _named_by(variables: Sequence[str]) -> Iterator[str]:
     for variable in variables:
         # Some may name several.
-        yield from os.environ.get(variable, "").split(os.pathsep)
+        yield from map(_expanded, os.environ.get(variable, "").split(os.pathsep))
+
+
+def _expanded(path: str) -> str:
+    """Return *path* with the home in it; as it is for a user who has none."""
+    return os.path.expanduser(path)  # noqa: PTH111 - pathlib raises an error for that
+
+
+def prepare_environment() -> None:
+    """Say where the home is, and nothing of what cannot be reached.
+
+    The table of all users, where the home would be looked for, may not be read.
+    """
+    os.environ.setdefault("HOME", _expanded("~"))
+    os.environ.pop("SSH_AUTH_SOCK", None)
 
 
 def load_name_services() -> None:

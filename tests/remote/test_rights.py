@@ -5,6 +5,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from tests.sandbox.test_sandbox import (
     statuses,
     told_by_child,
 )
-from tests.support.mounting import need, need_root, python
+from tests.support.mounting import PATIENCE, need, need_root, python, run
 from tests.support.servers import (
     S3Server,
     WebServer,
@@ -168,6 +169,44 @@ def test_a_name_is_resolved_in_the_sandbox(web: WebServer) -> None:
         assert made.source(0).read_at(5, 10) == DATA[5:15]
 
 
+# A network of its own, and an /etc, for the command behind it.
+_ELSEWHERE: Final = """
+ip link set lo up
+mount --bind "$1" /etc
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.late
+def test_names_are_resolved_as_the_network_says_that_the_machine_comes_into(
+    tmp_path: Path,
+) -> None:
+    need_root()
+    need("unshare", "ip", "mount")
+    for name, text in (
+        ("hosts", "127.0.0.1 localhost\n"),
+        ("nsswitch.conf", "hosts: files dns\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    program = [sys.executable, "-P", "-m", "tests.remote.other_network"]
+
+    done = run(
+        [
+            *["unshare", "--mount", "--net", "sh", "-e", "-c", _ELSEWHERE, "sh"],
+            *[str(tmp_path), *program],
+        ],
+        seconds=2 * PATIENCE,
+    )
+
+    assert done.stdout.splitlines() == [
+        "an object",
+        "the server did not answer",
+        "an object",
+    ], done.stderr
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer any range with its bytes."""
@@ -248,9 +287,9 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", ["", "{home}/secret", "~/secret"])
 def test_credentials_are_read_from_the_files_of_the_library(
-    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.environment["AWS_ENDPOINT_URL"])
     file = tmp_path / ("secret" if named else ".aws/credentials")
@@ -259,7 +298,8 @@ def test_credentials_are_read_from_the_files_of_the_library(
         "[default]\naws_access_key_id = nobody\naws_secret_access_key = nothing\n"
     )
     if named:
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        path = named.format(home=tmp_path)
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", path)
 
     with remotes("s3://archive/disc.iso") as made:
         assert made.source(0).read_at(5, 10) == DATA[5:15]
