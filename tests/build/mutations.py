@@ -40,6 +40,18 @@ _MAX_FILE: Final = 4096
 CANARY: Final = "Canary"
 
 
+# How writers lay out what they mean.
+FORMS: Final[tuple[Options, ...]] = (
+    {},
+    {"undefined_sequences": True, "undefined_items": True},
+    {"explicit": False},
+    {"explicit": False, "undefined_items": True},
+    {"little_endian": False},
+    {"record_order": reversed},
+    {"prefix": b"", "meta": None},
+)
+
+
 class Medium(NamedTuple):
     """The bytes of a DICOMDIR, and the files beside it, by path."""
 
@@ -69,16 +81,7 @@ def _sample_media() -> Iterator[Medium]:
 
 
 def _built_media() -> Iterator[Medium]:
-    forms: list[Options] = [
-        {},
-        {"undefined_sequences": True, "undefined_items": True},
-        {"explicit": False},
-        {"explicit": False, "undefined_items": True},
-        {"little_endian": False},
-        {"record_order": reversed},
-        {"prefix": b"", "meta": None},
-    ]
-    for form in forms:
+    for form in FORMS:
         yield _built(_rich_medium(), form)
     yield _built(_flat_medium(), {})
     yield _built(_many_tongues(), {})
@@ -264,7 +267,7 @@ _FILE_IDS: Final = (
     *(b"..\\..\\..\\SECRET", b"\\ETC\\PASSWD", b"C:\\IMAGES", b"DICOMDIR", b"\0\0\0"),
     *(b"IMAGES", b"A\\" * 40, b"\\\\\\\\", b"/", b"IMAGES\0\\X", b"\xe4\xf6", b". ."),
 )
-_TEXT: Final = (
+TEXT: Final = (
     *(b"\x1b$B", b"\x1b)I", b"\x1b(B;3ED", b"\x1b", b"../../x", b"\0\0", b"\r\n\t\f"),
     *("\u202e\u2066\u200b".encode(), b"^^^^=====", b"CON.", b"-rf *", b" . .", b"\x85"),
     *(b"\xff\xfe\xfd", b"99999999999999", b"-1", b"00000000", b"99991331", b"\\" * 9),
@@ -283,7 +286,7 @@ def mutated(seed: int, number: int) -> Medium:
     sound = random.choice(media())
     data = bytearray(sound.dicomdir)
     for _ in range(random.choice((1, 1, 1, 2, 2, 3, 5, 8))):
-        random.choice(_MUTATIONS)(data, random)
+        mutate(data, random)
     files = sound.files
     if files and random.random() < _HEADERS_TOO:
         name = random.choice(list(files))
@@ -296,6 +299,11 @@ def mutated(seed: int, number: int) -> Medium:
 
 
 _HEADERS_TOO: Final = 0.25
+
+
+def mutate(data: bytearray, random: Random) -> None:
+    """Break the DICOMDIR *data* in one way."""
+    random.choice(_MUTATIONS)(data, random)
 
 
 def _flip_bits(data: bytearray, random: Random) -> None:
@@ -432,7 +440,7 @@ def _change_file_id(data: bytearray, random: Random) -> None:
 
 
 def _change_text(data: bytearray, random: Random) -> None:
-    _overwrite(data, random, _TEXTS, _TEXT, random.choice((b" ", b"\0", b"\xe4", b"=")))
+    _overwrite(data, random, _TEXTS, TEXT, random.choice((b" ", b"\0", b"\xe4", b"=")))
 
 
 def _change_use(data: bytearray, random: Random) -> None:

@@ -304,7 +304,7 @@ def run_block(seed: int, numbers: Sequence[int]) -> Report:
 def problem_with(medium: Medium, *, is_thorough: bool) -> str:
     """Return which promise *medium* breaks, empty if it breaks none."""
     try:
-        with _limited():
+        with limited():
             exercise(medium, is_thorough=is_thorough)
     except TooSlow:
         where = traceback.format_exc(limit=-4)
@@ -315,10 +315,10 @@ def problem_with(medium: Medium, *, is_thorough: bool) -> str:
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited(seconds: float | None = None) -> Iterator[None]:
     """End what is done inside when it has taken too much processor time."""
     before = signal.signal(signal.SIGPROF, _give_up)
-    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds or MAX_SECONDS)
     try:
         yield
     finally:
