@@ -2,5 +2,5 @@
 
 It stands on everything; nothing stands on it. Only here are there exit codes and words
 for people. ``main`` runs the module of a command: ``mount``, ``umount``, ``tree``,
-``check`` or ``demo``.
+``check``, ``list``, ``doctor`` or ``demo``.
 """

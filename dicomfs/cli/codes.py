@@ -20,7 +20,7 @@ class Exit(IntEnum):
     OK = 0, "all went well"
     UNEXPECTED = 1, "an error that dicomfs did not foresee"
     USAGE = 2, "the command line is not understood"
-    FAULTS = 4, "check: the medium has faults"
+    FAULTS = 4, "check: the medium has faults; doctor: something is missing"
     UNCHECKED = 8, "check: the medium could not be read to the end, or not at all"
     SOURCE_MISSING = 10, "SOURCE does not exist"
     SOURCE_UNSUPPORTED = (

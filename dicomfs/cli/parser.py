@@ -112,6 +112,8 @@ def parsers() -> tuple[Parser, Mapping[str, Parser]]:
     _add_umount(commands)
     _add_tree(commands)
     _add_check(commands)
+    _add_list(commands)
+    _add_doctor(commands)
     _add_demo(commands)
     return parser, commands.choices
 
@@ -241,6 +243,27 @@ def _add_check(commands: "_Commands[Parser]") -> None:
     )
     _add_sources(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_list(commands: "_Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "list",
+        help="show what is mounted, and where",
+        description="Show the mounts of dicomfs, of all users, as the kernel has them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_doctor(commands: "_Commands[Parser]") -> None:
+    commands.add_parser(
+        "doctor",
+        help="say what this machine lacks, and how to mend it",
+        description="Look at what dicomfs needs of this machine, and print what is "
+        "missing with the line that mends it: 0 is the exit code if a medium can be "
+        "mounted, 4 if not.",
+        allow_abbrev=False,
+    )
 
 
 def _add_demo(commands: "_Commands[Parser]") -> None:

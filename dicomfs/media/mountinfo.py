@@ -14,13 +14,14 @@ _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 class Mount(NamedTuple):
     """A file system of type *fstype*, mounted on *mountpoint* with *options*.
 
-    *device* is the number of its device, as MAJOR:MINOR.
+    *source* is what it says to be made of. *device* is the number of its device, as MAJOR:MINOR.
     """
 
     mountpoint: bytes
     device: str
     fstype: str
     options: str
+    source: str = ""
 
 
 def mounts() -> Iterator[Mount]:
@@ -29,12 +30,13 @@ def mounts() -> Iterator[Mount]:
         # The fields in between are optional, and end with a dash.
         place, _, kind = line.partition(b" - ")
         _, _, device, _, mountpoint, *_ = place.split(b" ")
-        fstype, _, options = kind.split(b" ", 2)
+        fstype, source, options = kind.split(b" ", 2)
         yield Mount(
             _ESCAPED.sub(_unescaped, mountpoint),
             device.decode(),
             fstype.decode(),
             options.decode("utf-8", "replace"),
+            _ESCAPED.sub(_unescaped, source).decode("utf-8", "replace"),
         )
 
 

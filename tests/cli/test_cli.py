@@ -29,7 +29,7 @@ from tests.support.mounting import (
     run,
 )
 
-COMMANDS: Final = ("mount", "umount", "tree", "check", "demo")
+COMMANDS: Final = ("mount", "umount", "tree", "check", "list", "doctor", "demo")
 MOUNT_OPTIONS: Final = (
     "--allow-other",
     "--deadline",
@@ -108,6 +108,23 @@ def test_version_works_where_little_is_installed(bare_python: BarePython) -> Non
     assert "pyfuse3 is not installed" in done.stdout.splitlines()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_who_has_seen_enough_of_versions_and_help_is_no_error(option: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as nobody_reads:
+        done = subprocess.run(
+            [*COMMAND, option],
+            env=mounting.environment(mounting.new_mark()),
+            stdout=nobody_reads,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 # -- mistakes --------------------------------------------------------------------------
 
 MISTAKES: Final = {
@@ -149,6 +166,22 @@ def test_a_mistake_is_told_in_two_lines(tmp_path: Path, mistake: str) -> None:
     what, mend = done.stderr.splitlines()
     assert re.match(r"dicomfs: \S", what)
     assert re.match(r"dicomfs: to mend it: \S", mend)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["mout", "a"], "there is no command mout; the nearest is mount"),
+        (["mount", "--scam", "a"], "there is no option --scam; the nearest is --scan"),
+        (["tree", "--jsn=1", "a"], "there is no option --jsn; the nearest is --json"),
+        (["mount", "-o", "umsk=0", "a"], "no such option; the nearest is umask"),
+        (["/media/cd"], "there is no command /media/cd"),
+        (["tree", "--zzzzzz", "a"], "there is no option --zzzzzz"),
+    ],
+)
+def test_what_may_have_been_meant_is_named(arguments: list[str], nearest: str) -> None:
+    assert dicomfs(*arguments).stderr.splitlines()[0].endswith(nearest)
 
 
 def test_without_a_command_it_says_what_is_missing() -> None:
@@ -227,7 +260,7 @@ def test_a_path_is_told_on_one_line_and_does_nothing_to_the_terminal(
 
 def test_messages_name_the_command_as_it_was_installed(tmp_path: Path) -> None:
     usage = dicomfs("mount", "--help").stdout
-    mistake = dicomfs("mount", tmp_path).stderr
+    mistake = dicomfs("mount", cwd=tmp_path).stderr
 
     assert usage.startswith("usage: dicomfs mount ")
     assert "to mend it: see dicomfs mount --help\n" in mistake
@@ -238,7 +271,7 @@ def test_messages_name_the_command_as_a_launcher_was_called(tmp_path: Path) -> N
     usage = dicomfs("mount", "--help", env=called).stdout
     mistakes = [
         dicomfs(*mistake, env=called, cwd=tmp_path).stderr
-        for mistake in (["mount"], ["mount", "a"], ["mount", "-o", "nope", "a", "b"])
+        for mistake in (["mount"], ["mount", "--nope"], ["mount", "-o", "nope", "a"])
     ]
 
     assert usage.startswith("usage: scripts/dicomfs mount ")
