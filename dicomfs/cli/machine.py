@@ -157,7 +157,7 @@ def _confined() -> list[str]:
     from dicomfs.sandbox import confine
 
     del worker
-    return confine.restrict([])
+    return confine.restrict(confine.Rights([], of_others=True))
 
 
 def _in_child(work: Callable[[], list[str]]) -> list[str]:

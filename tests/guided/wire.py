@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount import control
-from dicomfs.remote.connection import Connection, receive_greeting
+from dicomfs.remote.connection import Connection, _Asked, receive_greeting
 from dicomfs.remote.fetcher import _checked
 from dicomfs.remote.medium import RemoteFolder, Remotes
 from dicomfs.remote.stores import Refusal
@@ -72,16 +72,18 @@ def _greeting(data: bytes) -> None:
 
 
 def _answers(data: bytes) -> None:
-    """Let the fetcher answer three requests."""
-    with _heard(data) as ours:
-        connection = Connection(ours, [], _SECONDS, 0)
-        answers = [Future[bytes]() for _ in _ASKED]
-        connection._waiting.update(enumerate(zip(_ASKED, answers, strict=True), 1))
+    """Let the fetcher answer three requests; no other comes after it."""
+    line, keeper = socket.socketpair()
+    keeper.close()
+    with line, _heard(data) as stream:
+        connection = Connection(line, stream, [], _SECONDS, 0)
+        asked = [_Asked(request, 0.0, Future()) for request in _ASKED]
+        connection._waiting.update(enumerate(asked, 1))
         connection._receive()
-        see(all(each.done() for each in answers), "somebody waits for ever")
-        for asked, answer in zip(_ASKED, answers, strict=True):
-            if asked.kind is Verb.READ and answer.exception() is None:
-                see(len(answer.result()) == asked.size, "an answer has another length")
+        see(all(each.answer.done() for each in asked), "somebody waits for ever")
+        for request, answer in ((each.request, each.answer) for each in asked):
+            if request.kind is Verb.READ and answer.exception() is None:
+                see(len(answer.result()) == request.size, "an answer is too short")
 
 
 def _heard(data: bytes) -> socket.socket:

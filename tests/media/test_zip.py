@@ -1204,7 +1204,7 @@ decrypt.load()
 sources = [FileSource(os.open(path, os.O_RDONLY)) for path in sys.argv[1:]]
 status = open("/proc/self/status")
 pool = ThreadPoolExecutor(8)
-sandbox.restrict([])
+sandbox.restrict(sandbox.Rights([]))
 seen = []
 sys.addaudithook(lambda event, _: event in ("open", "import") and seen.append(event))
 
