@@ -21,7 +21,9 @@ from dicomfs.source.window import BLOCK
 from tests.sandbox.test_sandbox import (
     FORBIDDEN,
     GIBIBYTE,
+    NOT_THERE,
     REFUSED,
+    WITHOUT,
     Action,
     Held,
     at_large,
@@ -276,6 +278,19 @@ connection = keeper.start(sys.argv[1:], 2.0)
 print(connection.looked[0].outcome.name)
 connection.close()
 """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", NOT_THERE)
+def test_what_the_kernel_lacks_keeps_nobody_from_reading(
+    web: WebServer, what: str
+) -> None:
+    numbers = ",".join(map(str, NOT_THERE[what]))
+    code = [sys.executable, "-P", "-c", _LOOK, web.url("disc.iso")]
+
+    done = run([sys.executable, "-c", WITHOUT, numbers, *code])
+
+    assert done.stdout == "DONE\n", done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -697,7 +697,7 @@ NOT_THERE: Final = {
 }
 
 # Installs a filter by which some system calls do not exist, and becomes a command.
-_WITHOUT: Final = """
+WITHOUT: Final = """
 import ctypes, os, struct, sys
 numbers = [int(each) for each in sys.argv[1].split(",")]
 steps = [(0x20, 0, 0, 0)]
@@ -726,7 +726,7 @@ def test_what_the_kernel_lacks_is_said_and_the_mount_goes_on(
 
     done = run(
         [
-            *[sys.executable, "-c", _WITHOUT, numbers],
+            *[sys.executable, "-c", WITHOUT, numbers],
             *[*COMMAND, "mount", *options, str(medium), str(shown.place)],
         ],
         mark=shown.mark,
