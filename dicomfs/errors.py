@@ -114,6 +114,7 @@ class Problem(Enum):
     # What was asked for, and the machine.
     USAGE = "the command line is not understood"
     COLUMN_UNKNOWN = "is no keyword of DICOM, and no other column"
+    COLUMN_KIND = "is neither text nor a number"
     COLUMN_LEVEL = "is not known on this level"
     PASSWORD_FILE = "the password file cannot be read"
     LOG_FILE = "the log file cannot be written"

@@ -4,9 +4,9 @@ Keywords are those of the standard, also for numbers (PS3.4 C.3.4). What it has 
 for is written small.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from dicomfs.dicom.keywords import BY_NAME, KEYWORDS, Keyword
 from dicomfs.dicom.types import Level
@@ -30,6 +30,11 @@ class Column(NamedTuple):
     keyword: Keyword | None = None
 
 
+def keywords_of(columns: Sequence[Column]) -> list[Keyword]:
+    """Return the keywords of those of *columns* that have one."""
+    return [each.keyword for each in columns if each.keyword is not None]
+
+
 # Of rows on the levels that stand there.
 COUNTED: Final[Mapping[str, frozenset[Level]]] = {
     "NumberOfPatientRelatedStudies": frozenset({Level.PATIENT}),
@@ -49,7 +54,17 @@ COUNTED: Final[Mapping[str, frozenset[Level]]] = {
 
 _MODALITIES: Final = Column("ModalitiesInStudy", BY_NAME["Modality"])
 
-Lookup = Callable[[str], Keyword | None]
+
+class Dictionary(Protocol):
+    """Knows more keywords; see ``catalogue.dictionary``."""
+
+    def find(self, name: str) -> Keyword | None:
+        """Return the attribute with the keyword *name*, None if there is none."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return all keywords."""
+        ...
 
 
 def default(level: Level) -> list[Column]:
@@ -60,16 +75,18 @@ def default(level: Level) -> list[Column]:
     return attributes + modalities + counted
 
 
-def asked_for(names: Sequence[str], level: Level, others: Lookup) -> list[Column]:
+def asked_for(
+    names: Sequence[str], level: Level, more: Dictionary | None = None
+) -> list[Column]:
     """Return the columns of these *names* for rows on a *level*.
 
-    *others* knows the keywords that the product itself does not. Raises Failure for a
+    A dictionary knows *more* keywords than records usually have. Raises Failure for a
     name that is none, with the nearest that is one.
     """
-    return [_asked_for(name, level, others) for name in names]
+    return [_asked_for(name, level, more) for name in names]
 
 
-def _asked_for(name: str, level: Level, others: Lookup) -> Column:
+def _asked_for(name: str, level: Level, more: Dictionary | None) -> Column:
     if name in COUNTED:
         if level in COUNTED[name]:
             return Column(name)
@@ -77,12 +94,10 @@ def _asked_for(name: str, level: Level, others: Lookup) -> Column:
         raise Failure(Problem.COLUMN_LEVEL, name=name, levels=" or ".join(levels))
     if name == _MODALITIES.name:
         return _MODALITIES
-    if (keyword := BY_NAME.get(name) or others(name)) is not None:
+    keyword = BY_NAME.get(name) or (more and more.find(name))
+    if keyword:
         return Column(name, keyword)
-    raise Failure(Problem.COLUMN_UNKNOWN, name=name, nearest=nearest(name, ()))
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return what comes nearest to *name*, of what is *known* and of our own."""
-    words = {each.lower(): each for each in (*known, *BY_NAME, *COUNTED)}
-    return words[get_close_matches(name.lower(), words, 1, 0)[0]]
+    known = [*COUNTED, _MODALITIES.name, *BY_NAME, *(more.names() if more else ())]
+    words = {each.lower(): each for each in reversed(known)}
+    nearest = words[get_close_matches(name.lower(), words, 1, 0)[0]]
+    raise Failure(Problem.COLUMN_UNKNOWN, name=name, nearest=nearest)

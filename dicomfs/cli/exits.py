@@ -60,6 +60,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "there is no column {name}",
         "give a keyword of DICOM; the nearest one is {nearest}",
     ),
+    Problem.COLUMN_KIND: Complaint(
+        Exit.USAGE,
+        "{name} is neither text nor a number: its values are {vr}",
+        "leave it out",
+    ),
     Problem.COLUMN_LEVEL: Complaint(
         Exit.USAGE,
         "a row of this level has no column {name}",

@@ -16,8 +16,9 @@ from dataclasses import replace
 from typing import Final
 
 from dicomfs.cli import fstab
+from dicomfs.cli.arguments import path_of
 from dicomfs.cli.codes import Exit
-from dicomfs.cli.parser import Parser, parsed, parsers, path_of
+from dicomfs.cli.parser import Parser, parsed, parsers
 from dicomfs.cli.terminal import say
 from dicomfs.errors import Failure, Problem
 

@@ -51,15 +51,18 @@ def _prepare_streams() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     given = parsed(arguments)
-    # A module a command: the others are not loaded.
-    if given.command not in _READING:
-        return _command(given)
+    return read(given) if given.command in _READING else _command(given)
+
+
+def read(given: argparse.Namespace) -> int:
+    """Do a command that reads media, in a process of its own; return its exit code."""
     from dicomfs.cli.apart import apart
 
     return apart(lambda: _ended_well_or_told(lambda: _command(given)))
 
 
 def _command(given: argparse.Namespace) -> int:
+    # A module a command: the others are not loaded.
     return int(import_module(f"dicomfs.cli.{given.command}").run(given))
 
 

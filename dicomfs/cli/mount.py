@@ -14,9 +14,9 @@ from typing import Final
 
 from dicomfs import logs
 from dicomfs.cli import places, sources
+from dicomfs.cli.arguments import path_of
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.command import command
-from dicomfs.cli.parser import path_of
 from dicomfs.cli.terminal import Audience, say, warnings_handler
 from dicomfs.cli.usage import misunderstood
 from dicomfs.errors import Failure, Problem

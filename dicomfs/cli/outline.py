@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from dicomfs.catalogue.groups import Group, children_once, groups
-from dicomfs.catalogue.rows import path_of, sources_of
 from dicomfs.dicom.keywords import of_level
 from dicomfs.dicom.types import Level
 from dicomfs.tree.selection import Instance, Selection
@@ -111,7 +110,7 @@ def _folder(folder: Selection, told: Told) -> Json:
         **_told(told, folder.level),
         "inode": str(folder.inode),
         "mtime_ns": folder.mtime_ns,
-        "source": sources_of(folder),
+        "source": folder.sources,
     }
 
 
@@ -123,8 +122,8 @@ def _file(file: Instance, told: Told, teller: Teller) -> Json:
         "size": file.size,
         "inode": str(file.inode),
         "mtime_ns": file.mtime_ns,
-        "source": sources_of(file),
-        "source_path": path_of(file.place),
+        "source": file.sources,
+        "source_path": file.source_path or None,
         "error": file.reason or None,
     }
 

@@ -1,17 +1,25 @@
 """What the command line understands: its commands, arguments and options."""
 
 import argparse
-import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from dicomfs.cli import fstab, output
+from dicomfs.cli.arguments import (
+    charset_of,
+    depth_of,
+    id_of,
+    jobs_of,
+    names_of,
+    path_of,
+    seconds_of,
+    umask_of,
+)
 from dicomfs.cli.codes import MEANINGS, Exit
 from dicomfs.cli.command import command
 from dicomfs.cli.usage import misunderstood, nearest
-from dicomfs.dicom.charsets import declared
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount.options import DEFAULT_UMASK
 from dicomfs.printable import printable
@@ -24,9 +32,6 @@ _SOURCE_HELP: Final = (
     "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar "
     "archive, a drive, or a URL that leads to any of them; several are joined"
 )
-
-# The last number means "nobody in particular" to the kernel.
-_MAX_ID: Final = 2**32 - 2
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -111,6 +116,7 @@ def parsers() -> tuple[Parser, Mapping[str, Parser]]:
     _add_mount(commands)
     _add_umount(commands)
     _add_tree(commands)
+    _add_catalogue(commands)
     _add_check(commands)
     _add_list(commands)
     _add_doctor(commands)
@@ -232,6 +238,52 @@ def _add_tree(commands: "_Commands[Parser]") -> None:
     )
 
 
+def _add_catalogue(commands: "_Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "catalogue",
+        help="print a table of what is on media",
+        description="Print a table of the patients, studies, series or instances on "
+        "each SOURCE: what the records say, how many there are, which files are "
+        "missing, and where they lie. Opens no instance, but for --headers. Needs no "
+        "FUSE.",
+        allow_abbrev=False,
+    )
+    _add_sources(parser)
+    parser.add_argument(
+        "--level",
+        choices=("patient", "study", "series", "instance"),
+        default="series",
+        help="what a row is about (default: series)",
+    )
+    parser.add_argument(
+        "--columns",
+        type=names_of,
+        default=[],
+        metavar="KEYWORD,...",
+        help="these columns, by their keywords in DICOM (PatientID, StudyDate ...)",
+    )
+    parser.add_argument(
+        "--headers",
+        action="store_true",
+        help="read the headers of instances for what records lack",
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--csv", action="store_true", help="as CSV (the default)")
+    forms.add_argument("--jsonl", action="store_true", help="as a JSON object a row")
+    parser.add_argument(
+        "--excel",
+        action="store_true",
+        help="CSV of which a spreadsheet takes nothing for a formula",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=jobs_of,
+        default=1,
+        metavar="N",
+        help="read so many sources at a time (default: 1)",
+    )
+
+
 def _add_check(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "check",
@@ -285,7 +337,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 def _add_deadline(group: argparse._ActionsContainer, what: str) -> None:
     group.add_argument(
         "--deadline",
-        type=_seconds,
+        type=seconds_of,
         default=DEADLINE,
         metavar="SECONDS",
         help=f"{what} (default: {DEADLINE:g})",
@@ -320,50 +372,3 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         help="leave the DICOMDIR alone and read the headers of all files instead: for "
         "media without one, or with one that is of no use",
     )
-
-
-# -- arguments and what they mean ----------------------------------------------
-
-
-def path_of(text: str) -> Path:
-    """Return the path *text*; raises Failure for none, which is not the current folder."""
-    if not text:
-        raise misunderstood("an empty path")
-    return Path(text)
-
-
-def charset_of(text: str) -> bytes:
-    """Return *text* as a value of Specific Character Set that means something."""
-    term = text.encode("ascii", "replace")
-    if not text or declared(term) is None:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not a character set like ISO_IR 144, GB18030 or windows-1251"
-        )
-    return term
-
-
-def depth_of(text: str) -> int:
-    """Return how many folders deep *text* means."""
-    if not re.fullmatch("[1-9][0-9]{0,3}", text):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of levels from 1 on")
-    return int(text)
-
-
-def umask_of(text: str) -> int:
-    """Return the umask *text*, which is octal."""
-    if not re.fullmatch("0?[0-7]{1,3}", text):
-        raise argparse.ArgumentTypeError(f"{text} is not a umask like 077")
-    return int(text, 8)
-
-
-def id_of(text: str) -> int:
-    """Return the number *text* of a user or group."""
-    if not text.isdecimal() or int(text) > _MAX_ID:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of a user or group")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d*)?", text) or float(text) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
-    return float(text)

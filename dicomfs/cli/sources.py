@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dicomfs.cli.parser import path_of
+from dicomfs.cli.arguments import path_of
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.listener import Listener
 from dicomfs.source.pulse import DEADLINE

@@ -32,7 +32,7 @@ _DATE: Final = 8
 
 def lines(root: Selection) -> Iterator[str]:
     """Yield a head and then a line for each study below *root*."""
-    columns = asked_for(_COLUMNS, Level.STUDY, lambda _: None)
+    columns = asked_for(_COLUMNS, Level.STUDY)
     found = (_cells(row) for group in rows(root, Level.STUDY, columns) for row in group)
     first = [list(_HEADS), *islice(found, _MEASURED)]
     widths = [max(map(_width, column)) for column in zip(*first, strict=True)]

@@ -8,9 +8,8 @@ from typing import Final
 
 from dicomfs.cli import outline, output, sources, studies
 from dicomfs.cli.codes import Exit
-from dicomfs.cli.command import command
 from dicomfs.cli.terminal import Audience, warnings_handler
-from dicomfs.errors import Failure, Problem
+from dicomfs.cli.usage import misunderstood
 from dicomfs.fileset.patience import Workers
 from dicomfs.media.opening import unreadable
 from dicomfs.tree.tree import Tree
@@ -22,12 +21,11 @@ _BATCH: Final = 100
 def run(given: argparse.Namespace) -> Exit:
     """Print the tree of the sources that were *given*; raises Failure."""
     if given.depth and (given.studies or given.jsonl):
-        reason = "--depth goes with the tree, not with a line a study"
-        raise Failure(Problem.USAGE, reason=reason, command=f"{command()} tree")
+        raise misunderstood("--depth is for the tree, not for a line a study", "tree")
     logging.getLogger().handlers[:] = [warnings_handler()]
     file_sets = sources.file_sets(given, Audience())
     tree = Tree(file_sets, read_headers=not given.index_only)
-    lines = _in_time(_outlined(tree, given), given.deadline)
+    lines = in_time(_outlined(tree, given), given.deadline)
     output.write(lines, is_json=given.json or given.jsonl)
     return Exit.OK
 
@@ -47,7 +45,7 @@ def _outlined(tree: Tree, given: argparse.Namespace) -> Iterator[str]:
         yield from outline.lines(tree.root, depth)
 
 
-def _in_time(lines: Iterator[str], deadline: float) -> Iterator[str]:
+def in_time(lines: Iterator[str], deadline: float) -> Iterator[str]:
     """Yield *lines*; raises Failure if the medium cannot be read, or does not answer."""
     workers = Workers(1, deadline, "tree")
     try:

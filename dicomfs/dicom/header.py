@@ -8,6 +8,7 @@ nor deflate costs more: at most ``MAX_READ`` bytes are read from the medium and 
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
@@ -20,6 +21,7 @@ from dicomfs.dicom.element import (
     read_values,
     sniff,
 )
+from dicomfs.dicom.numbers import legible
 from dicomfs.dicom.readings import read_values_in_doubt
 from dicomfs.dicom.uids import DEFLATED
 from dicomfs.errors import ElementError, NotDicomError
@@ -43,6 +45,9 @@ _FIRST_GROUPS: Final = frozenset({_META_GROUP, 0x0004, 0x0008})
 _WANTED: Final = dict.fromkeys(
     (*tags.NAMING, tags.SOP_CLASS_UID, tags.SOP_INSTANCE_UID), _MAX_VALUE
 )
+
+
+NO_VRS: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 class Meta(NamedTuple):
@@ -107,11 +112,13 @@ def _group(window: Window, offset: int) -> int:
     return sniff(head).integer(head[:2])
 
 
-def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
+def read_header(
+    source: Source, more: Iterable[int] = (), vrs: Mapping[int, str] = NO_VRS
+) -> Attributes:
     """Return the attributes that name the instance in *source* and what it belongs to.
 
     Those of ``tags.NAMING``, SOP Class UID and SOP Instance UID, those of the tags in
-    *more*, and of the File Meta Information Media Storage SOP Class and Instance UID
+    *more*, of which numbers in binary are text if *vrs* has their VRs, and of the File Meta Information Media Storage SOP Class and Instance UID
     and Transfer Syntax UID. Of a code sequence it is the first Code Meaning. Attributes
     that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium and
     NotDicomError or ElementError from a file that is not what it should be.
@@ -134,7 +141,7 @@ def read_header(source: Source, more: Iterable[int] = ()) -> Attributes:
     values[tags.MEDIA_STORAGE_SOP_CLASS_UID] = meta.sop_class_uid
     values[tags.MEDIA_STORAGE_SOP_INSTANCE_UID] = meta.sop_instance_uid
     values[tags.TRANSFER_SYNTAX_UID] = meta.transfer_syntax
-    return Attributes(values)
+    return Attributes(legible(values, vrs, syntax) if vrs else values)
 
 
 def sop_class_uid(header: Attributes) -> bytes:

@@ -7,7 +7,7 @@ file means nothing.
 
 import errno
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -22,7 +22,7 @@ from dicomfs.dicomdir.beginning import (
     read_beginning,
 )
 from dicomfs.dicomdir.models import Models
-from dicomfs.dicomdir.record import NO_RECORD, UNREADABLE, DirectoryRecord
+from dicomfs.dicomdir.record import NO_RECORD, UNREADABLE, DirectoryRecord, more_of
 from dicomfs.errors import DirectoryError, ElementError, NotDicomError
 from dicomfs.source.source import SECTOR, Source
 from dicomfs.source.window import Window
@@ -145,6 +145,18 @@ class Directory:
             return record
         next_, lower = self.links.of(offset)
         return record._replace(next=next_, lower=lower)
+
+    def detailed(
+        self, offset: int, window: Window, more: Mapping[int, str]
+    ) -> DirectoryRecord:
+        """Return the same with the attributes *more*, by their tags and VRs."""
+        record = self.record(offset, window)
+        if not more:
+            return record
+        found = more_of(window, record, self.header.syntax, more)
+        attributes = record.attributes
+        values = {**found, **attributes.values}
+        return record._replace(attributes=attributes._replace(values=values))
 
     def entity(self, first: int) -> Iterator[DirectoryRecord]:
         """Yield the records of the directory entity whose first record is at *first*.

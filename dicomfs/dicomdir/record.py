@@ -1,10 +1,12 @@
 """A directory record: one item of the Directory Record Sequence (PS3.3 F.3.2.2)."""
 
 import errno
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
+from dicomfs.dicom import numbers, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import (
     ITEM,
@@ -214,6 +216,21 @@ def _read_elements(
         title = code_meaning(values[tags.CONCEPT_NAME_CODE_SEQUENCE], syntax)
         values[tags.CONCEPT_NAME_CODE_SEQUENCE] = title
     return found
+
+
+def more_of(
+    window: Window, record: DirectoryRecord, syntax: Syntax, more: Mapping[int, str]
+) -> dict[int, bytes]:
+    """Return the values of *record* of the attributes *more*, by their tags and VRs.
+
+    Numbers in binary are text. What cannot be read is passed over.
+    """
+    values: dict[int, bytes] = {}
+    start, end = record.offset + ITEM_HEADER, record.offset + record.length
+    wanted = dict.fromkeys(more, _MAX_VALUE)
+    with suppress(ElementError, OSError):
+        read_values(window, start, end, syntax, wanted, values, is_sorted=False)
+    return numbers.legible(values, more, syntax)
 
 
 def _of_no_use(error: ElementError | OSError, offset: int) -> DirectoryError | OSError:

@@ -6,7 +6,7 @@ each a record with what it references; and below an Item there are Parts again.
 
 import errno
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -105,7 +105,7 @@ class Item:
         if self.nested is not None or not self.file_id:
             return None
         header = self.file_set._references.header(self.record)
-        return header and header.under((), self.file_set._family.charset)
+        return header and header.under((), self.file_set.shared.charset)
 
 
 class FileSet:
@@ -148,9 +148,10 @@ class FileSet:
             self._directory, medium, place[:-1], self.note, locator
         )
         self._line = (*above, place)
-        self._family = family or Family(self._references.locator)
+        # With those that are nested in it.
+        self.shared = family or Family(self._references.locator)
         self._nested = NestedSets(
-            medium, self._line, self._family, self._references, self._nest, self.note
+            medium, self._line, self.shared, self._references, self._nest, self.note
         )
         self._links = LinkedRecords(self._directory, self._references, self.note)
         # Those of the data set, once somebody asked for them.
@@ -162,10 +163,7 @@ class FileSet:
         self._note_header()
 
     def note(self, finding: Finding, key: Hashable = None) -> None:
-        """Add a *finding* about a record: those of other File-sets have its offset too.
-
-        It takes the place of one that was added with the same *key*.
-        """
+        """Add a *finding* about a record, in the place of one with the same *key*."""
         if self.is_nested and not finding.files:
             finding = replace(finding, files=(shown(self.place),))
         self.findings.add(finding, key=(self.identity, finding if key is None else key))
@@ -178,18 +176,10 @@ class FileSet:
         for kind in header.unusual:
             self.note(Finding(kind))
 
-    def prefer(self, charset: bytes) -> None:
-        """Read text in *charset* wherever the bytes do not prove something else."""
-        self._family.charset = charset
-
     @property
     def source(self) -> str:
         """What people call the medium that it lies on: the source, and what lies in it."""
-        return "/".join(filter(None, (self._family.source, self.findings.source)))
-
-    def lies_on(self, source: str) -> None:
-        """Call the *source* so: the only one, of which nothing says that it is this."""
-        self._family.source = source
+        return "/".join(filter(None, (self.shared.source, self.findings.source)))
 
     def tell_apart(self, mark: bytes) -> None:
         """Make the identity one of its own by a *mark* that no copy of it has."""
@@ -271,15 +261,19 @@ class FileSet:
         self, record: DirectoryRecord, character_sets: tuple[bytes, ...]
     ) -> Attributes:
         """Return the attributes of *record*, below records with *character_sets*."""
-        return record.attributes.under(character_sets, self._family.charset)
+        return record.attributes.under(character_sets, self.shared.charset)
 
     def record(self, offset: int) -> DirectoryRecord:
         """Return the directory record at *offset*; DirectoryError if none is there."""
         return self._directory.record(offset)
 
-    def reader(self) -> Callable[[int], DirectoryRecord]:
-        """Return what does the same for many records that lie near each other."""
-        return partial(self._directory.record, window=Window(self._directory.source))
+    def reader(self, more: Mapping[int, str]) -> Callable[[int], DirectoryRecord]:
+        """Return what reads many records that lie near each other, by their offsets.
+
+        They have the attributes *more*, too, by tags and VRs. Raises as ``record``.
+        """
+        window = Window(self._directory.source)
+        return partial(self._directory.detailed, window=window, more=more)
 
     def file_id(self, record: DirectoryRecord) -> bytes:
         """Return the Referenced File ID of *record*, its own or lent; empty if none."""
@@ -360,7 +354,7 @@ class FileSet:
             source,
             self.findings,
             place,
-            family=self._family,
+            family=self.shared,
             above=self._line,
         )
         # On the same medium one that is referenced twice, or has a twin, is another.

@@ -33,8 +33,8 @@ class Family:
     """A DICOMDIR and the directories in it share this.
 
     It is the *locator* of their files, and how many bytes of directories may be read.
-    *charset* is what somebody said that all their text is in, empty if nobody did, and
-    *source* what people call the medium that they lie on.
+    In *charset* text is read wherever the bytes do not prove something else, if somebody
+    asked for one. *source* is what people call the medium that they lie on.
     """
 
     def __init__(self, locator: Locator) -> None:

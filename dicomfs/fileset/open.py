@@ -103,9 +103,9 @@ def file_sets_of(
         raise next(each for each in results if isinstance(each, Failure))
     _tell_apart(file_sets)
     for file_set in file_sets:
-        file_set.prefer(charset)
-        if len(sources) == 1:
-            file_set.lies_on(sources[0].name)
+        file_set.shared.charset = charset
+        # Of several, their findings say which one it is.
+        file_set.shared.source = sources[0].name if len(sources) == 1 else ""
     return file_sets
 
 

@@ -7,19 +7,19 @@ wrong (see ``tree.listings``).
 import errno
 import os
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, NamedTuple, Protocol
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.header import sop_instance_uid
+from dicomfs.dicom.header import read_header, sop_instance_uid
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
-from dicomfs.errors import DirectoryError
+from dicomfs.errors import DicomfsError, DirectoryError
 from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.findings import Finding, Kind
-from dicomfs.media.medium import Place, Status
+from dicomfs.media.medium import Place, Status, shown
 from dicomfs.source.source import Source
 from dicomfs.tree.heads import (
     NO_CLAIMS,
@@ -103,6 +103,19 @@ class Instance:
         lent = {tags.REFERENCED_FILE_ID: self.file_set.file_id(record)}
         return own._replace(values={**own.values, **lent})
 
+    def header(self, vrs: Mapping[int, str]) -> Attributes | None:
+        """Return the header of the file, None if it cannot be read.
+
+        It has the attributes that name it, and those of the tags in *vrs*; numbers in
+        binary are text.
+        """
+        try:
+            with closing(self.open_listed()) as source:
+                header = read_header(source, vrs, vrs)
+        except (OSError, DicomfsError):
+            return None
+        return header.under((), self.file_set.shared.charset)
+
     @property
     def attributes(self) -> Said:
         """What the record says, as of an instance, and what those above say."""
@@ -164,7 +177,7 @@ class Instance:
         listed = Status(self.size, copy.mtime_ns, copy.changed_ns)
         if source.status != listed:
             self._check(source, listed, None)
-        done, files = "a copy of it is read instead", (self._file,)
+        done, files = "a copy of it is read instead", (self.source_path,)
         where = self.parent.path
         self.file_set.note(
             Finding(
@@ -218,15 +231,20 @@ class Instance:
     def _look(self, source: Source) -> None:
         header = header_of(source)
         if header is not None:
-            listed = Listed(self.identity, self.offset, self.uid, self._file)
+            listed = Listed(self.identity, self.offset, self.uid, self.source_path)
             said = self.file_set.findings.source
             self.reason = self.parent.claims.look(listed, header, said)
         self.is_known = True
 
     @property
-    def _file(self) -> str:
-        """The file as the report calls it."""
-        return b"/".join(self.place).decode("utf-8", "replace")
+    def source_path(self) -> str:
+        """Where the file lies on its medium, empty if it is not there."""
+        return shown(self.place)
+
+    @property
+    def sources(self) -> list[str]:
+        """What people call the media that the file and its copies lie on, each once."""
+        return sources_of([self.file_set, *(copy.file_set for copy in self.copies)])
 
 
 @dataclass(slots=True, eq=False)
@@ -334,10 +352,20 @@ class Selection:
         return next(sets, ())
 
     @property
+    def sources(self) -> list[str]:
+        """What people call the media that its records lie on, each once."""
+        return sources_of([part.file_set for part in self.parts])
+
+    @property
     def path(self) -> tuple[str, ...]:
         """The names of the folders from the root to this one, without the root's."""
         above = self.parent.path if self.parent is not None else ()
         return (*above, self.name) if self.name else above
+
+
+def sources_of(file_sets: Sequence[FileSet]) -> list[str]:
+    """Return what people call the media of *file_sets*, each once."""
+    return list(dict.fromkeys(each.source for each in file_sets))
 
 
 # What records become, in the order of names.

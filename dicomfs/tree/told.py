@@ -4,7 +4,7 @@ The records tell it, and where they say too little, the header of an instance th
 read to name a folder.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -31,6 +31,11 @@ class Told:
         """Return the same, and what is *told* on a *level* below."""
         return Told({**self._levels, level: told})
 
+    def and_by(self, header: Attributes) -> "Told":
+        """Return the same, and what the *header* of a file tells."""
+        own = self._levels.get(Level.INSTANCE, ())
+        return self.below(Level.INSTANCE, [*own, header])
+
     def value(self, keyword: Keyword) -> Value | None:
         """Return the value of *keyword*, None if there is none.
 
@@ -48,9 +53,13 @@ NOTHING: Final = Told({})
 
 
 class Teller:
-    """Reads what records tell, those of many nodes one after the other."""
+    """Reads what records tell, those of many nodes one after the other.
 
-    def __init__(self) -> None:
+    They tell *more* than is named there by itself, too.
+    """
+
+    def __init__(self, more: Iterable[Keyword] = ()) -> None:
+        self.vrs = {tag: each.vr for each in more for tag in each.tags}
         self._readers: dict[FileSet, Callable[[int], DirectoryRecord]] = {}
 
     def of_folder(self, folder: Selection, above: Told) -> Told:
@@ -68,21 +77,17 @@ class Teller:
             told.append(Attributes({UIDS[folder.level]: folder.uid}))
         return above.below(folder.level, told)
 
-    def of_file(
-        self, file: Instance, above: Told, header: Attributes | None = None
-    ) -> Told:
-        """Return what its record tells of *file*, then its *header*, and *above* it."""
+    def of_file(self, file: Instance, above: Told) -> Told:
+        """Return what is told of *file*, and *above* it."""
         told: list[Attributes] = []
         with suppress(DirectoryError, OSError):
             record = self._record(file.file_set, file.offset)
             told.append(file.attributes_of(record))
-        if header is not None:
-            told.append(header)
         return above.below(Level.INSTANCE, told)
 
     def _record(self, file_set: FileSet, offset: int) -> DirectoryRecord:
         if file_set not in self._readers:
-            self._readers[file_set] = file_set.reader()
+            self._readers[file_set] = file_set.reader(self.vrs)
         return self._readers[file_set](offset)
 
 

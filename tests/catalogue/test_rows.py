@@ -17,15 +17,10 @@ from tests.build.medium import image, leaf, patient, record, series, study, writ
 from tests.support.trees import SAMPLES, CountingMedium, opened, tree_of, walk
 
 
-def nothing_else(name: str) -> None:
-    """Know no other keyword."""
-    del name
-
-
 def table(tree: Tree, level: str, *names: str) -> list[dict[str, Any]]:
     """Return the rows on a *level* of *tree* by column, all by default."""
     of = LEVELS[level]
-    columns = asked_for(names, of, nothing_else) if names else default(of)
+    columns = asked_for(names, of) if names else default(of)
     heads = [each.name for each in columns]
     return [
         dict(zip(heads, row, strict=True))
@@ -176,7 +171,7 @@ def test_shares_make_the_whole_and_look_into_no_folder_twice() -> None:
         whole = list(rows(tree.root, Level.SERIES, columns))
         before = tree.listed
         parts = [
-            list(rows(tree.root, Level.SERIES, columns, Share(number, 3)))
+            list(rows(tree.root, Level.SERIES, columns, share=Share(number, 3)))
             for number in range(3)
         ]
         upper = 1 + 2 + 6
@@ -257,7 +252,7 @@ def test_a_column_that_there_is_not_is_refused(
     name: str, level: str, problem: Problem, facts: dict[str, str]
 ) -> None:
     with pytest.raises(Failure) as refused:
-        asked_for([name], LEVELS[level], nothing_else)
+        asked_for([name], LEVELS[level])
 
     assert refused.value.problem is problem
     assert facts.items() <= refused.value.facts.items()

@@ -29,7 +29,10 @@ from tests.support.mounting import (
     run,
 )
 
-COMMANDS: Final = ("mount", "umount", "tree", "check", "list", "doctor", "demo")
+COMMANDS: Final = (
+    *("mount", "umount", "tree", "catalogue", "check"),
+    *("list", "doctor", "demo"),
+)
 MOUNT_OPTIONS: Final = (
     "--allow-other",
     "--deadline",
@@ -54,7 +57,7 @@ def test_help_names_every_command_and_every_exit_code() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     for command in COMMANDS:
-        assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
+        assert re.search(rf"^ +{command}\s+\w", done.stdout, re.MULTILINE)
     for code, meaning in MEANINGS.items():
         assert re.search(rf"^ +{code.value} +{meaning}$", done.stdout, re.MULTILINE)
     assert "--version" in done.stdout

@@ -19,7 +19,10 @@ from dicomfs.findings import Kind
 from dicomfs.mount.mountpoint import FSTYPE
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
-COMMANDS: Final = ("mount", "umount", "tree", "check", "list", "doctor", "demo")
+COMMANDS: Final = (
+    *("mount", "umount", "tree", "catalogue", "check"),
+    *("list", "doctor", "demo"),
+)
 README: Final = ROOT / "README.md"
 DOCS: Final = ROOT / "docs"
 # A person reads so much before anything else.

@@ -88,7 +88,7 @@ def preferring(root: Path, charset: bytes, **options: Unpack[Options]) -> list[s
     del options
     with opened(root) as tree:
         for file_set in tree.file_sets:
-            file_set.prefer(charset)
+            file_set.shared.charset = charset
         return list(tree.root.children())
 
 
@@ -106,7 +106,7 @@ def test_names_of_folders_further_down_are_in_that_set_as_well(tmp_path: Path) -
     write_medium(tmp_path, medium)
 
     with opened(tmp_path) as tree:
-        tree.file_sets[0].prefer(b"KOI8-R")
+        tree.file_sets[0].shared.charset = b"KOI8-R"
         [folder] = tree.root.children().values()
         assert folder.is_folder
         [name] = folder.children()

@@ -1,0 +1,117 @@
+"""``dicomfs catalogue``: what is on media, as a table.
+
+Each source is read in a process of its own, of which several work at a time; where
+headers are read, a source has as many as there are processors.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Final
+
+from dicomfs.catalogue import columns
+from dicomfs.catalogue.columns import Column
+from dicomfs.catalogue.groups import Share
+from dicomfs.catalogue.text import Csv, Form, JsonLines
+from dicomfs.catalogue.totals import Row
+from dicomfs.cli import jobs, output
+from dicomfs.cli.codes import Exit
+from dicomfs.cli.terminal import say
+from dicomfs.cli.usage import misunderstood
+from dicomfs.dicom.keywords import Keyword
+
+# Processes for one source.
+_MOST_SHARES: Final = 8
+_PREFIX: Final = "dicomfs: "
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print the rows of all sources that were *given*, in their order; raises Failure.
+
+    Return the exit code of the first that failed.
+    """
+    if given.excel and given.jsonl:
+        raise misunderstood("--excel is for CSV", "catalogue")
+    level = columns.LEVELS[given.level]
+    asked: list[Column] = columns.default(level)
+    if given.columns:
+        asked = columns.asked_for(given.columns, level, _Dictionary())
+    names = [each.name for each in asked]
+    form: Form = Csv(names, is_guarded=given.excel)
+    if given.jsonl:
+        form = JsonLines(names)
+    told = vars(given) | {"command": "rows", "columns": asked, "level": level}
+    crews = [_crew(told, path) for path in given.paths]
+    is_alone = sum(map(len, crews)) == 1
+    heard = jobs.in_order(crews, given.jobs, hears_errors=not is_alone)
+    codes: list[int] = []
+    with closing(heard):
+        output.write(_text(heard, form, len(names), given.paths, codes), is_json=True)
+    return next(filter(None, codes), Exit.OK)
+
+
+class _Dictionary:
+    """All keywords of DICOM, loaded for those that the product itself does not know."""
+
+    def find(self, name: str) -> Keyword | None:
+        """Return the attribute with the keyword *name*, None if there is none."""
+        from dicomfs.catalogue import dictionary
+
+        return dictionary.find(name)
+
+    def names(self) -> list[str]:
+        """Return all keywords."""
+        from dicomfs.catalogue import dictionary
+
+        return dictionary.names()
+
+
+def _crew(told: dict[str, object], path: str) -> list[jobs.Work]:
+    """Return what reads the source at *path*, in one process or in several."""
+    from dicomfs.cli.main import read
+
+    several = told["headers"] and told["jobs"] == 1
+    count = min(len(os.sched_getaffinity(0)), _MOST_SHARES) if several else 1
+    shares = [Share(number, count) for number in range(count)]
+    return [
+        partial(read, argparse.Namespace(**told | {"paths": [path], "share": share}))
+        for share in shares
+    ]
+
+
+def _text(
+    heard: Iterator[jobs.Line | jobs.End],
+    form: Form,
+    width: int,
+    paths: Sequence[str],
+    codes: list[int],
+) -> Iterator[str]:
+    """Yield lines for what is *heard*, and put the exit code of each source into *codes*.
+
+    What a source says on stderr is said when its turn comes.
+    """
+    head = form.head()
+    for each in heard:
+        if isinstance(each, jobs.Line):
+            yield (head + form.text([_row(each.text, width)])).removesuffix("\n")
+            head = ""
+            continue
+        for line in each.said:
+            about = line.decode("utf-8", "replace").removeprefix(_PREFIX)
+            say(f"{paths[len(codes)]}: {about}")
+        codes.append(each.code)
+    if head and not any(codes):
+        yield head.removesuffix("\n")
+
+
+def _row(line: bytes, width: int) -> Row:
+    """Return the row in a *line* of JSON; ValueError for what is none."""
+    row = json.loads(line)
+    if not isinstance(row, list) or len(row) != width:
+        raise ValueError("no row")
+    if not all(each is None or type(each) in (str, int) for each in row):
+        raise ValueError("no values")
+    return row

@@ -1,0 +1,209 @@
+"""``dicomfs catalogue``, from its arguments to what it prints."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.build.medium import image, leaf, patient, series, study, write_medium
+from tests.support.mounting import SAMPLES, Finished, dicomfs, need_packages, python
+
+pytestmark = pytest.mark.slow
+
+TINY: Final = SAMPLES / "TINY_ALPHA"
+
+
+def table(done: Finished) -> list[dict[str, str]]:
+    """Return the rows of the CSV that a command printed."""
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def write_disc(root: Path, name: str, images: int = 3) -> Path:
+    """Write a disc of one patient whose records say little."""
+    listed = [
+        image(f"1.{name}.1.{n}", number=n, header={"Rows": 16 * n})
+        for n in range(images)
+    ]
+    lungs = series(f"1.{name}.1", listed, description="Lung")
+    doe = patient("Doe", name, [study(f"1.{name}", [lungs])], PatientComments="Hello")
+    doe.header[0x00100040] = "F"
+    write_medium(root / name, [doe])
+    return root / name
+
+
+def test_each_source_is_catalogued_by_itself_and_in_order(tmp_path: Path) -> None:
+    discs = [write_disc(tmp_path, str(number)) for number in (3, 1, 2)]
+
+    one = dicomfs("catalogue", *discs)
+    two = dicomfs("catalogue", "--jobs", "2", *discs)
+
+    assert (one.returncode, one.stderr) == (0, "")
+    assert two.stdout == one.stdout
+    assert [row["source"] for row in table(one)] == [str(disc) for disc in discs]
+    assert [row["PatientID"] for row in table(one)] == ["3", "1", "2"]
+
+
+def test_a_source_that_fails_is_named_and_costs_only_itself(tmp_path: Path) -> None:
+    disc = write_disc(tmp_path, "1")
+    (tmp_path / "empty").mkdir()
+
+    done = dicomfs("catalogue", tmp_path / "empty", disc, tmp_path / "none")
+
+    assert [row["PatientID"] for row in table(done)] == ["1"]
+    assert done.returncode == 12
+    first, second = (
+        line for line in done.stderr.splitlines() if "to mend it" not in line
+    )
+    assert first.startswith(f"dicomfs: {tmp_path}/empty: there is no DICOMDIR")
+    assert second == f"dicomfs: {tmp_path}/none: there is no {tmp_path}/none"
+
+
+def test_where_nothing_can_be_read_nothing_is_printed(tmp_path: Path) -> None:
+    done = dicomfs("catalogue", tmp_path)
+
+    assert (done.returncode, done.stdout) == (12, "")
+    assert "no DICOMDIR" in done.stderr
+
+
+def test_a_medium_without_anything_has_a_head(tmp_path: Path) -> None:
+    write_medium(tmp_path, [])
+
+    done = dicomfs("catalogue", "--columns", "PatientID,path", tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, "PatientID,path\n")
+
+
+def test_columns_of_every_keyword_come_from_records_and_headers(
+    tmp_path: Path,
+) -> None:
+    disc = write_disc(tmp_path, "7")
+    asked = ("--columns", "PatientID,PatientSex,PatientComments,Rows", disc)
+
+    plain = dicomfs("catalogue", *asked)
+    whole = dicomfs("catalogue", "--headers", *asked)
+    each = dicomfs("catalogue", "--headers", "--level", "instance", *asked)
+
+    assert [list(row.values()) for row in table(plain)] == [["7", "", "Hello", ""]]
+    assert [row["PatientSex"] for row in table(whole)] == ["F"]
+    assert table(whole)[0]["Rows"].split("\\")[-2:] == ["16", "32"]
+    assert [row["Rows"] for row in table(each)][1:] == ["16", "32"]
+    assert (whole.returncode, whole.stderr) == (0, "")
+
+
+def test_headers_give_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    del tmp_path
+    plain = dicomfs("catalogue", "--level", "instance", SAMPLES)
+    headers = dicomfs("catalogue", "--level", "instance", "--headers", SAMPLES)
+
+    assert headers.returncode == 0
+    assert [row["path"] for row in table(headers)] == [
+        row["path"] for row in table(plain)
+    ]
+
+
+def test_a_file_that_cannot_be_read_tells_nothing_and_is_a_row(tmp_path: Path) -> None:
+    disc = write_disc(tmp_path, "7")
+    [first, *_] = sorted((disc / "IMAGES").iterdir())
+    first.write_bytes(b"")
+
+    done = dicomfs(
+        *(
+            "catalogue",
+            "--headers",
+            "--level",
+            "instance",
+            "--columns",
+            "Rows,path",
+            disc,
+        )
+    )
+
+    assert (done.returncode, len(table(done))) == (0, 3)
+    assert [row["Rows"] for row in table(done)].count("") == 1
+
+
+def test_json_lines_have_null_for_what_is_not_there(tmp_path: Path) -> None:
+    disc = write_disc(tmp_path, "7")
+
+    done = dicomfs("catalogue", "--jsonl", "--level", "study", disc)
+
+    [row] = map(json.loads, done.stdout.splitlines())
+    assert (row["PatientID"], row["PatientSex"], row["StudyDescription"]) == (
+        *("7", None, None),
+    )
+    assert (row["NumberOfStudyRelatedInstances"], row["ModalitiesInStudy"]) == (3, "CT")
+
+
+def test_what_a_terminal_would_obey_does_not_reach_it_and_a_file_has_it_all(
+    tmp_path: Path,
+) -> None:
+    spoken = leaf("SR DOCUMENT", "1.1.1.1", number=1)
+    what = study("1.1", [series("1.1.1", [spoken])], description="=HYPERLINK(1)")
+    write_medium(tmp_path, [patient("Doe", "1", [what])])
+    asked = ("--columns", "StudyDescription", tmp_path)
+
+    plain = dicomfs("catalogue", *asked)
+    excel = dicomfs("catalogue", "--excel", *asked)
+
+    assert plain.stdout == "StudyDescription\n=HYPERLINK(1)\n"
+    assert excel.stdout == "\ufeffStudyDescription\n'=HYPERLINK(1)\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--columns", "PatientNmae"], "the nearest one is PatientName"),
+        (["--columns", "Rowz"], "the nearest one is Rows"),
+        (["--columns", "PixelData"], "neither text nor a number"),
+        (["--columns", "missing", "--level", "instance"], "give --level patient"),
+        (["--excel", "--jsonl"], "--excel is for CSV"),
+        (["--jobs", "0"], "not a number of jobs"),
+        (["--level", "image"], "invalid choice"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_read(
+    arguments: list[str], said: str
+) -> None:
+    done = dicomfs("catalogue", *arguments, "/none")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+LOADED: Final = """
+import sys
+sys.argv[0] = "dicomfs"
+from dicomfs.cli.main import main
+main(["catalogue", "--columns", sys.argv[2], sys.argv[1]])
+print("pydicom" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_loaded"), [("PatientID,SeriesNumber", "False"), ("Rows", "True")]
+)
+def test_the_dictionary_is_loaded_only_for_what_it_alone_knows(
+    columns: str, is_loaded: str
+) -> None:
+    assert python(LOADED, TINY, columns).splitlines()[-1] == is_loaded
+
+
+COUNT: Final = """
+import sys, duckdb, pandas
+[(by_duckdb,)] = duckdb.sql(
+    f"select sum(NumberOfSeriesRelatedInstances) from '{sys.argv[1]}'"
+).fetchall()
+table = pandas.read_csv(sys.argv[1], dtype={"PatientID": str})
+print(by_duckdb, table.NumberOfSeriesRelatedInstances.sum(), *table.PatientID.unique())
+"""
+
+
+def test_duckdb_and_pandas_read_a_catalogue(tmp_path: Path) -> None:
+    need_packages("duckdb", "pandas")
+    file = tmp_path / "catalogue.csv"
+    file.write_text(dicomfs("catalogue", SAMPLES).stdout, encoding="utf-8")
+
+    assert python(COUNT, file).split() == ["31", "31", "77654033", "98890234"]
