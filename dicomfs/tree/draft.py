@@ -259,7 +259,9 @@ def _branch_name(branch: Branch, digits: _Digits) -> Name:
         stem = _stem(branch.level, branch.record, branch.attributes, digits)
     uid = branch.uid or branch.attributes.raw(tags.PATIENT_ID)
     is_taken = branch.level is Level.PATIENT and naming.passes_for_ours(stem)
-    return Name(stem, "", _keys(uid, branch.position.key()), is_taken=is_taken)
+    keys = _keys(uid, branch.position.key())
+    budget = naming.BUDGETS.get(branch.level, naming.BUDGETS[Level.INSTANCE])
+    return Name(stem, "", keys, is_taken=is_taken, budget=budget)
 
 
 def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:

@@ -10,18 +10,30 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.types import DOCUMENT, IMAGE, SHORT_NAMES
+from dicomfs.dicom.types import DOCUMENT, IMAGE, SHORT_NAMES, Level
 from dicomfs.printable import IDLE_JOINER, INVISIBLE, JOINERS
 
-# Four levels of it must fit into the 260 characters that Windows allows a path.
-MAX_BYTES: Final = 120
+# How long a name may be, in units of UTF-16: Windows allows a path 260 of them, with the
+# drive and a folder in front, so a tree that was copied to a stick fits.
+BUDGETS: Final[Mapping[Level, int]] = {
+    Level.PATIENT: 76,
+    Level.STUDY: 60,
+    Level.SERIES: 56,
+    Level.INSTANCE: 40,
+}
 EXTENSION: Final = ".dcm"
+
+# A number in front tells one name from the next, and is never cut.
+_NUMBER: Final = re.compile(r"(minus )?\d{1,12}(?= |$)")
+# Some letters take two units.
+_LEAST: Final = 2
+_BEYOND_16_BITS: Final = re.compile("[\U00010000-\U0010ffff]")
 
 _SUFFIX_DIGITS: Final = 8
 # Letters of a value that a name may be made of: most of those that are dropped, too.
@@ -77,6 +89,8 @@ class Name(NamedTuple):
     The first key is the UID, the Patient ID or the File ID; each further one is more
     specific, the last one unique. A *mark* says what is wrong with the file; the names of
     others do not depend on it. One that *is_taken* clashes with what is not among them.
+    The *budget* is for the whole name. Only what describes is cut for it: neither a number
+    in front, nor what the name is told apart by.
     """
 
     stem: str
@@ -84,10 +98,11 @@ class Name(NamedTuple):
     keys: tuple[bytes, ...]
     mark: str = ""
     is_taken: bool = False
+    budget: int = BUDGETS[Level.INSTANCE]
 
     def plain(self) -> str:
         """Return the name as it is where nothing clashes with it, without its mark."""
-        return _cut(self.stem, MAX_BYTES - len(self.extension)) + self.extension
+        return self._ending(self.extension)
 
     def told_apart(self, depth: int) -> str:
         """Return the name with the hash of its first *depth* keys, without its mark."""
@@ -105,7 +120,7 @@ class Name(NamedTuple):
         return f" [{digest[:digits]}]"
 
     def _ending(self, tail: str) -> str:
-        return _cut(self.stem, MAX_BYTES - len(tail)) + tail
+        return _cut(self.stem, self.budget - len(tail)) + tail
 
 
 def distinct(names: Sequence[Name]) -> list[str]:
@@ -165,15 +180,17 @@ def patient_name(attributes: Attributes) -> str:
         return patient_id or "Unknown patient"
     if not patient_id:
         return name
-    # The ID identifies: a long name is cut, the ID is not.
-    tail = f" ({patient_id})"
-    return _cut(name, max(MAX_BYTES - len(tail.encode()), MAX_BYTES // 2)) + tail
+    # The ID identifies: a long name is cut first, though not to less than half.
+    budget = BUDGETS[Level.PATIENT]
+    room = budget - len(" ()") - min(_units(name), budget // 2)
+    tail = f" ({_cut(patient_id, room)})"
+    return _cut(name, budget - _units(tail)) + tail
 
 
 def study_name(attributes: Attributes) -> str:
     """Return ``2023-07-05 CT Thorax``, with something sensible for what is missing."""
     date = attributes.date(tags.STUDY_DATE) or "Undated"
-    description = clean(attributes.text(tags.STUDY_DESCRIPTION))
+    description = _described(attributes.text(tags.STUDY_DESCRIPTION))
     if not description:
         study_id = clean(attributes.text(tags.STUDY_ID))
         accession = clean(attributes.text(tags.ACCESSION_NUMBER))
@@ -187,7 +204,7 @@ def series_name(attributes: Attributes, description: str, width: int) -> str:
     parts = (
         "" if number is None else _padded(number, width),
         clean(attributes.text(tags.MODALITY)),
-        clean(description),
+        _described(description),
     )
     return " ".join(filter(None, parts)) or "Series"
 
@@ -226,7 +243,7 @@ def kind(record_type: str, attributes: Attributes) -> str:
 def title(attributes: Attributes) -> str:
     """Return the title of an instance, empty if its record has none."""
     for tag in tags.TITLES:
-        if found := clean(attributes.text(tag)):
+        if found := _described(attributes.text(tag)):
             return found
     return ""
 
@@ -234,6 +251,11 @@ def title(attributes: Attributes) -> str:
 def width_of(numbers: Sequence[int | None], least: int) -> int:
     """Return how many digits the widest of *numbers* takes, *least* at least."""
     return max(least, *(len(str(abs(number or 0))) for number in numbers), 0)
+
+
+def _described(text: str) -> str:
+    """Return a description as part of a name; writers have carets for blanks in them."""
+    return clean(text.replace("^", " "))
 
 
 def clean(value: str) -> str:
@@ -270,18 +292,39 @@ def _padded(number: int, width: int) -> str:
 
 
 def _cut(stem: str, limit: int) -> str:
-    """Return *stem* cut to *limit* bytes of UTF-8, between characters."""
-    if stem.isascii() and len(stem) <= limit:
+    """Return *stem* cut to *limit* units of UTF-16, between characters.
+
+    A number in front stays whole, whatever the limit.
+    """
+    # Most are shorter by far, and need not be counted.
+    if 2 * len(stem) <= limit:
         return stem
-    encoded = stem.encode()
-    if len(encoded) <= limit:
+    number = _NUMBER.match(stem)
+    limit = max(limit, number.end() if number else _LEAST)
+    if _units(stem) <= limit:
         return stem
-    short = whole = encoded[:limit].decode("utf-8", "ignore")
+    short = whole = _first(stem, limit)
     following = stem[len(short)]
-    while short and (unicodedata.combining(following) or following in JOINERS):
+    while short and _is_inside(short[-1], following):
         short, following = short[:-1], short[-1]
     # One letter under more accents than fit is cut all the same.
     return short.rstrip(_NOT_BEHIND) or whole
+
+
+def _is_inside(before: str, following: str) -> bool:
+    """Whether two letters are parts of one character."""
+    is_joined = before in JOINERS or following in JOINERS
+    return is_joined or unicodedata.combining(following) > 0
+
+
+def _units(text: str) -> int:
+    """Return how many units of UTF-16 *text* takes."""
+    return len(text) + len(_BEYOND_16_BITS.findall(text))
+
+
+def _first(text: str, units: int) -> str:
+    """Return as much of *text* as takes so many units of UTF-16 at most."""
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def _folded(name: str) -> str:

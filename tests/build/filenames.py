@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from dicomfs.tree.naming import MAX_BYTES
+from dicomfs.tree.naming import BUDGETS
 
 # Characters that turn the reading direction around: a name would show another one.
 _BIDI: Final = frozenset(
@@ -15,12 +15,17 @@ _UNSEEN: Final = frozenset({"Cc", "Cs"})
 _BLANKS_AND_DOTS: Final = " ."
 
 
+def units(name: str) -> int:
+    """Return how many units of UTF-16 *name* takes."""
+    return len(name.encode("utf-16-le", "surrogatepass")) // 2
+
+
 def faults(name: str) -> list[str]:
     """Return what is wrong with a file name."""
     checks = {
         "it is empty": not name,
         "it is a dot or two": name in {".", ".."},
-        "it is too long": len(name.encode("utf-8", "surrogatepass")) > MAX_BYTES,
+        "it is too long": units(name) > max(BUDGETS.values()),
         "it is a path": "/" in name or "\\" in name,
         "it has control characters": any(
             unicodedata.category(letter) in _UNSEEN for letter in name

@@ -21,9 +21,9 @@ from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from dicomfs.dicom import charsets, tags, text
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.tree import naming
-from dicomfs.tree.naming import EXTENSION, MAX_BYTES, Name
+from dicomfs.tree.naming import BUDGETS, EXTENSION, Name
 from tests.build.charsets import ESCAPES
-from tests.build.filenames import faults, faults_of
+from tests.build.filenames import faults, faults_of, units
 from tests.support.amounts import part_of
 
 pytestmark = pytest.mark.counted
@@ -48,6 +48,7 @@ FIRST: Final = ["", *(term for term in ESCAPES if ESCAPES[term].startswith(b"\x1
 OWN: Final = {"iso2022_jp": b"\x1b$B", "iso2022_jp_2": b"\x1b$(D"}
 
 DELIMITERS: Final = set(b"\\\r\n\t\f")
+MOST: Final = max(BUDGETS.values())
 NAME_DELIMITERS: Final = DELIMITERS | set(b"^=")
 PADDING: Final = " \0"
 # Letters of all kinds; of the many ideographs and syllables some.
@@ -282,7 +283,7 @@ def test_a_name_that_is_cut_is_cut_between_characters() -> None:
     long = [
         (name, value.written)
         for value in islice(valid_values(), COUNT // 5)
-        if (name := naming.clean(value.written * 30)) and len(name.encode()) > MAX_BYTES
+        if (name := naming.clean(value.written * 30)) and units(name) > MOST
     ]
 
     for name, written in long:

@@ -1,6 +1,7 @@
 """Names for people: their patterns, and that they fit everywhere."""
 
 import hashlib
+import re
 import time
 import unicodedata
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.types import Level
 from dicomfs.tree import naming
-from dicomfs.tree.naming import MAX_BYTES, Name, clean, distinct
+from dicomfs.tree.naming import BUDGETS, Name, clean, distinct
+from tests.build.filenames import units
 from tests.support.amounts import examples
 
 REFUSED = set('/\\:*?"<>|')
@@ -31,12 +34,12 @@ def having(**values: str) -> Attributes:
     )
 
 
-def faults(name: str) -> list[str]:
+def faults(name: str, most: int = BUDGETS[Level.INSTANCE]) -> list[str]:
     """Return what is wrong with a file name on any system."""
     letters = set(name)
     is_wrong = {
         "empty": not name,
-        "too long": len(name.encode()) > MAX_BYTES,
+        "too long": units(name) > most,
         "refused character": bool(letters & REFUSED),
         "control character": any(
             unicodedata.category(letter) in {"Cc", "Cs"} for letter in letters
@@ -211,7 +214,7 @@ def test_a_mark_stands_behind_the_number_and_the_suffix_and_is_never_cut() -> No
         f"0001 [{sha(b'1.2')}] (missing).dcm",
         f"0001 [{sha(b'1.3')}].dcm",
         "0002 (refused).dcm",
-        f"0003 SR {'x' * 98} (cut off).dcm",
+        f"0003 SR {'x' * 18} (cut off).dcm",
     ]
 
 
@@ -265,7 +268,7 @@ def test_names_that_clash_only_when_cut_are_told_apart() -> None:
 
     found = distinct(names)
 
-    assert [len(each) for each in found] == [MAX_BYTES, MAX_BYTES]
+    assert [len(each) for each in found] == [40, 40]
     assert [each[-15:] for each in found] == [
         f" [{sha(b'1')}].dcm",
         f" [{sha(b'2')}].dcm",
@@ -329,10 +332,77 @@ def test_a_patient_is_called_by_name_and_id(
 def test_a_long_name_is_cut_and_the_id_is_kept(letter: str) -> None:
     attributes = having(PATIENT_NAME=letter * 200, PATIENT_ID="12345")
 
-    found = Name(naming.patient_name(attributes), "", (b"1",)).plain()
+    found = naming.patient_name(attributes)
 
     assert found.endswith(f"{letter} (12345)")
-    assert MAX_BYTES - len(letter.encode()) < len(found.encode()) <= MAX_BYTES
+    assert 76 - units(letter) < units(found) <= 76
+
+
+@pytest.mark.parametrize(
+    ("name", "patient_id", "expected"),
+    [
+        ("D" * 10, "7" * 60, f"{'D' * 10} ({'7' * 60})"),
+        ("D" * 10, "7" * 64, f"{'D' * 10} ({'7' * 63})"),
+        ("D" * 90, "7" * 64, f"{'D' * 38} ({'7' * 35})"),
+        ("D" * 90, "7" * 20, f"{'D' * 53} ({'7' * 20})"),
+    ],
+)
+def test_a_long_id_takes_what_the_name_leaves_and_half_at_least(
+    name: str, patient_id: str, expected: str
+) -> None:
+    attributes = having(PATIENT_NAME=name, PATIENT_ID=patient_id)
+
+    assert naming.patient_name(attributes) == expected
+
+
+def test_a_path_of_the_longest_names_fits_on_a_stick_of_windows() -> None:
+    longest = [
+        Name("山" * 99, extension, (b"1",), budget=budget).plain()
+        for budget, extension in zip(
+            BUDGETS.values(), ("", "", "", ".dcm"), strict=True
+        )
+    ]
+
+    assert [units(name) for name in longest] == [76, 60, 56, 40]
+    # Windows counts a NUL at the end, and leaves room for an 8.3 name in a folder.
+    assert units("\\".join(["E:", *longest])) + 1 <= 260 - 12
+    assert all(len(name.encode()) <= 255 for name in longest)
+
+
+@pytest.mark.parametrize("number", ["0017", "minus 0017", "123456789012", "8" * 12])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_neither_a_number_nor_what_tells_a_name_apart_is_cut(
+    number: str, depth: int
+) -> None:
+    name = Name(f"{number} SR {'x' * 99}", ".dcm", (b"1", b"2"), "missing", budget=40)
+
+    marked, plain = name.marked(depth), name.told_apart(depth or 1)
+
+    assert marked.startswith(number)
+    assert plain.startswith(number)
+    assert marked.endswith(" (missing).dcm")
+    if depth < 3 and len(number) <= 12:
+        assert units(plain) == 40
+        assert units(marked) <= 40
+    if depth:
+        digits = 8 if depth < 3 else 32
+        assert re.fullmatch(rf".* \[[0-9a-f]{{{digits}}}\] \(missing\)\.dcm", marked)
+
+
+@pytest.mark.parametrize("length", range(1, 6))
+def test_a_letter_of_two_units_is_not_halved(length: int) -> None:
+    name = Name("😀" * 9, ".dcm", (b"1",), budget=4 + length)
+
+    assert name.plain() == "😀" * max(length // 2, 1) + ".dcm"
+
+
+def test_carets_in_descriptions_are_blanks() -> None:
+    study = having(STUDY_DATE="20230705", STUDY_DESCRIPTION="Head^Routine^ (Adult)")
+    report = having(INSTANCE_NUMBER="1", CONTENT_LABEL="^A^^B")
+
+    assert naming.study_name(study) == "2023-07-05 Head Routine (Adult)"
+    assert naming.series_name(study, "T1^fl2d", 3) == "T1 fl2d"
+    assert naming.instance_name("PRESENTATION", report, b"1", 4) == "0001 PR A B"
 
 
 @pytest.mark.parametrize(
@@ -496,7 +566,7 @@ def test_names_are_cut_between_characters(letter: str, lead: int) -> None:
 def test_a_letter_under_too_many_accents_is_still_a_name() -> None:
     attributes = having(PATIENT_NAME="e" + "\u0301" * 100, PATIENT_ID="29")
 
-    assert faults(naming.patient_name(attributes)) == []
+    assert faults(naming.patient_name(attributes), 76) == []
     assert naming.patient_name(attributes)[0] == "é"
 
 
