@@ -11,8 +11,8 @@ from dicomfs.errors import FileIdError
 from dicomfs.fileset.fileid import components
 from dicomfs.printable import printable
 from dicomfs.tree import naming
-from dicomfs.tree.naming import EXTENSION, MAX_BYTES, Name, distinct
-from tests.build.filenames import faults_of
+from dicomfs.tree.naming import BUDGETS, EXTENSION, Name, distinct
+from tests.build.filenames import faults_of, units
 from tests.build.mutations import CANARY, TEXT
 from tests.guided.harness import see
 
@@ -92,7 +92,9 @@ def _name(attributes: Attributes) -> None:
     made = distinct(names)
     faults = faults_of(made)
     see(not faults, f"names have faults: {[*faults.values()][:3]}")
-    see(all(len(each.encode()) <= MAX_BYTES for each in made), "a name is too long")
+    # A number in front is never cut, whatever the name is told apart by.
+    most = max(BUDGETS.values())
+    see(all(units(each) <= most for each in made), "a name is too long")
     attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
     see("\0" not in patient_id(attributes), "an ID has a NUL in it")
     patient_name(attributes)
