@@ -1,6 +1,6 @@
 """A program: a fetcher on a machine that comes into another network. Run by a test.
 
-To be run with a /etc and a loopback of its own. It prints what came of three reads.
+To be run with a /etc and a loopback of its own. It prints what came of some reads.
 """
 
 import socket
@@ -74,13 +74,15 @@ def main() -> None:
         name_server("127.0.0.2", "second.example"),
         web_server({"disc.iso": DATA}) as web,
     ):
-        names = ("first.example", "second.example")
+        names = ("first.example", "second.example", "third.example")
         urls = [web.url("disc.iso").replace("127.0.0.1", name) for name in names]
         connection = keeper.start(urls, 4.0)
         found = connection.looked[0].found
         assert found is not None, connection.looked
         sys.stdout.write(f"{read(connection, 0, found.tag)}\n")
         sys.stdout.write(f"{read(connection, 1, found.tag)}\n")
+        # Which no server knows.
+        sys.stdout.write(f"{read(connection, 2, found.tag)}\n")
         resolve_by("127.0.0.2")
         sys.stdout.write(f"{read(connection, 1, found.tag)}\n")
         connection.close()

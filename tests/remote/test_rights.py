@@ -178,33 +178,59 @@ mount --bind "$1" /etc
 shift
 exec "$@"
 """
+# What resolves one name for the C library, as those of systemd and Avahi resolve some.
+_NAME_SERVICE: Final = """
+#include <errno.h>
+#include <netdb.h>
+#include <nss.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum nss_status _nss_third_gethostbyname2_r(const char *name, int family,
+        struct hostent *found, char *buffer, size_t size, int *error, int *host_error) {
+    static char address[4] = {127, 0, 0, 1}, *addresses[] = {address, 0}, *aliases[] = {0};
+    if (family != AF_INET || strcmp(name, "third.example")) {
+        *error = ENOENT;
+        *host_error = HOST_NOT_FOUND;
+        return NSS_STATUS_NOTFOUND;
+    }
+    *found = (struct hostent) {"third.example", aliases, AF_INET, 4, addresses};
+    return NSS_STATUS_SUCCESS;
+}
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.late
-def test_names_are_resolved_as_the_network_says_that_the_machine_comes_into(
+def test_names_are_resolved_as_the_machine_does_it_wherever_it_comes_to(
     tmp_path: Path,
 ) -> None:
     need_root()
-    need("unshare", "ip", "mount")
-    for name, text in (
-        ("hosts", "127.0.0.1 localhost\n"),
-        ("nsswitch.conf", "hosts: files dns\n"),
-    ):
-        (tmp_path / name).write_text(text)
+    need("unshare", "ip", "mount", "cc")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "hosts").write_text("127.0.0.1 localhost\n")
+    (etc / "nsswitch.conf").write_text("hosts: files third dns  # in this order\n")
+    (tmp_path / "service.c").write_text(_NAME_SERVICE)
+    library = tmp_path / "libnss_third.so.2"
+    source = tmp_path / "service.c"
+    made = run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)])
+    assert made.returncode == 0, made.stderr
     program = [sys.executable, "-P", "-m", "tests.remote.other_network"]
 
     done = run(
         [
             *["unshare", "--mount", "--net", "sh", "-e", "-c", _ELSEWHERE, "sh"],
-            *[str(tmp_path), *program],
+            *[str(etc), *program],
         ],
+        env={"LD_LIBRARY_PATH": str(tmp_path)},
         seconds=2 * PATIENCE,
     )
 
     assert done.stdout.splitlines() == [
         "an object",
         "the server did not answer",
+        "an object",
         "an object",
     ], done.stderr
 
