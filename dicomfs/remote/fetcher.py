@@ -40,6 +40,7 @@ from dicomfs.remote.wire import (
     encode_answer,
     encode_greeting,
     encode_listing,
+    is_name,
 )
 from dicomfs.sandbox import confine as sandbox
 
@@ -229,6 +230,6 @@ def _checked(name: bytes) -> str:
         raise Refusal(Outcome.MISSING) from error
     parts = text.split("/") if text else []
     # S3 takes what follows a question mark for the version of another name.
-    if any(part in {"", ".", ".."} for part in parts) or any(c in text for c in "\0?"):
+    if not all(map(is_name, parts)) or "?" in text:
         raise Refusal(Outcome.MISSING)
     return text

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from dicomfs.remote.urls import protocol_of
-from dicomfs.remote.wire import Outcome, RemoteListing, RemoteStatus
+from dicomfs.remote.wire import Outcome, RemoteListing, RemoteStatus, is_name
 
 # What fsspec calls what tells one version of an object from another.
 _VALIDATORS: Final = (
@@ -252,7 +252,7 @@ class AnyStore(Store):
             raise Refusal(Outcome.NO_FOLDERS)
         for info in infos:
             folder, _, entry = str(info["name"]).rstrip("/").rpartition("/")
-            if entry and folder.strip("/") == path.strip("/") and "\0" not in entry:
+            if is_name(entry) and folder.strip("/") == path.strip("/"):
                 with suppress(TransientError):  # of no known size
                     listing[entry] = self._found(info)
         return listing

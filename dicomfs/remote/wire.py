@@ -24,6 +24,8 @@ MOST_NAME: Final = 4096
 MOST_TAG: Final = 1024
 
 _MOST_NUMBER: Final = 2**63
+# What bytes raise that are not the JSON that is due; what is nested too deep, too.
+_NO_JSON: Final = (ValueError, TypeError, AttributeError, RecursionError)
 
 # Number, kind, which URL, offset, size, milliseconds, lengths of tag and name.
 _REQUEST: Final = struct.Struct("<IBIQIIHH")
@@ -132,9 +134,17 @@ def encode_listing(listing: RemoteListing) -> bytes:
 def decode_listing(data: bytes) -> RemoteListing:
     """Return the entries of a folder; raises ProtocolError."""
     try:
-        return {name: _found(each) for name, each in json.loads(data).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        listing = {name: _found(each) for name, each in json.loads(data).items()}
+    except _NO_JSON as error:
         raise ProtocolError("no listing") from error
+    if not all(map(is_name, listing)):
+        raise ProtocolError("a name that leads elsewhere")
+    return listing
+
+
+def is_name(name: str) -> bool:
+    """Whether *name* can be that of an entry in a folder of a medium."""
+    return name not in {"", ".", ".."} and "/" not in name and "\0" not in name
 
 
 def encode_greeting(looked: Sequence[UrlStatus]) -> bytes:
@@ -146,7 +156,7 @@ def decode_greeting(data: bytes | bytearray) -> list[UrlStatus]:
     """Return what each URL leads to; raises ProtocolError."""
     try:
         return [_looked(*each) for each in json.loads(data)]
-    except (ValueError, TypeError) as error:
+    except _NO_JSON as error:
         raise ProtocolError("no greeting") from error
 
 

@@ -57,7 +57,6 @@ def _walk(
     except (DicomfsError, OSError):
         return {}
     list(medium.findings())
-    found: dict[Place, bytes] = {}
     waiting: list[Place] = [()]
     files: list[Place] = []
     for _ in range(_MOST_FOLDERS):
@@ -73,12 +72,10 @@ def _walk(
                     waiting.append((*folder, name))
                 elif what is EntryType.FILE:
                     files.append((*folder, name))
-    for place in files[:_MOST_FILES]:
-        with suppress(OSError):
-            found[place] = _read(medium, place)
+    read = {place: _read(medium, place) for place in files[:_MOST_FILES]}
     most = _MOST_READ * source.size + _LITTLE
     see(source.bytes_read <= most, "listing and reading takes more than there is")
-    return found
+    return {place: data for place, data in read.items() if data is not None}
 
 
 def _see_name(name: bytes) -> None:
@@ -87,8 +84,16 @@ def _see_name(name: bytes) -> None:
     see(len(name) <= _LONGEST_NAME, "a name is too long")
 
 
-def _read(medium: Archive[Any], place: Place) -> bytes:
-    """Return a file, read whole and in pieces, with the length that it is said to have."""
+def _read(medium: Archive[Any], place: Place) -> bytes | None:
+    """Return a file, None if it cannot be read or is large."""
+    try:
+        return _read_twice(medium, place)
+    except OSError:
+        return None
+
+
+def _read_twice(medium: Archive[Any], place: Place) -> bytes | None:
+    """Return a file, read whole and in pieces; None if it is large."""
     status = medium.status(place)
     source = medium.open(place)
     see(source.size == status.size, "a file has another length once it is open")
@@ -100,8 +105,7 @@ def _read(medium: Archive[Any], place: Place) -> bytes:
     see(pieces[:size] == data, "bytes depend on how they are read")
     see(not source.read_at(status.size, 9), "there are bytes behind the end")
     source.close()
-    see(size == status.size, "a file is large")
-    return data
+    return data if size == status.size else None
 
 
 # -- images of discs -------------------------------------------------------------------

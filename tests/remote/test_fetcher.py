@@ -529,7 +529,14 @@ def test_the_word_for_a_failure_is_a_name_or_is_not_said(
         b'{"a": [false, 1, 1e400, ""]}',
         b'{"a": [false, 9223372036854775808, 0, ""]}',
         b"\xff",
+        b"[" * 100_000,
+        b'{"": [true, 0, 0, ""]}',
+        b'{".": [true, 0, 0, ""]}',
+        b'{"..": [true, 0, 0, ""]}',
+        b'{"a/b": [false, 1, 0, ""]}',
+        b'{"a\\u0000": [false, 1, 0, ""]}',
     ],
+    ids=lambda listing: listing[:40].decode("latin-1"),
 )
 def test_a_listing_that_is_none_is_an_error(listing: bytes) -> None:
     with pytest.raises(ProtocolError):
@@ -548,7 +555,13 @@ def test_a_folder_that_is_listed_with_nonsense_is_an_error(
         Remotes(connection).folder(1).names(())
 
 
-@pytest.mark.parametrize("greeting", [b"{", b"[1]", b'[[0, [1, 2], ""]]', b"[[77]]"])
+# More than a parser that calls itself can bear.
+_DEEP: Final = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"{", b"[1]", b'[[0, [1, 2], ""]]', b"[[77]]", _DEEP]
+)
 def test_a_greeting_that_is_none_is_an_error(greeting: bytes) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
