@@ -45,6 +45,27 @@ _FILE_IDENTIFIER: Final = 257
 # Where a ZIP archive has the checksum of a member, behind what.
 _CHECKSUMS: Final = {b"PK\1\2": 16, b"PK\3\4": 14, b"PK\7\x08": 4}
 
+ISO_WORDS: Final = (
+    *(b"CD001\1", b"\1CD001\1\0", b"%/E", b"RR\5\1\x89", b"NM\5\1\0", b"CE\x1c\1"),
+    *(b"PX\x24\1", b"SL\5\1\0", b"SP\7\1\xbe\xef\0", b"ER", b"TF", b"CL\x0c\1", b";1"),
+)
+UDF_WORDS: Final = (b"NSR02", b"NSR03", b"BEA01", b"*UDF Metadata Partition")
+ZIP_WORDS: Final = (
+    *(b"PK\1\2", b"PK\3\4", b"PK\5\6", b"PK\6\6", b"PK\6\7", b"PK\7\x08", b"../"),
+    *(b"\1\0\x10\0", b"\x01\x99\x07\0\2\0AE\3\x08\0", b"up", b"\xff" * 4, b"\xff\xff"),
+)
+TAR_WORDS: Final = (
+    *(
+        b"ustar\x0000",
+        b"ustar  \0",
+        b"././@LongLink",
+        b"../",
+        b"\x80\0\0\0",
+        b"\xff" * 8,
+    ),
+    *(b"12 path=a/b\n", b"11 size=99\n", b"GNU.sparse.major=1", b"27 linkpath="),
+)
+
 Counted = SparseSource | CountingSource
 
 

@@ -65,6 +65,8 @@ def fuzz(name: str, minutes: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="dicomfs-fuzz-") as seeds:
         for number, data in enumerate(_known(name)):
             Path(seeds, str(number)).write_bytes(data)
+        words = LEARNED / name / "words"
+        words.write_text("".join(map(_quoted, HARNESSES[name].words)))
         start = time.monotonic()
         while (left := 60 * minutes - (time.monotonic() - start)) >= 1:
             options = [
@@ -72,6 +74,7 @@ def fuzz(name: str, minutes: float) -> Outcome:
                 f"-artifact_prefix={found}/",
                 f"-rss_limit_mb={_MOST_MEMORY}",
                 f"-timeout={_HANGS}",
+                f"-dict={words}",
                 "-print_final_stats=1",
                 "-verbosity=1",
             ]
@@ -85,6 +88,11 @@ def fuzz(name: str, minutes: float) -> Outcome:
                 break
     outcome.learned = sum(1 for _ in learned.iterdir())
     return outcome
+
+
+def _quoted(word: bytes) -> str:
+    """Return a line of a dictionary of libFuzzer."""
+    return '"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n'
 
 
 def _known(name: str) -> Iterator[bytes]:

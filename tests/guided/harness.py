@@ -17,13 +17,15 @@ class Harness(NamedTuple):
     """What is done with an input, and what the first inputs are.
 
     *run* raises whatever must not be raised, and Broken where a promise is. *mutate*
-    makes another input of one, where chance alone would mostly break a checksum.
+    makes another input of one, where chance alone would mostly break a checksum. *words*
+    mean something where they stand in an input.
     """
 
     run: Callable[[bytes], None]
     seeds: Callable[[], Iterable[bytes]]
     mutate: Callable[[bytes, Random], bytes] | None = None
     longest: int = 4096
+    words: Iterable[bytes] = ()
 
 
 def see(holds: object, what: str) -> None:

@@ -33,6 +33,30 @@ _VALUES: Final = (
 )
 
 
+WORDS: Final = (
+    *(
+        *TEXT,
+        b"\x1b$)C",
+        b"\x1b$B",
+        b"\x1b(J",
+        b"\x1b-A",
+        b"\x1b)I",
+        b"\xff\x00",
+        b"^",
+        b"=",
+    ),
+    *(
+        b"NUL",
+        b"COM1.",
+        b"\xe2\x80\xae",
+        b"\xcc\x81",
+        b"\xef\xbb\xbf",
+        b"\xed\xa0\x80",
+        b"\\",
+    ),
+)
+
+
 def run_text(data: bytes) -> None:
     """Read values in character sets, and make names of them.
 

@@ -27,6 +27,17 @@ from tests.guided.harness import see
 from tests.support.trees import CountingSource
 
 SYNTAXES: Final = (EXPLICIT_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE, IMPLICIT_BIG)
+# What elements, items and records are made of.
+WORDS: Final = (
+    *(b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0", b"\xff" * 4),
+    *(
+        b"\x04\0\0\x14UL\4\0",
+        b"\x04\0\x20\x14UL\4\0",
+        b"\x04\0\x30\x14CS\x08\0PATIENT ",
+    ),
+    *(b"\x04\0\0\x15CS", b"\x04\0\x20\x12SQ\0\0", b"\x40\0\x43\xa0SQ\0\0", b"\xff\xff"),
+    *(b"\x02\0\x10\0UI\x14\0", b"1.2.840.10008.1.2.1.99", b"UN\0\0", b"OB\0\0", b"SQ"),
+)
 # Small, so that values lie across the end of what is in sight.
 _WINDOW: Final = 64
 _MOST_RECORDS: Final = 2

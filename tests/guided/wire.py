@@ -142,6 +142,22 @@ _LISTENERS: Final[tuple[Callable[[bytes], None], ...]] = (
 )
 
 
+WORDS: Final = (
+    *(
+        b'"..":',
+        b'"."',
+        b'""',
+        b"/",
+        b"\\u0000",
+        b"\\ud800",
+        b"[[[[[[[[",
+        b"null",
+        b"{}",
+    ),
+    *(b"-1", b"1e400", b"NaN", b"9223372036854775808", b"true", b"\xff\xff\xff\xff"),
+)
+
+
 def wire_seeds() -> Iterator[bytes]:
     """Yield what is said where nobody is hostile."""
     found = RemoteStatus(is_folder=False, size=9, mtime_ns=1, tag="etag")
