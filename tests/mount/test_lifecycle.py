@@ -437,6 +437,7 @@ def without(*preparations: str) -> list[str]:
     return [*prefix, script, "sh"]
 
 
+@pytest.mark.alone
 def test_a_machine_without_the_fuse_device_says_so(
     medium: Path, place: Path, mode: tuple[str, ...]
 ) -> None:
@@ -448,6 +449,7 @@ def test_a_machine_without_the_fuse_device_says_so(
     assert "modprobe fuse" in done.stderr
 
 
+@pytest.mark.alone
 def test_a_machine_without_fusermount3_says_what_to_install(
     medium: Path, place: Path, mode: tuple[str, ...]
 ) -> None:
@@ -513,7 +515,8 @@ def test_letting_others_in_needs_leave_from_the_administrator(
     place = ordinary_user.home / "mnt"
     place.mkdir()
     ordinary_user.owns(place)
-    command = ordinary_user.dicomfs("mount", "--allow-other", str(medium), str(place))
+    options = ["--allow-other", "--umask", "022"]
+    command = ordinary_user.dicomfs("mount", *options, str(medium), str(place))
 
     done = assert_mount_fails(command, place, Exit.MOUNT_REFUSED)
 

@@ -519,6 +519,8 @@ def syslog(path: Path) -> Iterator[list[bytes]]:
             listener.join()
 
 
+# In another namespace mounts of other tests would go on.
+@pytest.mark.alone
 def test_syslog_names_no_patient(
     mount: Mounter, everything: Path, tmp_path: Path, public_folder: Path
 ) -> None:

@@ -202,6 +202,7 @@ enum nss_status _nss_third_gethostbyname2_r(const char *name, int family,
 
 @pytest.mark.slow
 @pytest.mark.late
+@pytest.mark.alone
 def test_names_are_resolved_as_the_machine_does_it_wherever_it_comes_to(
     tmp_path: Path,
 ) -> None:

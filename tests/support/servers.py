@@ -270,6 +270,10 @@ def leave_machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("HOME", str(home))
     # Else it is asked who may be on a machine of Amazon's.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # It reads its configuration when it is loaded, and another test may have done that.
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in {"fsspec", "s3fs"}:
+            monkeypatch.delitem(sys.modules, name)
 
 
 @contextlib.contextmanager
