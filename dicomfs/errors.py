@@ -136,6 +136,7 @@ class Problem(Enum):
     SOURCE_FOREIGN = "is of a kind that is not read"
     SOURCE_UNREADABLE = "cannot be read"
     SOURCE_SILENT = "the medium does not answer"
+    TOO_MUCH_COMPUTING = "the medium takes more computing than any that is sound"
     TOO_MANY_SOURCES = "more sources than open files allow"
     PASSWORD_NEEDED = "the archive cannot be opened"
     LIBRARY_NEEDED = "the encrypted archive cannot be opened"

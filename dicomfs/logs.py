@@ -7,6 +7,7 @@ they choked on.
 
 import logging
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +40,16 @@ def syslog() -> logging.Handler:
         return SysLogHandler(str(_SYSLOG))
     except OSError:
         return logging.NullHandler()
+
+
+def descriptors() -> list[int]:
+    """Return the descriptors that it is logged to."""
+    found = []
+    for handler in logging.getLogger().handlers:
+        held = getattr(handler, "stream", None) or getattr(handler, "socket", None)
+        with suppress(OSError, ValueError):
+            found += [held.fileno()] if held is not None else []
+    return found
 
 
 def unforeseen(log: logging.Logger, where: str, error: BaseException) -> None:

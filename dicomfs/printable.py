@@ -11,6 +11,8 @@ INVISIBLE: Final = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U00016fe4\U0001d159\U000e0000-\U000e0fff"
 )
+# What a terminal is meant to obey: nothing is left of the line, to be written anew.
+CLEAR_LINE: Final = "\r\x1b[K"
 JOINERS: Final = "\u200c\u200d"
 # Scripts that are written with joiners: Arabic, Syriac and their like, Indic ones,
 # Tibetan, Burmese, Khmer, Mongolian.

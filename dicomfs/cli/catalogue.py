@@ -19,6 +19,7 @@ from dicomfs.catalogue.text import Csv, Form, JsonLines
 from dicomfs.catalogue.totals import Row
 from dicomfs.cli import jobs, output
 from dicomfs.cli.codes import Exit
+from dicomfs.cli.ending import ended
 from dicomfs.cli.terminal import say
 from dicomfs.cli.usage import misunderstood
 from dicomfs.dicom.keywords import Keyword
@@ -43,7 +44,7 @@ def run(given: argparse.Namespace) -> int:
     form: Form = Csv(names, is_guarded=given.excel)
     if given.jsonl:
         form = JsonLines(names)
-    told = vars(given) | {"command": "rows", "columns": asked, "level": level}
+    told = vars(given) | {"columns": asked, "level": level}
     crews = [_crew(told, path) for path in given.paths]
     is_alone = sum(map(len, crews)) == 1
     heard = jobs.in_order(crews, given.jobs, hears_errors=not is_alone)
@@ -71,15 +72,20 @@ class _Dictionary:
 
 def _crew(told: dict[str, object], path: str) -> list[jobs.Work]:
     """Return what reads the source at *path*, in one process or in several."""
-    from dicomfs.cli.main import read
-
     several = told["headers"] and told["jobs"] == 1
     count = min(len(os.sched_getaffinity(0)), _MOST_SHARES) if several else 1
     shares = [Share(number, count) for number in range(count)]
     return [
-        partial(read, argparse.Namespace(**told | {"paths": [path], "share": share}))
+        partial(_read, argparse.Namespace(**told | {"paths": [path], "share": share}))
         for share in shares
     ]
+
+
+def _read(told: argparse.Namespace) -> int:
+    """Print the rows of one source; return an exit code."""
+    from dicomfs.cli import rows
+
+    return ended(lambda: rows.run(told))
 
 
 def _text(

@@ -8,10 +8,11 @@ from typing import Final
 from dicomfs.check.check import check
 from dicomfs.check.meter import Amount
 from dicomfs.cli import output, sources
+from dicomfs.cli.apart import Child, apart
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import Audience, Pace, complain, status_line
-from dicomfs.errors import Failure
+from dicomfs.errors import Failure, Problem
 from dicomfs.tree import report
 from dicomfs.tree.report import Report, Stage
 
@@ -24,12 +25,22 @@ _SHOWN: Final = {
 }
 
 
-def run(given: argparse.Namespace) -> Exit:
+def run(given: argparse.Namespace) -> int:
     """Print the report on the sources that were *given*; raises Failure for a mistake."""
+    try:
+        return apart(lambda child: _print(given, child), is_json=given.json)
+    except Failure as failure:
+        if failure.problem is not Problem.TOO_MUCH_COMPUTING:
+            raise
+        complain(complaint(failure))
+        return Exit.UNCHECKED
+
+
+def _print(given: argparse.Namespace, child: Child) -> Exit:
     # What is wrong is in the report; said twice it would not be twice as clear.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        made = _checked(given)
+        made = _checked(given, child)
     except Failure as failure:
         told = complaint(failure)
         if told.exit_code == Exit.USAGE:
@@ -37,16 +48,16 @@ def run(given: argparse.Namespace) -> Exit:
         complain(told)
         return Exit.UNCHECKED
     text = report.as_json(made) if given.json else report.as_text(made)
-    output.write(text.splitlines(), is_json=given.json)
+    output.say(text.splitlines())
     if made.failure:
         return Exit.UNCHECKED
     return Exit.FAULTS if made.faults else Exit.OK
 
 
-def _checked(given: argparse.Namespace) -> Report:
+def _checked(given: argparse.Namespace, child: Child) -> Report:
     """Return the report on media; raises Failure if they have none of their own."""
     # The report says what is left out.
-    file_sets = sources.file_sets(given, Audience(tells_names=False))
+    file_sets = sources.file_sets(given, Audience(tells_names=False), child)
     with status_line() as line:
         return check(
             file_sets,

@@ -155,6 +155,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "the medium does not answer",
         "see whether the drive or the network works; or give it longer: --deadline",
     ),
+    Problem.TOO_MUCH_COMPUTING: Complaint(
+        Exit.SOURCE_UNREADABLE,
+        "reading was ended after {seconds} seconds of computing, more than sound media take",
+        "see what it is: a program may have made it to harm; or give fewer sources at once",
+    ),
     Problem.TOO_MANY_SOURCES: Complaint(
         Exit.SOURCE_UNREADABLE,
         "{count} sources are more than {most} open files allow",

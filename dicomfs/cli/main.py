@@ -5,22 +5,14 @@ answered at once, and commands that do not mount work where pyfuse3 is not insta
 Data go to stdout, messages to stderr.
 """
 
-import argparse
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Final
 
 from dicomfs.cli import helper
-from dicomfs.cli.codes import Exit
-from dicomfs.cli.exits import complaint
+from dicomfs.cli.ending import ended
 from dicomfs.cli.parser import parsed
-from dicomfs.cli.terminal import complain, say
-from dicomfs.errors import Failure, Problem
-
-# What reads media itself, and may hang with them.
-_READING: Final = frozenset({"tree", "check"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,14 +21,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if helper.is_meant(given):
         return mount_helper(given)
     _prepare_streams()
-    return _ended_well_or_told(lambda: _run(given))
+    return ended(lambda: _run(given))
 
 
 def mount_helper(arguments: Sequence[str] | None = None) -> int:
     """Run as ``mount.dicomfs``; return the exit code for mount(8)."""
     given = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
-    return helper.code_of(_ended_well_or_told(lambda: helper.run(given)))
+    return helper.code_of(ended(lambda: _help(given)))
+
+
+def _help(arguments: Sequence[str]) -> int:
+    _keep_private(helper.NAME)
+    return helper.run(arguments)
 
 
 def _prepare_streams() -> None:
@@ -51,41 +48,15 @@ def _prepare_streams() -> None:
 
 def _run(arguments: Sequence[str]) -> int:
     given = parsed(arguments)
-    return read(given) if given.command in _READING else _command(given)
-
-
-def read(given: argparse.Namespace) -> int:
-    """Do a command that reads media, in a process of its own; return its exit code."""
-    from dicomfs.cli.apart import apart
-
-    return apart(lambda: _ended_well_or_told(lambda: _command(given)))
-
-
-def _command(given: argparse.Namespace) -> int:
+    _keep_private(f"dicomfs {given.command}")
     # A module a command: the others are not loaded.
     return int(import_module(f"dicomfs.cli.{given.command}").run(given))
 
 
-def _ended_well_or_told(work: Callable[[], int]) -> int:
-    """Return the exit code of *work*, or tell people what went wrong."""
-    try:
-        return work()
-    except Failure as failure:
-        return _ended(failure)
-    except KeyboardInterrupt:
-        say("interrupted")
-        return Exit.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - people get two lines, no traceback
-        return _ended(_unforeseen(error))
+def _keep_private(shown: str) -> None:
+    """Leave no memory on the disk, and let the list of processes say *shown*."""
+    from dicomfs.sandbox import inheritance, process
 
-
-def _ended(failure: Failure) -> Exit:
-    told = complaint(failure)
-    complain(told)
-    return told.exit_code
-
-
-def _unforeseen(error: Exception) -> Failure:
-    from dicomfs import logs
-
-    return Failure(Problem.UNFORESEEN, reason=logs.place_of(error))
+    process.forbid_dumps()
+    # Portals call an archive after the patient.
+    inheritance.hide_arguments(shown)

@@ -147,6 +147,6 @@ def options_of(given: argparse.Namespace) -> Options:
         log_file=given.log_file and given.log_file.absolute(),
         verbose=given.verbose,
         log_names=given.log_names,
-        passwords=sources.passwords(given),
+        password_file=sources.passwords(given),
         charset=given.charset,
     )

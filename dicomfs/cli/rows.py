@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dicomfs.catalogue.rows import rows
 from dicomfs.cli import output, sources
+from dicomfs.cli.apart import Child, apart
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.terminal import Audience, warnings_handler
 from dicomfs.cli.tree import in_time
@@ -17,12 +18,16 @@ from dicomfs.tree.tree import Tree
 _AT_A_TIME = 4
 
 
-def run(given: argparse.Namespace) -> Exit:
+def run(given: argparse.Namespace) -> int:
     """Print a share of the rows, each as JSON; an empty line ends those of a group."""
+    return apart(lambda child: _print(given, child), is_json=True)
+
+
+def _print(given: argparse.Namespace, child: Child) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
-    file_sets = sources.file_sets(given, Audience())
+    file_sets = sources.file_sets(given, Audience(), child)
     tree = Tree(file_sets, read_headers=not given.index_only)
-    output.write(in_time(_lines(tree, given), given.deadline), is_json=True)
+    output.say(in_time(_lines(tree, given), given.deadline))
     return Exit.OK
 
 

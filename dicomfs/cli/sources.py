@@ -10,8 +10,10 @@ from dicomfs.fileset.listener import Listener
 from dicomfs.source.pulse import DEADLINE
 
 if TYPE_CHECKING:
+    from dicomfs.cli.apart import Child
     from dicomfs.fileset.fileset import FileSet
     from dicomfs.media.opening import OpenedSource
+    from dicomfs.media.zip.passwords import PasswordFile
 
 
 def opened(sources: Sequence[str], deadline: float = DEADLINE) -> "list[OpenedSource]":
@@ -37,26 +39,22 @@ def opened(sources: Sequence[str], deadline: float = DEADLINE) -> "list[OpenedSo
     return [next(remote if is_url(each) else local) for each in sources]
 
 
-def passwords(given: argparse.Namespace) -> tuple[bytes, ...]:
-    """Return the lines of the password file; raises Failure if it cannot be read."""
+def passwords(given: argparse.Namespace) -> "PasswordFile | None":
+    """Return the password file, opened, if one was *given*; raises Failure."""
     if given.password_file is None:
-        return ()
-    from dicomfs.media.zip import decrypt
+        return None
+    from dicomfs.media.zip.passwords import open_passwords
 
-    # In the sandbox of a mount nothing can be imported any more.
-    decrypt.load()
-    try:
-        return tuple(given.password_file.read_bytes().splitlines())
-    except OSError as error:
-        raise Failure(
-            Problem.PASSWORD_FILE, file=given.password_file, reason=error.strerror
-        ) from error
+    return open_passwords(given.password_file)
 
 
-def file_sets(given: argparse.Namespace, listener: Listener) -> "list[FileSet]":
+def file_sets(
+    given: argparse.Namespace, listener: Listener, child: "Child"
+) -> "list[FileSet]":
     """Return the File-sets of the sources that were *given*; raises Failure.
 
-    The *listener* hears how their opening goes.
+    The *listener* hears how their opening goes. Once they are open this process, a
+    *child*, has no rights any more but to read them.
     """
     from dicomfs.fileset.open import file_sets_of
     from dicomfs.fileset.patience import Workers
@@ -69,11 +67,14 @@ def file_sets(given: argparse.Namespace, listener: Listener) -> "list[FileSet]":
         )
     except TimeoutError as error:
         raise Failure(Problem.SOURCE_SILENT) from error
+    file = passwords(given)
+    known = file.read() if file else ()
+    child.confine_to(found, scan=given.scan)
     return file_sets_of(
         found,
         Findings(),
         scan=given.scan,
-        passwords=passwords(given),
+        passwords=known,
         charset=given.charset,
         deadline=deadline,
         listener=listener,

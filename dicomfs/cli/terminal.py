@@ -11,7 +11,7 @@ from dicomfs.cli.command import command
 from dicomfs.cli.exits import Complaint, complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.listener import Listener
-from dicomfs.printable import printable
+from dicomfs.printable import CLEAR_LINE, printable
 
 if TYPE_CHECKING:
     import logging
@@ -20,7 +20,6 @@ _SECONDS_SHOWN: Final = 0.1
 # Before that, nobody can tell how fast something goes.
 _SECONDS_UNKNOWN: Final = 3.0
 _MOST_MINUTES: Final = 90
-_CLEARED: Final = "\r\x1b[K"
 # What is left out is told by name, but a terminal holds no more than so many lines.
 _MOST_TOLD: Final = 20
 
@@ -64,12 +63,12 @@ class StatusLine:
         """Show *text* in the place of the last one; one that follows too soon is not."""
         if (now := self._clock()) >= self._due:
             self._due = now + _SECONDS_SHOWN
-            self._write(_CLEARED + text)
+            self._write(CLEAR_LINE + text)
 
     def clear(self) -> None:
         """Leave nothing of the line."""
         self._due = 0.0
-        self._write(_CLEARED)
+        self._write(CLEAR_LINE)
 
     def _write(self, text: str) -> None:
         if self._stream is not None:

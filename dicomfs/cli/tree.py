@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Final
 
 from dicomfs.cli import outline, output, sources, studies
+from dicomfs.cli.apart import Child, apart
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.terminal import Audience, warnings_handler
 from dicomfs.cli.usage import misunderstood
@@ -18,15 +19,19 @@ from dicomfs.tree.tree import Tree
 _BATCH: Final = 100
 
 
-def run(given: argparse.Namespace) -> Exit:
+def run(given: argparse.Namespace) -> int:
     """Print the tree of the sources that were *given*; raises Failure."""
     if given.depth and (given.studies or given.jsonl):
         raise misunderstood("--depth is for the tree, not for a line a study", "tree")
+    is_json = given.json or given.jsonl
+    return apart(lambda child: _print(given, child), is_json=is_json)
+
+
+def _print(given: argparse.Namespace, child: Child) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
-    file_sets = sources.file_sets(given, Audience())
+    file_sets = sources.file_sets(given, Audience(), child)
     tree = Tree(file_sets, read_headers=not given.index_only)
-    lines = in_time(_outlined(tree, given), given.deadline)
-    output.write(lines, is_json=given.json or given.jsonl)
+    output.say(in_time(_outlined(tree, given), given.deadline))
     return Exit.OK
 
 

@@ -79,6 +79,11 @@ class OpenedSource(Protocol):
         """What people call it."""
         ...
 
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read."""
+        ...
+
     def open(self) -> Files | Bytes:
         """Return what it has; raises Failure."""
         ...
@@ -101,6 +106,11 @@ class OpenedFolder(NamedTuple):
         """What people call it."""
         return str(self.path)
 
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read."""
+        return [self.fd]
+
     def open(self) -> Files:
         """Return it as a medium, which owns the descriptor."""
         return Files(FolderMedium(self.fd, self.file_system), self.dicomdir)
@@ -122,6 +132,11 @@ class OpenedFile(NamedTuple):
         """What people call it."""
         return str(self.path)
 
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read."""
+        return [self.fd]
+
     def open(self) -> Bytes:
         """Return its bytes, which own the descriptor."""
         return Bytes(FileSource(self.fd, is_medium=True), self.session)
@@ -136,6 +151,11 @@ class Unopened(NamedTuple):
 
     name: str
     failure: Failure
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read: none."""
+        return []
 
     def open(self) -> NoReturn:
         """Raise the Failure."""

@@ -6,7 +6,6 @@ import re
 import select
 import shutil
 import signal
-import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -162,6 +161,8 @@ def unmount(mountpoint: Path, *, lazy: bool) -> str:
 
     A *lazy* unmount takes the mount out of sight at once, and lets open files be.
     """
+    import subprocess  # noqa: PLC0415 - slow, and who only resolves paths needs none
+
     flags = ["-u", "-z"] if lazy else ["-u"]
     done = subprocess.run(
         [fusermount(), *flags, "--", str(mountpoint)],

@@ -1,11 +1,14 @@
 """What a mount was asked for: made by the command line, obeyed by the mount."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicomfs.source.pulse import DEADLINE
+
+if TYPE_CHECKING:
+    from dicomfs.media.zip.passwords import PasswordFile
 
 DEFAULT_UMASK: Final = 0o077
 
@@ -31,8 +34,8 @@ class Options:
     charset: bytes = b""
     # The mountpoint, if it was made for this mount, and is to go with it.
     made: Path | None = None
-    # Never to be shown.
-    passwords: tuple[bytes, ...] = field(default=(), repr=False)
+    # Read by the worker alone.
+    password_file: "PasswordFile | None" = None
 
     @staticmethod
     def default() -> "Options":

@@ -11,7 +11,6 @@ process that has not read a byte of it.
 import logging
 import os
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -28,7 +27,8 @@ from dicomfs.media.mountinfo import Mount
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control, mountpoint
 from dicomfs.mount.options import Options
-from dicomfs.sandbox import process
+from dicomfs.sandbox import inheritance, process
+from dicomfs.sandbox.voice import Ears, Kind, Said, Voice, to_log, to_people
 
 log = logging.getLogger(__name__)
 
@@ -114,18 +114,19 @@ def mount_in_foreground(
     """
     worker: _Worker | None = None
     mount: Mount | None = None
+    _keep_nothing_of_others(sources, options, caller)
     try:
         for number in _STOP_SIGNALS:
             signal.signal(number, _stop)
         worker = _Worker(sources, options, listener, caller)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        control.expect(worker.connection, control.OPENED)
+        worker.expect(control.OPENED)
         device = _mount(place, options)
         mount = mountpoint.find_mount(place)
         control.send_device(worker.connection, device)
         # Held here too, it would keep a dead worker's mount from failing.
         os.close(device)
-        control.expect(worker.connection, control.READY)
+        worker.expect(control.READY)
         if mount is not None:
             _tune(mount)
         announce()
@@ -137,6 +138,20 @@ def mount_in_foreground(
         if worker is not None:
             _end(worker, place, mount)
         mountpoint.remove(options.made)
+
+
+def _keep_nothing_of_others(
+    sources: Sequence[OpenedSource], options: Options, caller: socket.socket | None
+) -> None:
+    """Let go of all that came from who called dicomfs, and that is not for a mount."""
+    own = [descriptor for source in sources for descriptor in source.descriptors]
+    own += logs.descriptors()
+    if options.password_file is not None:
+        own.append(options.password_file.fd)
+    if caller is not None:
+        own.append(caller.fileno())
+    inheritance.keep_descriptors(own)
+    inheritance.leave_environment()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -170,6 +185,7 @@ class _Worker:
     ) -> None:
         """Start it; it does not keep the connection to the *caller*."""
         self.connection, theirs = control.pair()
+        heard, said = os.pipe()
         # A signal in between would find a worker that nobody knows of.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         self.pid = os.fork()
@@ -177,19 +193,35 @@ class _Worker:
             self.connection.close()
             if caller is not None:
                 caller.close()
-            _work(sources, options, listener, theirs)
+            os.close(heard)
+            _work(sources, options, listener, theirs, Voice(said, waits=False))
         theirs.close()
+        os.close(said)
+        self._ears = Ears(heard, self._hear)
         for source in sources:
             source.leave()
+        if options.password_file is not None:
+            options.password_file.leave()
         self.alive = True
         self._pidfd = os.pidfd_open(self.pid)
+
+    def _hear(self, said: Said) -> None:
+        if said.kind is Kind.LOG:
+            to_log(said, self.pid)
+        else:
+            to_people(said)
+
+    def expect(self, word: bytes) -> None:
+        """Wait for *word*; raises the Failure that comes instead."""
+        self._ears.until(self.connection.fileno())
+        control.expect(self.connection, word)
 
     def wait(self, seconds: float | None = None) -> int | None:
         """Wait for the worker to end, *seconds* at most.
 
         Return its exit code, negative for a signal; None if it goes on.
         """
-        if not select.select([self._pidfd], [], [], seconds)[0]:
+        if not self._ears.until(self._pidfd, seconds):
             return None
         # First, as a signal may take us out of here at any moment.
         self.alive = False
@@ -212,6 +244,7 @@ def _work(
     options: Options,
     listener: Listener,
     connection: socket.socket,
+    voice: Voice,
 ) -> NoReturn:
     """Run the worker in this process, a child of the supervisor."""
     exit_code = _FAILED
@@ -221,6 +254,8 @@ def _work(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        voice.take_over()
+        process.detach()
         try:
             # pyfuse3 and trio: only here, after the fork.
             from dicomfs.mount import worker
@@ -228,7 +263,7 @@ def _work(
             raise Failure(
                 Problem.NOT_IMPORTED, name=error.name or "pyfuse3", reason=error
             ) from error
-        worker.run(sources, options, connection, listener)
+        worker.run(sources, options, connection, listener, voice)
         exit_code = _WELL
     except Failure as failure:
         connection.send(control.encode(failure))

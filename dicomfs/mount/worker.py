@@ -18,19 +18,17 @@ from typing import Final
 import pyfuse3
 import trio
 
-from dicomfs.dicom import charsets
-from dicomfs.fileset import spelling
+from dicomfs.fileset.confinement import confine_to
 from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
-from dicomfs.media.opening import OpenedFolder, OpenedSource
+from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control
 from dicomfs.mount.fuse import Operations, Ownership
 from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
 from dicomfs.mount.scheduler import Scheduler
-from dicomfs.sandbox import confine as sandbox
-from dicomfs.sandbox import loading, process
+from dicomfs.sandbox.voice import Voice
 from dicomfs.tree import own
 from dicomfs.tree.tree import Tree
 
@@ -42,12 +40,6 @@ _MAX_TASKS: Final = 500
 _GARBAGE: Final = 10_000
 # Requests that are being answered get so many seconds when the mount is to end.
 _LAST_WORDS: Final = 1.0
-# socket imports it when it takes a descriptor.
-_ALWAYS_NEEDED: Final = ("array",)
-# What images and archives need, and URLs; of a folder nobody does.
-_FORMATS: Final = ("dicomfs.media.formats",)
-# A scan looks into files that are packed.
-_PACKED: Final = ("bz2", "lzma")
 
 
 def run(
@@ -55,20 +47,19 @@ def run(
     options: Options,
     connection: socket.socket,
     listener: Listener,
+    voice: Voice,
 ) -> None:
     """Serve *sources* until they are unmounted; raises Failure if none is a File-set.
 
-    The *listener* hears how their opening goes.
+    The *listener* hears how their opening goes; all that is said goes to the *voice*.
     """
-    null = _let_go(options)
-    _load(sources, scan=options.scan)
+    passwords = options.password_file.read() if options.password_file else ()
+    held = [connection.fileno(), voice.pipe]
+    for lacking in confine_to(sources, held, scan=options.scan):
+        log.warning("the sandbox lacks %s", lacking)
     # What is loaded stays: to look through it again and again would free nothing.
     gc.freeze()
     gc.set_threshold(_GARBAGE)
-    folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
-    rights = sandbox.Rights(folders, of_others=True)
-    for lacking in sandbox.restrict(rights):
-        log.warning("the sandbox lacks %s", lacking)
     if options.log_names:
         log.warning("this log will contain names of patients (--log-names)")
     findings = Findings(log_names=options.log_names)
@@ -76,11 +67,13 @@ def run(
         sources,
         findings,
         scan=options.scan,
-        passwords=options.passwords,
+        passwords=passwords,
         charset=options.charset,
         deadline=options.deadline,
         listener=listener,
     )
+    # Only archives that have encrypted members have them still.
+    del passwords
     listen(file_sets)
     tree = Tree(file_sets, read_headers=not options.index_only)
     connection.send(control.OPENED)
@@ -96,7 +89,7 @@ def run(
         capacity_of(file_sets),
         on_init=greeting.cancel,
     )
-    say_ready = functools.partial(_say_ready, connection, null)
+    say_ready = functools.partial(_say_ready, connection)
     handshake = Handshake(device)
     pyfuse3.init(operations, f"/dev/fd/{handshake.fd}", set())
     try:
@@ -105,29 +98,8 @@ def run(
         pyfuse3.close(unmount=False)
 
 
-def _load(sources: Sequence[OpenedSource], *, scan: bool) -> None:
-    """Load what will be needed: nothing can be loaded once rights are given up."""
-    is_plain = all(isinstance(source, OpenedFolder) for source in sources)
-    needed = _ALWAYS_NEEDED + (() if is_plain else _FORMATS)
-    codecs = charsets.CODECS.union(spelling.CODECS)
-    loading.load(codecs, needed + (_PACKED if scan else ()))
-
-
-def _let_go(options: Options) -> int | None:
-    """Let a worker in the background go of its caller; only the streams come later.
-
-    Return what then takes their place: in the sandbox nothing can be opened.
-    """
-    if options.foreground:
-        return None
-    process.leave()
-    return process.open_null()
-
-
-def _say_ready(connection: socket.socket, null: int | None) -> None:
+def _say_ready(connection: socket.socket) -> None:
     """Say that the kernel has begun to talk: from here on the mount answers."""
-    if null is not None:
-        process.silence(null)
     # Without a supervisor there is nobody to tell; the mount works all the same.
     with suppress(OSError):
         connection.send(control.READY)

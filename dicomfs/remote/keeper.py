@@ -30,7 +30,6 @@ from dicomfs.remote import fetcher
 from dicomfs.remote.connection import Connection, receive_greeting, receive_stream
 from dicomfs.remote.urls import check
 from dicomfs.remote.wire import ProtocolError
-from dicomfs.sandbox import confine as sandbox
 from dicomfs.sandbox import process
 
 # Signals for the group that dicomfs was started in. Keeper and fetcher end by their
@@ -120,7 +119,7 @@ def _settle(line: int) -> None:
     os.closerange(line + 1, _ANY_DESCRIPTOR)
     process.detach()
     _say_nothing()
-    sandbox.forbid_dumps()
+    process.forbid_dumps()
 
 
 def _say_nothing() -> None:

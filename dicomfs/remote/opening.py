@@ -34,6 +34,11 @@ class OpenedUrl(NamedTuple):
     dicomdir: bytes = b""
     failure: Failure | None = None
 
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read: the connection that all URLs share."""
+        return self.remotes.connection.descriptors
+
     def open(self) -> Files | Bytes:
         """Return what it leads to; raises Failure."""
         if self.failure is not None:

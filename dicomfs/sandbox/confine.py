@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from dicomfs.sandbox import seccomp
+from dicomfs.sandbox import process, seccomp
 
 # Virtual memory, of which each thread takes its stack whole.
 _MEMORY: Final = 2 * 1024**3
@@ -25,7 +25,6 @@ _STACK: Final = 1024**2
 _ARENAS: Final = 2
 
 _M_ARENA_MAX: Final = -8
-_PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_CAP_AMBIENT: Final = 47
@@ -85,8 +84,9 @@ def restrict(rights: Rights) -> list[str]:
     the kernel lacks that, and the rest holds all the same.
     """
     steps: dict[str, Callable[[], None]] = {
-        "protection against memory dumps": forbid_dumps,
+        "protection against memory dumps": process.forbid_dumps,
         "a limit of memory": _limit_memory,
+        "a limit of files": _limit_files,
         "the dropping of capabilities": lambda: _drop_capabilities(rights),
         "no-new-privileges": lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1),
         "Landlock": lambda: _read_only(rights),
@@ -107,11 +107,21 @@ def _failure_of(step: Callable[[], None]) -> OSError | None:
     return None
 
 
-def forbid_dumps() -> None:
-    """Let this process leave no memory behind if it fails."""
-    # The limit alone does not hold where dumps are piped to a program.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _prctl(_PR_SET_DUMPABLE, 0)
+def _limit_files() -> None:
+    """Let no file grow, whoever has opened it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def limit_computing(seconds: int) -> None:
+    """End this process once it has computed for so many *seconds*, waiting aside.
+
+    A process that serves for weeks is no matter of that.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = seconds if most == resource.RLIM_INFINITY else min(most, seconds)
+    # Who is not himself any more does not end by SIGXCPU, but by the one behind it.
+    behind = limit + 1 if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, behind))
 
 
 def _limit_memory() -> None:

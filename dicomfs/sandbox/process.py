@@ -1,11 +1,26 @@
-"""Becoming a daemon, a child that ends with its parent, or one that sees other mounts."""
+"""What a process is: a daemon, a child that ends with its parent, one without a dump."""
 
 import ctypes
 import os
+import resource
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWNS: Final = 0x20000
+_PR_SET_DUMPABLE: Final = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def forbid_dumps() -> None:
+    """Let this process, and those that it forks, leave no memory behind if they fail.
+
+    Raises OSError.
+    """
+    # The limit alone does not hold where dumps are piped to a program.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if _libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE")
 
 
 def detach() -> None:
@@ -27,7 +42,7 @@ def open_null() -> int:
 
 def end_with_parent(number: int) -> None:
     """Get the signal *number* when the parent of this process ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def enter_mounts(namespace: str) -> None:

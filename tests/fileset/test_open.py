@@ -674,6 +674,7 @@ class SilentSource:
     """A source that says nothing until it is let go."""
 
     name = "silent"
+    descriptors = ()
 
     def __init__(self) -> None:
         self.let_go = threading.Event()

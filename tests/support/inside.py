@@ -68,7 +68,7 @@ def _run() -> int:
 def _try(what: Callable[[str, int], None], file: str, port: int) -> str:
     try:
         what(file, port)
-    except OSError:
+    except (OSError, LookupError):  # nor can it load what Python needs for that
         return "-"
     return "+"
 

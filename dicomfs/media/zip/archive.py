@@ -78,15 +78,18 @@ class Zip(Archive[Member]):
     def __init__(self, source: Source, passwords: Sequence[bytes] = ()) -> None:
         """Read the directory; raises MediumError if there is none, and OSError."""
         super().__init__(source)
-        self._passwords = passwords
+        self._passwords: Sequence[bytes] = ()
         self.left_out: Counter[str] = Counter()
         self.is_cut_off = False
         directory, self._raw = self._read_directory()
         self._end = directory.start
         self._shift = directory.shift
+        self._has_encrypted = False
         # Where the record of each member is.
         self._places = array("I")
         self._root, self._starts = self._make_tree(directory)
+        if self._has_encrypted:
+            self._passwords = passwords
         self._opening = threading.Lock()
         self._inflated: WeakValueDictionary[int, Inflated] = WeakValueDictionary()
         # Tells the members from those of other archives; what they turned out to be.
@@ -119,6 +122,7 @@ class Zip(Archive[Member]):
             if found > _MOST_MEMBERS:
                 raise MediumError(f"it has more than {_MOST_MEMBERS} members")
             record = read_record(self._raw, at)
+            self._has_encrypted |= bool(record.flags & ENCRYPTED)
             if tree.add(record, len(self._places)):
                 self._places.append(at)
                 offsets.append(record.offset)
