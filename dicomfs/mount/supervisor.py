@@ -28,7 +28,7 @@ from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control, mountpoint
 from dicomfs.mount.options import Options
 from dicomfs.sandbox import inheritance, process
-from dicomfs.sandbox.voice import Ears, Kind, Said, Voice, to_log, to_people
+from dicomfs.sandbox.voice import Ears, Kind, Log, Said, Voice, to_people
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +197,7 @@ class _Worker:
             _work(sources, options, listener, theirs, Voice(said, waits=False))
         theirs.close()
         os.close(said)
+        self._log = Log(self.pid)
         self._ears = Ears(heard, self._hear)
         for source in sources:
             source.leave()
@@ -207,7 +208,7 @@ class _Worker:
 
     def _hear(self, said: Said) -> None:
         if said.kind is Kind.LOG:
-            to_log(said, self.pid)
+            self._log.take(said)
         else:
             to_people(said)
 

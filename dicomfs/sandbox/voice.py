@@ -27,6 +27,8 @@ _HEAD: Final = struct.Struct("=BBH")
 _MOST: Final = select.PIPE_BUF - _HEAD.size
 # A signal just before the kernel begins to wait would not be seen before it ends.
 _GLANCE: Final = 2.0
+_MOST_LINES: Final = 1000
+_MINUTE: Final = 60.0
 _F_GETPIPE_SZ: Final = 1032
 # A letter is four bytes of UTF-8 at most.
 _LETTERS: Final = _MOST // 4
@@ -226,16 +228,39 @@ def to_people(said: Said) -> None:
         stream.flush()
 
 
-def to_log(said: Said, process: int) -> None:
-    """Log what *process* said, on one line."""
-    record = logging.makeLogRecord(
-        {
-            "name": __name__,
-            "levelno": said.level,
-            "levelname": logging.getLevelName(said.level),
-            "msg": "%s",
-            "args": (printable(said.text),),
-            "process": process,
-        }
-    )
-    logging.getLogger().handle(record)
+class Log:
+    """Logs what *process* says, each on one line, up to a number of lines in a minute.
+
+    What is beyond is counted: the log must not fill the disk.
+    """
+
+    def __init__(
+        self, process: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._process = process
+        self._clock = clock
+        self._until = 0.0
+        self._lines = 0
+
+    def take(self, said: Said) -> None:
+        """Log what was *said*, if there is room for it."""
+        if (now := self._clock()) >= self._until:
+            if (left_out := self._lines - _MOST_LINES) > 0:
+                self._log(logging.WARNING, f"{left_out} lines are left out here")
+            self._until, self._lines = now + _MINUTE, 0
+        self._lines += 1
+        if self._lines <= _MOST_LINES:
+            self._log(said.level, printable(said.text))
+
+    def _log(self, level: int, line: str) -> None:
+        record = logging.makeLogRecord(
+            {
+                "name": __name__,
+                "levelno": level,
+                "levelname": logging.getLevelName(level),
+                "msg": "%s",
+                "args": (line,),
+                "process": self._process,
+            }
+        )
+        logging.getLogger().handle(record)
