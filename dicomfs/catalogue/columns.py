@@ -5,7 +5,6 @@ for is written small.
 """
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Final, NamedTuple, Protocol
 
 from dicomfs.dicom.keywords import BY_NAME, KEYWORDS, Keyword
@@ -98,6 +97,8 @@ def _asked_for(name: str, level: Level, more: Dictionary | None) -> Column:
     if keyword:
         return Column(name, keyword)
     known = [*COUNTED, _MODALITIES.name, *BY_NAME, *(more.names() if more else ())]
+    from difflib import get_close_matches
+
     words = {each.lower(): each for each in reversed(known)}
     nearest = words[get_close_matches(name.lower(), words, 1, 0)[0]]
     raise Failure(Problem.COLUMN_UNKNOWN, name=name, nearest=nearest)

@@ -165,7 +165,7 @@ class Scheduler:
         if late is not None and late.is_running:
             raise trio.TooSlowError
         opening = _Opening(file)
-        # What is not fixed is made of what is in memory, and waits for no medium.
+        # What is not fixed waits for no medium, or it is one file of all that does.
         threads = self._medium if file.is_fixed else self._own
         try:
             with trio.fail_after(self._deadline):

@@ -1,9 +1,10 @@
-"""Nodes of the tree that people see: what all have in common, and two simple kinds.
+"""Nodes of the tree that people see: what all have in common, and the simple kinds.
 
     Selection    the folder that some records become: a patient, a study, a series
     Instance     a record with its file (both are in ``tree.selection``)
     Fixed        a folder whose children are given
     Rendered     a file whose bytes are made when somebody asks for them
+    Compiled     a file whose bytes are made when somebody opens it
 
 Front ends know ``FolderNode`` and ``FileNode`` and ask ``is_folder`` which of the two a
 node is. A node is complete when it is shown.
@@ -101,7 +102,7 @@ class FileNode(Named, Protocol):
     def is_fixed(self) -> bool:
         """Whether size and bytes stay as they are.
 
-        If they do not, they are made of what is in memory, whenever they are asked for.
+        If they do not, they are made whenever they are asked for.
         """
         ...
 
@@ -202,6 +203,45 @@ class Rendered:
     def open(self) -> Source:
         """Return the bytes as they are now."""
         return BytesSource(self.render())
+
+    def open_cached(self) -> None:
+        """Have nothing in memory."""
+
+
+@dataclass(slots=True, eq=False)
+class Compiled:
+    """A file whose bytes *compile* makes, which may take long, when somebody opens it.
+
+    Its size is that of the last opening: 0 before, as nobody who only looks at it should
+    have to wait for that.
+    """
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = False
+    error: ClassVar[int] = 0
+    reason: ClassVar[str] = ""
+
+    inode: int
+    name: str
+    parent: FolderNode
+    mtime_ns: int
+    compile: Callable[[], bytes]
+    size: int = 0
+
+    @property
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.parent.attributes
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is this very file, as it is never listed anew."""
+        return other is self
+
+    def open(self) -> Source:
+        """Return the bytes as they are now; raises OSError."""
+        data = self.compile()
+        self.size = len(data)
+        return BytesSource(data)
 
     def open_cached(self) -> None:
         """Have nothing in memory."""

@@ -3,39 +3,50 @@
 Another file or folder of our own is added here, as an entry of that folder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from dicomfs.tree import report as reports
 from dicomfs.tree.identity import ROOT_INODE, Position, inode
-from dicomfs.tree.node import Fixed, FolderNode, Rendered
+from dicomfs.tree.node import Compiled, Fixed, FolderNode, Node, Rendered
 from dicomfs.tree.report import Report
 from dicomfs.tree.tree import Tree
 
 FOLDER: Final = ".dicomfs"
+
+# What makes the bytes of a file when it is opened, by its name.
+Compilers = Mapping[str, Callable[[], bytes]]
+NO_MORE: Final[Compilers] = MappingProxyType({})
 
 _FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
 # Where nodes come from that no record is the reason for.
 _OWN: Final = Position(FOLDER.encode(), 0)
 
 
-def add_to(tree: Tree) -> None:
-    """Put the folder into the root of *tree*, with a report that grows with its use."""
-    tree.root.hidden = {FOLDER: folder(tree.root, partial(reports.of, tree))}
+def add_to(tree: Tree, more: Compilers = NO_MORE) -> None:
+    """Put the folder into the root of *tree*, with a report that grows with its use.
+
+    There are *more* files in it, by their names.
+    """
+    tree.root.hidden = {FOLDER: folder(tree.root, partial(reports.of, tree), more)}
 
 
-def folder(root: FolderNode, make_report: Callable[[], Report]) -> Fixed:
+def folder(
+    root: FolderNode, make_report: Callable[[], Report], more: Compilers = NO_MORE
+) -> Fixed:
     """Return the folder for *root*, with a report that is made whenever it is read."""
     made = Fixed(inode(_OWN, "reports", ROOT_INODE), FOLDER, root, root.mtime_ns)
+    files: dict[str, Node] = {}
     for name, render in _FORMS.items():
-        made.entries[name] = Rendered(
-            inode(_OWN, name, made.inode),
-            name,
-            made,
-            made.mtime_ns,
-            partial(_bytes, render, make_report),
-        )
+        number = inode(_OWN, name, made.inode)
+        data = partial(_bytes, render, make_report)
+        files[name] = Rendered(number, name, made, made.mtime_ns, data)
+    for name, compiler in more.items():
+        number = inode(_OWN, name, made.inode)
+        files[name] = Compiled(number, name, made, made.mtime_ns, compiler)
+    made.entries.update(sorted(files.items()))
     return made
 
 
