@@ -18,6 +18,7 @@ from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import CutOffError, FileIdError
 from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.fileset.guesses import Clue
+from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
 from dicomfs.tree import naming
@@ -29,6 +30,8 @@ from dicomfs.tree.selection import Copy
 _REFUSALS: Final = frozenset({errno.ELOOP, errno.EXDEV, errno.EINVAL, errno.ENXIO})
 # Of a patient who is called by a placeholder.
 _MOST_STUDIES: Final = 1000
+# Of a DICOMDIR with more records, the root is listed before all were looked at.
+_MOST_DATED: Final = 20_000
 # What names say of files that cannot be opened, by the errno that opening them gives.
 _MARKS: Final = {errno.ENOENT: "missing", errno.EACCES: "refused"}
 _CUT_OFF: Final = "cut off"
@@ -199,6 +202,29 @@ def _studies(branch: Branch) -> frozenset[bytes]:
                 is_study = item.record.level is Level.STUDY
                 uids.add(uid or (item.record.sop_instance_uid if is_study else b""))
     return frozenset(uids - {b""})
+
+
+def newest_ns(patient: Branch) -> int | None:
+    """Return the time of the newest study of a *patient*, None if that is not known.
+
+    It is where all records were looked at: then to read those of studies costs little.
+    """
+    file_sets = {part.file_set for part in patient.parts}
+    if not all(_is_known(each) for each in file_sets):
+        return None
+    times: list[int | None] = []
+    with suppress(OSError):
+        for part in patient.parts:
+            times += (
+                item.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
+                for item in part.file_set.children(part)
+            )
+    return max((time for time in times if time is not None), default=None)
+
+
+def _is_known(file_set: FileSet) -> bool:
+    is_whole = file_set.link_check is LinkCheck.WHOLE
+    return is_whole and file_set.records <= _MOST_DATED
 
 
 def _note_spelling(first: Branch, branch: Branch) -> None:

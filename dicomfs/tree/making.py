@@ -82,15 +82,24 @@ class Maker:
 
 
 def _time_ns(parent: Selection, branch: Branch, header: Attributes | None) -> int:
-    """Return the study's or series' own time, else the parent folder's.
+    """Return the study's or series' own time, a patient's last one, else the parent's.
 
     The *header* of an instance says that of a series, where its record does not.
     """
     own = None
-    if branch.level is Level.STUDY:
+    if branch.level is Level.PATIENT:
+        own = draft.newest_ns(branch)
+    elif branch.level is Level.STUDY:
         own = branch.attributes.time_ns(tags.STUDY_DATE, tags.STUDY_TIME)
     elif branch.level is Level.SERIES:
         own = branch.attributes.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
         if own is None and header is not None:
             own = header.time_ns(tags.SERIES_DATE, tags.SERIES_TIME)
-    return parent.mtime_ns if own is None else own
+    return _inherited(parent) if own is None else own
+
+
+def _inherited(parent: Selection) -> int:
+    """Return the time of what has none; the newest study's is not that of others."""
+    above = parent.parent
+    is_newest = parent.level is Level.PATIENT and above is not None
+    return above.mtime_ns if above is not None and is_newest else parent.mtime_ns

@@ -1066,6 +1066,32 @@ def times(tmp_path: Path, medium: list[Record]) -> dict[str, int]:
     return {path: seen[path].mtime_ns for path in folders(seen)}
 
 
+def test_a_patient_has_the_time_of_the_newest_study_if_all_was_looked_at(
+    tmp_path: Path,
+) -> None:
+    studies = [
+        study("1.1", date="20230705"),
+        study("1.2", date="20240101", time="0830"),
+        study("1.3", date=None),
+    ]
+    write_medium(tmp_path, [patient("Doe", "1", studies), patient("Roe", "2", [])])
+    os.utime(tmp_path / "DICOMDIR", ns=(10**18, 10**18))
+
+    with opened(tmp_path) as tree:
+        before = {name: e.mtime_ns for name, e in tree.expand(tree.root).items()}
+        tree.check_links()
+        after = tree.expand(tree.root)
+        (undated,) = (
+            node.mtime_ns for path, node in walk(tree.root) if "/Undated " in path
+        )
+
+    assert set(before.values()) == {10**18}
+    assert after["Doe (1)"].mtime_ns == nanoseconds(2024, 1, 1, 8, 30)
+    assert after["Roe (2)"].mtime_ns == 10**18
+    # No study has the date of another one.
+    assert undated == 10**18
+
+
 def test_folders_have_the_times_of_their_studies_and_series(tmp_path: Path) -> None:
     one = series("1.1.1", [image("1")], SeriesDate="20230706", SeriesTime="0830")
     other = series("1.1.2", [image("2")], number=2)
@@ -1074,7 +1100,7 @@ def test_folders_have_the_times_of_their_studies_and_series(tmp_path: Path) -> N
     found = list(times(tmp_path, medium).values())
 
     assert found == [
-        10**18,
+        nanoseconds(2023, 7, 5, 12),
         nanoseconds(2023, 7, 5, 12),
         nanoseconds(2023, 7, 6, 8, 30),
         nanoseconds(2023, 7, 5, 12),
