@@ -6,7 +6,7 @@ from typing import Final
 from dicomfs.dicom import charsets
 from dicomfs.fileset import spelling
 from dicomfs.media.opening import OpenedFolder, OpenedSource
-from dicomfs.sandbox import confine, inheritance, loading
+from dicomfs.sandbox import confine, environment, inheritance, loading
 
 # socket imports the first when it takes a descriptor, Counter the second when it is asked
 # what is most common.
@@ -29,7 +29,7 @@ def confine_to(
     _load(sources, scan=scan)
     held = [descriptor for source in sources for descriptor in source.descriptors]
     inheritance.keep_descriptors([*own, *held])
-    inheritance.leave_environment()
+    environment.leave()
     loading.end()
     folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
     return confine.restrict(confine.Rights(folders, of_others=True))

@@ -27,7 +27,7 @@ from dicomfs.media.mountinfo import Mount
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control, mountpoint
 from dicomfs.mount.options import Options
-from dicomfs.sandbox import inheritance, process
+from dicomfs.sandbox import environment, inheritance, process
 from dicomfs.sandbox.voice import Ears, Kind, Log, Said, Voice, to_people
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ def _keep_nothing_of_others(
     if caller is not None:
         own.append(caller.fileno())
     inheritance.keep_descriptors(own)
-    inheritance.leave_environment()
+    environment.leave()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,7 @@ without the variable would take some 200 ms.
 import ctypes
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,10 @@ _PLAIN: Final = frozenset(
     b"XDG_RUNTIME_DIR".split()
 )
 _PLAIN_PREFIXES: Final = (b"LC_", b"PYTHON", b"DICOMFS_")
+# What is looked at after the start: the C library asks for the time zone again and again,
+# and what begins like this is our own.
+_NEEDED: Final = b"TZ"
+_OURS: Final = b"DICOMFS_"
 
 # Where the environment lies, in the words of /proc/self/stat after the program's name:
 # env_start and env_end (proc(5)).
@@ -32,14 +36,23 @@ def withdraw() -> dict[bytes, bytes]:
 
     To be called before the process forks, and by a process without threads.
     """
-    names = [name for name in os.environb if not _is_plain(name)]
+    return _taken(lambda name: name in _PLAIN or name.startswith(_PLAIN_PREFIXES))
+
+
+def leave() -> None:
+    """Take all variables away that are not needed after the start."""
+    _taken(lambda name: name == _NEEDED or name.startswith(_OURS))
+
+
+def _taken(is_kept: Callable[[bytes], bool]) -> dict[bytes, bytes]:
+    names = [name for name in os.environb if not is_kept(name)]
     taken = {name: os.environb.pop(name) for name in names}
     words = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     begin, end = map(int, words[_PLACE])
     # In place: a copy of it would stay in memory.
     block = (ctypes.c_char * (end - begin)).from_address(begin)
     for entry in _ENTRY.finditer(block):
-        if not _is_plain(entry[1]):
+        if not is_kept(entry[1]):
             ctypes.memset(begin + entry.start(), 0, entry.end() - entry.start())
     return taken
 
@@ -51,7 +64,3 @@ def wipe(taken: Mapping[bytes, bytes]) -> None:
         if len(value) > 1:
             header = bytes.__basicsize__ - 1
             ctypes.memset(id(value) + header, 0, len(value))
-
-
-def _is_plain(name: bytes) -> bool:
-    return name in _PLAIN or name.startswith(_PLAIN_PREFIXES)
