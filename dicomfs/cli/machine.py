@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import mounts
-from dicomfs.mount import mountpoint
+from dicomfs.mount import attachment, mountpoint
 
 _FUSE_CONF: Final = Path("/etc/fuse.conf")
 _UPDATEDB_CONF: Final = Path("/etc/updatedb.conf")
@@ -87,16 +87,16 @@ def _missing(failure: Failure) -> Sign:
 def _fuse() -> Iterator[Sign]:
     """Yield whether there is FUSE."""
     failures = {}
-    for look in (mountpoint.check_fuse, mountpoint.fusermount):
+    for look in (attachment.check_fuse, attachment.fusermount):
         try:
             look()
         except Failure as failure:
             failures[failure.problem] = failure
     yield from map(_missing, failures.values())
     if Problem.NO_FUSE_DEVICE not in failures:
-        yield Sign(f"{mountpoint.FUSE_DEVICE} can be opened")
+        yield Sign(f"{attachment.FUSE_DEVICE} can be opened")
     if Problem.NO_FUSERMOUNT not in failures:
-        yield Sign(f"fusermount3 is {mountpoint.fusermount()}")
+        yield Sign(f"fusermount3 is {attachment.fusermount()}")
 
 
 def _rights() -> Iterator[Sign]:
@@ -122,7 +122,7 @@ def _rights() -> Iterator[Sign]:
             is_missing=True,
         )
     with suppress(Failure):
-        program = Path(mountpoint.fusermount())
+        program = Path(attachment.fusermount())
         if not program.stat().st_mode & stat.S_ISUID:
             yield Sign(
                 f"{program} does not run as root, so it cannot mount for you",

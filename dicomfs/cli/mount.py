@@ -21,7 +21,7 @@ from dicomfs.cli.terminal import Audience, say, warnings_handler
 from dicomfs.cli.usage import misunderstood
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.opening import OpenedFolder, OpenedSource
-from dicomfs.mount import mountpoint, supervisor
+from dicomfs.mount import attachment, mountpoint, supervisor
 from dicomfs.mount.options import Options
 from dicomfs.remote.urls import is_url
 
@@ -66,8 +66,9 @@ def mount(paths: Sequence[str], place: Path | None, options: Options) -> Path:
 
 def _mount(opened: Sequence[OpenedSource], place: Path, options: Options) -> Path:
     folders = [each.path for each in opened if isinstance(each, OpenedFolder)]
-    mountpoint.check(place, folders)
-    mountpoint.check_fuse()
+    attachment.clear_stale(place)
+    held = mountpoint.hold(place, folders)
+    attachment.check_fuse()
     if find_spec("pyfuse3") is None:
         raise Failure(Problem.NO_PYFUSE3)
     if options.allow_other and _lets_nobody_in(options):
@@ -75,11 +76,11 @@ def _mount(opened: Sequence[OpenedSource], place: Path, options: Options) -> Pat
     _begin_log(options)
     audience = Audience(tells_names=not _is_logged(options))
     if not options.foreground:
-        supervisor.mount_in_background(opened, place, options, audience)
+        supervisor.mount_in_background(opened, held, options, audience)
         return place
     is_well = supervisor.mount_in_foreground(
         opened,
-        place,
+        held,
         options,
         audience,
         lambda: say(f"mounted on {place}; Ctrl-C ends it"),

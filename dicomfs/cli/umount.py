@@ -6,7 +6,7 @@ from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
 from dicomfs.cli.terminal import complain
 from dicomfs.errors import Failure
-from dicomfs.mount import mountpoint
+from dicomfs.mount import attachment, mountpoint
 
 
 def run(given: argparse.Namespace) -> Exit:
@@ -14,7 +14,7 @@ def run(given: argparse.Namespace) -> Exit:
     exit_code = Exit.OK
     for place in given.mountpoints:
         try:
-            mountpoint.end(mountpoint.resolve(place), lazy=given.lazy)
+            attachment.end(mountpoint.resolve(place), lazy=given.lazy)
         except Failure as failure:
             told = complaint(failure)
             complain(told)

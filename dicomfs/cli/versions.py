@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from dicomfs import __version__
 from dicomfs.errors import Failure
-from dicomfs.mount import mountpoint
+from dicomfs.mount import attachment
 
 
 def versions() -> str:
@@ -30,7 +30,7 @@ def _package(name: str) -> str:
 def _libfuse() -> str:
     """Return libfuse's version, as its fusermount3 tells it."""
     try:
-        command = [mountpoint.fusermount(), "--version"]
+        command = [attachment.fusermount(), "--version"]
     except Failure:
         return "is not installed"
     told = subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,10 +1,12 @@
-"""Mountpoints: whether one can be used, what is mounted on it, and how it is cleared."""
+"""Mountpoints: what is mounted on them, and the folder itself, held before it is used.
+
+A path is believed once. What it led to is held by a descriptor from then on: whoever
+may rename a folder above it cannot lead the mount to another one.
+"""
 
 import errno
 import os
 import re
-import select
-import shutil
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,19 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from dicomfs.errors import Failure, Problem
-from dicomfs.media.mountinfo import Mount, mounts
+from dicomfs.media.mountinfo import Mount, mount_of, mounts
+from dicomfs.mount.peer import Peer
 
 FSTYPE: Final = "fuse.dicomfs"
-FUSE_DEVICE: Final = Path("/dev/fuse")
 
 # What statvfs says of a mount whose process has ended.
 _DEAD: Final = frozenset({errno.ENOTCONN, errno.ECONNABORTED})
 _PATIENCE: Final = 2.0
-_FUSERMOUNT: Final = "fusermount3"
-# Not $PATH: whoever sets that must not choose what a mount runs. The last is NixOS's.
-_PLACES: Final = (
-    "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/run/wrappers/bin"
-)
+# Asks no file system that is mounted there, so none can hang.
+_LOOK: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def find_mount(mountpoint: Path) -> Mount | None:
@@ -41,31 +40,46 @@ def is_ours(mount: Mount) -> bool:
 
 
 def is_stale(mountpoint: Path) -> bool:
-    """Whether the mount on *mountpoint* is one whose process has ended.
+    """Whether the mount on *mountpoint* is one whose process has ended."""
+    try:
+        fd = os.open(mountpoint, _LOOK)
+    except OSError:
+        return False
+    try:
+        return is_dead(fd)
+    finally:
+        os.close(fd)
+
+
+def is_dead(fd: int) -> bool:
+    """Whether the mount that *fd* lies on is one whose process has ended.
 
     Asked by statvfs, which goes to that process: the kernel would answer a stat for a
-    dead mount from what it remembers. A process of its own asks, as a mount that hangs
-    would hold whoever asks; one that does not answer in time is not dead.
+    dead mount from what it remembers. A child asks, as a mount that hangs would hold
+    whoever asks; one that does not answer in time is not dead.
     """
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:  # no more processes; one that is dead answers at once
+        return _ask(fd) in _DEAD
     if pid == 0:
         try:
-            os._exit(_ask(mountpoint))
+            os._exit(_ask(fd))
         finally:
             os._exit(errno.EINTR)
-    pidfd = os.pidfd_open(pid)
+    child = Peer(pid)
     try:
-        if not select.select([pidfd], [], [], _PATIENCE)[0]:
-            os.kill(pid, signal.SIGKILL)
+        if not child.has_ended(_PATIENCE):
+            child.send(signal.SIGKILL)
             return False
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) in _DEAD
+        return child.exit_code() in _DEAD
     finally:
-        os.close(pidfd)
+        child.close()
 
 
-def _ask(mountpoint: Path) -> int:
+def _ask(fd: int) -> int:
     try:
-        os.statvfs(mountpoint)
+        os.fstatvfs(fd)
     except OSError as error:
         return error.errno or errno.EIO
     return 0
@@ -78,19 +92,17 @@ def resolve(path: Path) -> Path:
     return here if find_mount(here) else Path(os.path.realpath(path))
 
 
-def check(mountpoint: Path, folders: Sequence[Path]) -> None:
-    """See that *mountpoint* can be mounted on with media in *folders*; raises Failure.
+def hold(mountpoint: Path, folders: Sequence[Path]) -> int:
+    """Return a descriptor of *mountpoint*, a resolved path that can be mounted on.
 
-    A dead mount of this user's is cleared away.
+    The media lie in *folders*. A dead mount of this user's is cleared away first, by
+    who calls: see ``attachment.clear_stale``. Raises Failure.
     """
-    if (mount := find_mount(mountpoint)) and mount.fstype.startswith("fuse"):
-        _check_stale(mountpoint, mount)
-        _clear_stale(mountpoint, mount)
     for folder in folders:
         _check_overlap(mountpoint, folder)
     try:
-        if not any(mountpoint.iterdir()):
-            return
+        held = _opened(mountpoint)
+        is_empty = not os.listdir(held)  # noqa: PTH208 - a descriptor
     except FileNotFoundError as error:
         raise Failure(Problem.MOUNTPOINT_MISSING, mountpoint=mountpoint) from error
     except NotADirectoryError as error:
@@ -99,7 +111,9 @@ def check(mountpoint: Path, folders: Sequence[Path]) -> None:
         raise Failure(
             Problem.MOUNTPOINT_CLOSED, mountpoint=mountpoint, reason=error.strerror
         ) from error
-    raise Failure(Problem.MOUNTPOINT_NOT_EMPTY, mountpoint=mountpoint)
+    if not is_empty:
+        raise Failure(Problem.MOUNTPOINT_NOT_EMPTY, mountpoint=mountpoint)
+    return held
 
 
 def _check_overlap(mountpoint: Path, folder: Path) -> None:
@@ -108,45 +122,19 @@ def _check_overlap(mountpoint: Path, folder: Path) -> None:
         raise Failure(Problem.MOUNTPOINT_OVERLAPS, mountpoint=mountpoint)
 
 
-def _check_stale(mountpoint: Path, mount: Mount) -> None:
-    if is_stale(mountpoint):
-        return
-    if mount.fstype == FSTYPE:
-        raise Failure(Problem.MOUNTPOINT_OURS, mountpoint=mountpoint)
-    raise Failure(Problem.MOUNTPOINT_TAKEN, mountpoint=mountpoint, fstype=mount.fstype)
-
-
-def _clear_stale(mountpoint: Path, mount: Mount) -> None:
-    if is_ours(mount) and not unmount(mountpoint, lazy=True):
-        return
-    raise Failure(Problem.MOUNTPOINT_STALE, mountpoint=mountpoint)
-
-
-def check_fuse() -> None:
-    """See that this machine and this user can mount with FUSE; raises Failure."""
+def _opened(folder: Path) -> int:
+    """Open *folder* with no link on the way: all were resolved; any is new."""
+    fd = os.open("/", _LOOK | os.O_DIRECTORY)
+    for name in folder.parts[1:]:
+        below = fd
+        try:
+            fd = os.open(name, _LOOK | os.O_DIRECTORY, dir_fd=below)
+        finally:
+            os.close(below)
     try:
-        os.close(os.open(FUSE_DEVICE, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        raise Failure(
-            Problem.NO_FUSE_DEVICE, name=FUSE_DEVICE, reason=error.strerror
-        ) from error
-    fusermount()
-
-
-def fusermount() -> str:
-    """Return the path of fusermount3; raises Failure if it is not installed."""
-    if found := shutil.which(_FUSERMOUNT, path=_PLACES):
-        return found
-    raise Failure(Problem.NO_FUSERMOUNT, name=_FUSERMOUNT)
-
-
-def end(mountpoint: Path, *, lazy: bool) -> None:
-    """End the dicomfs mount on *mountpoint*; raises Failure."""
-    mount = find_mount(mountpoint)
-    if mount is None or mount.fstype != FSTYPE:
-        raise Failure(Problem.NOT_MOUNTED, mountpoint=mountpoint)
-    if said := unmount(mountpoint, lazy=lazy):
-        raise Failure(Problem.UNMOUNT_REFUSED, mountpoint=mountpoint, reason=said)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 def remove(made: Path | None) -> None:
@@ -156,19 +144,20 @@ def remove(made: Path | None) -> None:
             made.rmdir()
 
 
-def unmount(mountpoint: Path, *, lazy: bool) -> str:
-    """Unmount *mountpoint*; return what fusermount3 says against it, else nothing.
+def path_of(held: int) -> Path:
+    """Return where the folder *held* is now."""
+    return Path(f"/proc/self/fd/{held}").readlink()
 
-    A *lazy* unmount takes the mount out of sight at once, and lets open files be.
-    """
-    import subprocess  # noqa: PLC0415 - slow, and who only resolves paths needs none
 
-    flags = ["-u", "-z"] if lazy else ["-u"]
-    done = subprocess.run(
-        [fusermount(), *flags, "--", str(mountpoint)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return "" if done.returncode == 0 else done.stderr.strip() or "fusermount3 failed"
+def mounted_on(held: int) -> Mount | None:
+    """Return what is mounted on the folder *held* itself, wherever that is now."""
+    with suppress(OSError):
+        # While it is mounted on, nobody can rename it; only folders above it.
+        fd = os.open(f"../{path_of(held).name}", _LOOK, dir_fd=held)
+        try:
+            found = mount_of(fd)
+        finally:
+            os.close(fd)
+        if found != mount_of(held):
+            return found
+    return None

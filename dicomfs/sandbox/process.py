@@ -8,6 +8,7 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWNS: Final = 0x20000
 _PR_SET_DUMPABLE: Final = 4
+_PR_SET_NAME: Final = 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,6 +55,11 @@ def enter_mounts(namespace: str) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(fd)
+
+
+def call(name: str) -> None:
+    """Call this process *name* where processes are listed; 15 bytes are shown."""
+    _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def silence(null: int) -> None:

@@ -13,7 +13,7 @@ from dicomfs.cli.machine import Sign
 from dicomfs.cli.parser import parsed
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import Mount
-from dicomfs.mount import mountpoint
+from dicomfs.mount import attachment, mountpoint
 from dicomfs.sandbox import confine
 from tests.support.mounting import BarePython, dicomfs, need
 
@@ -104,8 +104,8 @@ def test_each_part_of_fuse_that_is_missing_is_named(
     def fusermount() -> str:
         raise Failure(Problem.NO_FUSERMOUNT, name="fusermount3")
 
-    monkeypatch.setattr(mountpoint, "FUSE_DEVICE", Path("/nowhere/fuse"))
-    monkeypatch.setattr(mountpoint, "fusermount", fusermount)
+    monkeypatch.setattr(attachment, "FUSE_DEVICE", Path("/nowhere/fuse"))
+    monkeypatch.setattr(attachment, "fusermount", fusermount)
 
     assert seen("/nowhere/fuse cannot be opened: No such file").is_missing
     assert seen("fusermount3 is not installed").is_missing
@@ -205,7 +205,7 @@ def test_a_user_whose_programs_get_no_rights_cannot_mount(
     (tmp_path / "fusermount3").touch(mode=0o755)
     (tmp_path / "status").write_text("NoNewPrivs:\t1\n")
     monkeypatch.setattr(machine, "_STATUS", tmp_path / "status")
-    monkeypatch.setattr(mountpoint, "fusermount", lambda: str(tmp_path / "fusermount3"))
+    monkeypatch.setattr(attachment, "fusermount", lambda: str(tmp_path / "fusermount3"))
 
     assert seen("no program gets more rights").is_missing
     assert seen("does not run as root").mend == f"sudo chmod u+s {tmp_path}/fusermount3"

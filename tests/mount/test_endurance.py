@@ -89,7 +89,7 @@ def show(figure: str) -> None:
 
 
 class End(NamedTuple):
-    """A signal, the one of the two processes that gets it, and what is logged then."""
+    """A signal, the one of the processes that gets it, and what is logged then."""
 
     number: signal.Signals
     to: str
@@ -110,8 +110,12 @@ ENDS: Final = [
     End(signal.SIGINT, "supervisor"),
     End(signal.SIGHUP, "supervisor"),
 ]
-# Of these the worker takes no notice: Ctrl-C and a lost terminal are its supervisor's.
-IGNORED: Final = [End(signal.SIGINT, "worker"), End(signal.SIGHUP, "worker")]
+# Of these they take no notice: what asks for the end is their supervisor's business.
+IGNORED: Final = [
+    End(signal.SIGINT, "worker"),
+    End(signal.SIGHUP, "worker"),
+    End(signal.SIGTERM, "watcher"),
+]
 
 
 def _name(end: End) -> str:
@@ -162,7 +166,7 @@ def test_whoever_is_killed_nothing_stays_mounted(
 @pytest.mark.counted
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 @pytest.mark.parametrize("end", IGNORED, ids=_name)
-def test_what_is_not_meant_for_the_worker_disturbs_nobody(
+def test_what_is_meant_for_the_supervisor_disturbs_nobody_else(
     mount: Mounter, medium: Path, truth: Path, end: End, busy: bool
 ) -> None:
     shown = mount(medium)
@@ -185,13 +189,14 @@ def test_a_worker_whose_supervisor_is_killed_serves_on_until_it_is_unmounted(
     mount: Mounter, medium: Path, truth: Path, busy: bool, attempt: int
 ) -> None:
     shown = mount(medium)
-    supervisor, worker = shown.processes
+    supervisor, watcher = shown.supervisor, shown.watcher
+    shown.expect_log("the supervisor was killed")
     folder = shown.log_file.parent
 
     with load(shown, truth, folder, f"{attempt}", busy=busy) as wait_a_moment:
         wait_a_moment()
         mounting.kill(supervisor)
-        assert until(lambda: shown.processes == [worker])
+        assert until(lambda: len(shown.processes) == 3 and shown.watcher != watcher)
         wait_a_moment()
 
     assert len(shown.files()) == IMAGES

@@ -380,8 +380,7 @@ def killed(mount: Mount) -> Mount:
     The kernel keeps what it knows of the mount: it has been looked at before.
     """
     mount.files()
-    supervisor, worker = mount.processes
-    mounting.kill(supervisor, worker)
+    mounting.kill_together(mount.supervisor, mount.watcher, mount.worker)
     assert until(lambda: not mount.processes)
     assert is_mounted(mount.place)
     return mount
@@ -449,18 +448,42 @@ def test_a_machine_without_the_fuse_device_says_so(
     assert "modprobe fuse" in done.stderr
 
 
-@pytest.mark.alone
-def test_a_machine_without_fusermount3_says_what_to_install(
-    medium: Path, place: Path, mode: tuple[str, ...]
-) -> None:
+def without_fusermount() -> list[str]:
+    """Return what runs a command where fusermount3 is not installed."""
     found = shutil.which("fusermount3")
     assert found is not None
-    here = without(f"mount --bind /dev/null {Path(found).resolve()}")
-    command = [*COMMAND, "mount", *mode, str(medium), str(place)]
+    return without(f"mount --bind /dev/null {Path(found).resolve()}")
 
-    done = assert_mount_fails([*here, *command], place, Exit.NO_FUSERMOUNT)
+
+@pytest.mark.alone
+def test_a_machine_without_fusermount3_says_what_to_install(
+    ordinary_user: User, mode: tuple[str, ...]
+) -> None:
+    need_root()
+    medium = ordinary_user.owns(a_medium(ordinary_user.home / "medium"))
+    place = ordinary_user.home / "mnt"
+    place.mkdir()
+    ordinary_user.owns(place)
+    command = ordinary_user.dicomfs("mount", *mode, str(medium), str(place))
+
+    done = assert_mount_fails(
+        [*without_fusermount(), *command], place, Exit.NO_FUSERMOUNT
+    )
 
     assert "apt install fuse3" in done.stderr
+
+
+def test_root_needs_no_fusermount3(medium: Path, place: Path) -> None:
+    need_root()
+    dicomfs = shlex.join(COMMAND)
+    both = (
+        f"{dicomfs} mount {shlex.quote(str(medium))} {shlex.quote(str(place))} && "
+        f"ls {shlex.quote(str(place))} && {dicomfs} umount {shlex.quote(str(place))}"
+    )
+
+    done = run([*without_fusermount(), "sh", "-c", both])
+
+    assert (done.returncode, done.stdout) == (0, "Doe, Jane (1)\n"), done.stderr
 
 
 def test_a_machine_without_pyfuse3_says_what_to_install(
@@ -540,7 +563,7 @@ def test_what_runs_in_the_background_holds_nothing_of_its_caller(
     # Mounter reads stdout and stderr of the command to their ends.
     shown = mount(medium)
 
-    assert len(shown.processes) == 2
+    assert len(shown.processes) == 3
     for pid in shown.processes:
         proc = Path(f"/proc/{pid}")
         assert until(lambda proc=proc: str((proc / "cwd").readlink()) == "/")  # type: ignore[misc]
@@ -1010,8 +1033,10 @@ def with_fusermount(tmp_path: Path) -> Callable[[str], Caller]:
         # It takes that from nowhere but its own list.
         code = (
             "import sys; from dicomfs.cli.main import main;"
-            "from dicomfs.mount import mountpoint;"
-            f"mountpoint._PLACES = {str(script.parent)!r}; sys.exit(main())"
+            "from dicomfs.mount import attachment;"
+            # root would need none.
+            "attachment._is_root = lambda: False;"
+            f"attachment._PLACES = {str(script.parent)!r}; sys.exit(main())"
         )
         command = [sys.executable, "-P", "-c", code]
         return lambda *arguments: run([*command, *map(str, arguments)])
@@ -1019,8 +1044,7 @@ def with_fusermount(tmp_path: Path) -> Callable[[str], Caller]:
     return made
 
 
-# The worker is the only other child of the process that runs fusermount3.
-WORKER = 'worker=$(pgrep -P $PPID | grep -v "^$$\\$" | head -n 1)'
+WORKER = "worker=$(pgrep -P $PPID -x dicomfs-worker)"
 
 
 @pytest.mark.parametrize("mode", [(), ("--foreground",)], ids=["background", "front"])

@@ -8,7 +8,7 @@ import pytest
 from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import Mount
-from dicomfs.mount import mountpoint
+from dicomfs.mount import attachment
 from dicomfs.mount.mountpoint import find_mount, is_ours
 from tests.support.mounting import need
 
@@ -142,7 +142,10 @@ def test_the_mounts_of_this_machine_can_be_read() -> None:
             Mount(b"/mnt", "0:45", "fuse.sshfs", "host: ro,user_id=100,group_id=100"),
             False,
         ),
-        (Mount(b"/mnt", "0:45", "fuse", "dicomfs ro,user_id=100,group_id=100"), False),
+        (
+            Mount(b"/mnt", "0:45", "fuse", "dicomfs ro,user_id=100,group_id=100"),
+            False,
+        ),
         (Mount(b"/mnt", "0:45", "ext4", "/dev/sda1 rw"), False),
     ],
     ids=[
@@ -170,10 +173,10 @@ def test_ours_is_what_this_user_mounted_with_dicomfs(
 def test_without_fusermount3_there_is_a_failure_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mountpoint, "_PLACES", str(tmp_path))
+    monkeypatch.setattr(attachment, "_PLACES", str(tmp_path))
 
     with pytest.raises(Failure) as caught:
-        mountpoint.fusermount()
+        attachment.fusermount()
 
     assert caught.value.problem is Problem.NO_FUSERMOUNT
     assert "apt install fuse3" in complaint(caught.value).mend
@@ -188,7 +191,7 @@ def test_fusermount3_is_not_taken_from_the_path(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", path)
 
-    found = Path(mountpoint.fusermount())
+    found = Path(attachment.fusermount())
 
     assert found.is_absolute()
     assert not found.is_relative_to(tmp_path)
@@ -197,10 +200,10 @@ def test_fusermount3_is_not_taken_from_the_path(
 def test_without_the_device_there_is_a_failure_that_says_what_to_load(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(mountpoint, "FUSE_DEVICE", tmp_path / "fuse")
+    monkeypatch.setattr(attachment, "FUSE_DEVICE", tmp_path / "fuse")
 
     with pytest.raises(Failure) as caught:
-        mountpoint.check_fuse()
+        attachment.check_fuse()
 
     assert caught.value.problem is Problem.NO_FUSE_DEVICE
     assert "modprobe fuse" in complaint(caught.value).mend

@@ -167,6 +167,8 @@ def _kinds(links: list[str], stage: Stage, medium: Path) -> Iterator[str]:
             yield "the medium"
         elif kind == "socket":
             yield "sockets"
+        elif link.endswith("/mountinfo"):
+            yield "the list of mounts"
         elif kind in {"pipe", "anon_inode"}:
             yield "pipes and events"
         else:
@@ -231,7 +233,9 @@ def _named(pids: list[int]) -> dict[str, int]:
     [worker] = [pid for pid in pids if "/dev/fuse" in _links(pid)]
     named = {"supervisor": parents[worker], "worker": worker}
     for pid in set(pids) - {worker}:
-        if parents[pid] in pids:
+        if parents[pid] == parents[worker]:
+            named["watcher"] = pid
+        elif parents[pid] in pids:
             named |= {"keeper": parents[pid], "fetcher": pid}
     assert set(named.values()) == set(pids)
     return named

@@ -262,18 +262,19 @@ def marked(mark: str = _SESSION) -> list[int]:
 
     By default all that this session of tests has started. Parents come first.
     """
-    parents = dict(_parents())
-    found = {pid for pid in parents if _carries(pid, mark)}
+    above = dict(parents())
+    found = {pid for pid in above if _carries(pid, mark)}
     growing = True
     while growing:
-        below = {pid for pid, parent in parents.items() if parent in found} - found
+        below = {pid for pid, parent in above.items() if parent in found} - found
         found |= below
         growing = bool(below)
     found.discard(os.getpid())
-    return sorted(found, key=lambda pid: _depth(pid, parents))
+    return sorted(found, key=lambda pid: _depth(pid, above))
 
 
-def _parents() -> Iterator[tuple[int, int]]:
+def parents() -> Iterator[tuple[int, int]]:
+    """Yield all processes that live, each with its parent."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
@@ -283,6 +284,13 @@ def _parents() -> Iterator[tuple[int, int]]:
                 )
                 if state not in "ZX":
                     yield int(entry.name), int(parent)
+
+
+def name_of(pid: int) -> str:
+    """Return what process *pid* is called where processes are listed."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def _carries(pid: int, mark: str) -> bool:
@@ -303,6 +311,20 @@ def kill(*pids: int) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def kill_together(*pids: int) -> None:
+    """End processes before one of them can do anything about the end of another."""
+    before, (cpu, *_) = os.sched_getaffinity(0), sorted(os.sched_getaffinity(0))
+    for pid in (0, *pids):
+        os.sched_setaffinity(pid, {cpu})
+    with contextlib.suppress(PermissionError):  # for root alone
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        kill(*pids)
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, before)
 
 
 # -- mounts ----------------------------------------------------------------------------
@@ -349,7 +371,7 @@ class Mount:
 
     @property
     def processes(self) -> list[int]:
-        """Whoever serves it, at this moment: the supervisor, then the worker."""
+        """All that serve it, at this moment: the supervisor, then those below it."""
         return marked(self.mark)
 
     @property
@@ -360,7 +382,12 @@ class Mount:
     @property
     def worker(self) -> int:
         """The process that answers."""
-        return self.processes[1]
+        return self._called("dicomfs-worker")
+
+    @property
+    def watcher(self) -> int:
+        """The process that is there in case that the supervisor is not."""
+        return self._called("dicomfs-watcher")
 
     @property
     def log(self) -> str:
@@ -424,6 +451,10 @@ class Mount:
             if not any(re.search(pattern, line) for pattern in self.expected)
         ]
         assert unexpected == []
+
+    def _called(self, name: str) -> int:
+        (found,) = [pid for pid in self.processes if name_of(pid) == name]
+        return found
 
     def _is_over(self) -> bool:
         if self.foreground is not None:
