@@ -21,6 +21,7 @@ image or archive (``CutOffError``).
 import errno
 from collections.abc import Mapping
 from enum import Enum, unique
+from functools import partial
 from typing import Final
 
 
@@ -214,6 +215,10 @@ class Failure(DicomfsError):  # noqa: N818 - an answer to who asked, not an erro
         self.problem = problem
         self.facts: Mapping[str, str] = {key: str(fact) for key, fact in facts.items()}
         super().__init__(problem, self.facts)
+
+    def __reduce__(self) -> tuple[partial["Failure"], tuple[()]]:
+        """Pass to another process with its facts."""
+        return partial(Failure, self.problem, **self.facts), ()
 
     def __str__(self) -> str:
         name, reason = self.facts.get("name", ""), self.facts.get("reason", "")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dicomfs.cli.arguments import path_of
-from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.listener import Listener
 from dicomfs.source.pulse import DEADLINE
 
@@ -17,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def opened(sources: Sequence[str], deadline: float = DEADLINE) -> "list[OpenedSource]":
-    """Open all *sources*, paths and URLs; raises Failure."""
-    from dicomfs.media.opening import open_sources
+    """Open all *sources*, paths and URLs, each within the *deadline*; raises Failure."""
+    from dicomfs.media.handover import open_sources
     from dicomfs.mount import mountpoint
     from dicomfs.remote.urls import is_url
 
     urls = [each for each in sources if is_url(each)]
     paths = [path_of(each) for each in sources if not is_url(each)]
-    local = iter(open_sources([mountpoint.resolve(path) for path in paths]))
+    local = iter(open_sources(paths, mountpoint.resolve, deadline))
     if not urls:
         return list(local)
     from dicomfs.remote.opening import open_urls
@@ -57,16 +56,10 @@ def file_sets(
     *child*, has no rights any more but to read them.
     """
     from dicomfs.fileset.open import file_sets_of
-    from dicomfs.fileset.patience import Workers
     from dicomfs.findings import Findings
 
     deadline: float = given.deadline
-    try:
-        found = Workers(1, deadline, "opening").ask(
-            lambda: opened(given.paths, deadline)
-        )
-    except TimeoutError as error:
-        raise Failure(Problem.SOURCE_SILENT) from error
+    found = opened(given.paths, deadline)
     file = passwords(given)
     known = file.read() if file else ()
     child.confine_to(found, scan=given.scan)

@@ -179,17 +179,25 @@ def open_sources(paths: Sequence[Path]) -> list[Opened]:
     Raises Failure where a path leads nowhere, as most likely it is misspelt, for the
     only one, and for more than this process may have open.
     """
+    make_room(len(paths))
+    if len(paths) == 1:
+        return [open_source(paths[0])]
+    return [open_source_if_possible(path) for path in paths]
+
+
+def make_room(sources: int) -> None:
+    """Let this process have so many *sources* open; raises Failure if it may not."""
     # Each takes a descriptor, and so does each file that is read at the same time.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if len(paths) == 1:
-        return [open_source(paths[0])]
-    if most != resource.RLIM_INFINITY and _EACH * len(paths) + _OTHERS > most:
-        raise Failure(Problem.TOO_MANY_SOURCES, count=len(paths), most=most)
-    return [_open_if_possible(path) for path in paths]
+    if sources == 1:
+        return
+    if most != resource.RLIM_INFINITY and _EACH * sources + _OTHERS > most:
+        raise Failure(Problem.TOO_MANY_SOURCES, count=sources, most=most)
 
 
-def _open_if_possible(path: Path) -> Opened:
+def open_source_if_possible(path: Path) -> Opened:
+    """Open one of several sources; raises Failure only where *path* leads nowhere."""
     try:
         return open_source(path)
     except Failure as failure:

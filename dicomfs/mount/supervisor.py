@@ -164,6 +164,8 @@ def _start_worker(
 ) -> tuple[Serving, socket.socket]:
     """Start the process that serves the mount; return it, and the line to it.
 
+    It keeps neither the folder *held* nor the line to the *caller*.
+    """
     ours, theirs = control.pair()
     heard, said = os.pipe()
     pid = forking.fork()

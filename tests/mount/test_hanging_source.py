@@ -59,3 +59,30 @@ def test_the_only_source_may_hang_and_the_command_ends(
     told = complaint(Failure(Problem.SOURCE_SILENT))
     assert done.stderr.splitlines()[0] == f"dicomfs: {told.what}"
     assert done.returncode == {"tree": told.exit_code, "check": 8}[command]
+
+
+@pytest.mark.parametrize("mode", [(), ("--foreground",)], ids=["background", "front"])
+def test_a_source_that_cannot_even_be_opened_ends_a_mount(
+    troubled: Drive, tmp_path: Path, mode: tuple[str, ...]
+) -> None:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    troubled.tell(hang_open=["CT/I3"])
+
+    done = dicomfs("mount", *mode, "--deadline", "1", troubled.place / "CT/I3", place)
+
+    told = complaint(Failure(Problem.SOURCE_SILENT))
+    assert done.stderr.splitlines()[0] == f"dicomfs: {told.what}"
+
+
+def test_one_of_several_sources_that_cannot_even_be_opened_costs_itself(
+    troubled: Drive, tmp_path: Path
+) -> None:
+    troubled.tell(hang_open=["CT/I3"])
+
+    done = dicomfs(
+        "tree", "--deadline", "1", troubled.place / "CT/I3", tmp_path / "disc"
+    )
+
+    assert done.returncode == 0
+    assert done.stdout.count(".dcm") == 5
