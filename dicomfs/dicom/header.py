@@ -14,12 +14,16 @@ from typing import Final, NamedTuple
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import (
+    UNDEFINED_LENGTH,
+    Element,
     Syntax,
     code_meaning,
     elements,
+    end_of_undefined,
     is_vr,
     read_values,
     sniff,
+    syntax_inside,
 )
 from dicomfs.dicom.numbers import legible
 from dicomfs.dicom.readings import read_values_in_doubt
@@ -67,7 +71,8 @@ class Meta(NamedTuple):
 def read_meta(window: Window) -> Meta:
     """Return the File Meta Information; preamble or all of it may be missing.
 
-    Raises NotDicomError where no DICOM file begins.
+    Raises NotDicomError where no DICOM file begins, and ElementError where a value of
+    undefined length is not closed.
     """
     begin = start = _first_element(window)
     head = window.read(start, _HEAD)
@@ -84,7 +89,7 @@ def read_meta(window: Window) -> Meta:
             if element.length <= _MAX_META_VALUE:
                 value = window.read(element.start, element.length)
                 values[element.tag] = value.partition(b"\0")[0].strip(b" ")
-            start = element.start + element.length
+            start = _end(element, window, syntax)
     return Meta(
         bool(values) and begin == _PREAMBLE + len(_PREFIX),
         values.get(tags.MEDIA_STORAGE_SOP_CLASS_UID, b""),
@@ -92,6 +97,14 @@ def read_meta(window: Window) -> Meta:
         values.get(tags.TRANSFER_SYNTAX_UID, b""),
         start,
     )
+
+
+def _end(element: Element, window: Window, syntax: Syntax) -> int:
+    """Return where the value of *element* ends."""
+    if element.length != UNDEFINED_LENGTH:
+        return element.start + element.length
+    inside = syntax_inside(element.vr, syntax)
+    return end_of_undefined(window, element.start, window.size, inside, 1)
 
 
 def _first_element(window: Window) -> int:

@@ -342,6 +342,17 @@ def test_data_are_found_behind_any_preamble(prefix: bytes) -> None:
     assert data[start : start + 4] == b"\x04\0\x30\x11"
 
 
+def test_the_meta_information_may_end_in_a_value_of_undefined_length() -> None:
+    item = b"\xfe\xff\x00\xe0\x04\0\0\0some"
+    end = b"\xfe\xff\xdd\xe0" + bytes(4)
+    private = b"\x02\0\2\1SQ\0\0" + b"\xff" * 4 + item + end
+    before = front(uid.ExplicitVRLittleEndian) + private
+    data = before + element_bytes(tags.SERIES_DESCRIPTION, "Lung")
+
+    assert read_meta(Window(BytesSource(data))).start == len(before)
+    assert description(data) == "Lung"
+
+
 def test_the_meta_information_may_be_missing() -> None:
     data = build_dicomdir([patient("Doe", "1")], prefix=b"", meta=None)
 
