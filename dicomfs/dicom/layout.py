@@ -239,12 +239,12 @@ class Layout:
             values[tag] = row[number][width:]
         return end, values
 
-    def run(self, data: bytes, at: int) -> Alike | None:
-        """Return the Item at *at* and those behind it that are laid out so, too."""
+    def run(self, data: bytes, at: int, most: int) -> Alike | None:
+        """Return the Item at *at* and those behind it that are laid out so, *most* in all."""
         starts: list[int] = []
         rows: list[tuple[bytes, ...]] = []
         match, is_open = self._expression.match, self.form.is_open
-        while (found := match(data, at)) is not None:
+        while len(rows) < most and (found := match(data, at)) is not None:
             end = found.end()
             if not (is_open or self._is_long(data, at, end)):
                 break

@@ -125,13 +125,13 @@ class Directory:
             return known
         return self._models.read(window or Window(self.source), offset)
 
-    def alike(self, window: Window, offset: int) -> Alike | None:
+    def alike(self, window: Window, offset: int, most: int) -> Alike | None:
         """Return the record at *offset* and those behind it, as far as they are alike.
 
-        They are as they are written, and told by their places in what the *window* shows;
+        There are *most* in all. They are as they are written, and told by their places in what the *window* shows;
         None if it does not show any such.
         """
-        return self._models.run(window, offset)
+        return self._models.run(window, offset, most)
 
     @property
     def made_anew(self) -> list[int]:

@@ -169,23 +169,22 @@ class _Reader:
 
     def _run_alike(self, offset: int, most: int) -> Run | None:
         """Return the records at *offset*, *most* in all, that are like earlier ones."""
-        found = self._directory.alike(self._window, offset)
+        found = self._directory.alike(self._window, offset, most)
         if found is None:
             return None
         kind = _usual_kind(found.same[tags.DIRECTORY_RECORD_TYPE])
         if kind is None or not found.places.keys() >= set(_LINKS):
             return None
-        start, count = self._window.start, min(len(found.starts), most)
-        nexts, lowers = (self._links_of(found, tag)[:count] for tag in _LINKS)
+        start, count = self._window.start, len(found.starts)
+        nexts, lowers = (self._links_of(found, tag) for tag in _LINKS)
         in_use = found.same.get(tags.RECORD_IN_USE_FLAG, b"")
-        ends = [*found.starts[1:], found.end]
         return Run(
-            list(map(start.__add__, found.starts[:count])),
+            list(map(start.__add__, found.starts)),
             nexts,
             lowers,
             array("H", repeat(not in_use or any(in_use), count)),
             bytes([kind]) * count,
-            start + ends[count - 1],
+            start + found.end,
         )
 
     def _links_of(self, alike: Alike, tag: int) -> "array[int]":

@@ -80,15 +80,15 @@ class Models:
         self._learn(window, record)
         return record
 
-    def run(self, window: Window, offset: int) -> Alike | None:
+    def run(self, window: Window, offset: int, most: int) -> Alike | None:
         """Return the record at *offset* and those behind it, as far as they are alike.
 
-        They are told by their places in what the *window* shows; None if it does not show
+        There are *most* in all. They are told by their places in what the *window* shows; None if it does not show
         any that is like one before.
         """
         at = offset - window.start
         for layout in self._layouts if at >= 0 else ():
-            if (found := layout.run(window.data, at)) is not None:
+            if (found := layout.run(window.data, at, most)) is not None:
                 self._was_of_use(layout)
                 return found
         return None

@@ -33,14 +33,12 @@ def components(file_id: bytes) -> Place:
     """
     folder, _, name = file_id.rpartition(b"\\")
     # The files of a series share their folder: it is taken apart once.
-    is_plain = _PLAIN.fullmatch(name)
+    is_plain = len(name) <= _MAX_COMPONENT and _PLAIN.fullmatch(name)
     path = (*_parts(folder), name) if is_plain else _parts(file_id)
     if not path:
         raise FileIdError("a File ID names no file")
     if len(path) > _MAX_COMPONENTS:
         raise FileIdError("a File ID has too many components")
-    if max(map(len, path)) > _MAX_COMPONENT:
-        raise FileIdError("a component of a File ID is too long")
     return path
 
 
@@ -52,6 +50,8 @@ def _parts(file_id: bytes) -> Place:
         path = path[1:]
     if any(part == b".." or b"\0" in part for part in path):
         raise FileIdError("a File ID leads out of the medium")
+    if any(len(part) > _MAX_COMPONENT for part in path):
+        raise FileIdError("a component of a File ID is too long")
     return path
 
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicomdir.directory import Directory
+from dicomfs.dicomdir.images import Images, images_of
 from dicomfs.dicomdir.indexing import MOST_RECORDS, read_index
 from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.errors import CutOffError, DirectoryError
@@ -244,6 +245,12 @@ class FileSet:
         for first in self._links.entities(part.offset, part.owner):
             for record in self._links.entity(first):
                 yield Item(self, record, part.character_sets)
+
+    def images(self, part: Part) -> Images | None:
+        """Return all that *part* consists of, if that is plain images; None if in doubt."""
+        if not (part.whole_entity and self._links.is_plain(part.offset, part.owner)):
+            return None
+        return images_of(self._directory, part.offset)
 
     def everything(self) -> Iterator[Item]:
         """Yield all records in the order of the file, inactive and unlinked ones too.

@@ -130,6 +130,16 @@ class LinkedRecords:
             else:
                 return
 
+    def is_plain(self, first: int, owner: int) -> bool:
+        """Whether the entity at *first*, below *owner*, is what is written there.
+
+        Then no header is asked, either, where its records belong.
+        """
+        made, directory = self._repair, self._directory
+        is_sure = not (made.is_guess or made.is_doubtful or made.adopted)
+        is_written = directory.links is None and not directory.known
+        return is_sure and is_written and self.entities(first, owner) == [first]
+
     def doubt(self) -> None:
         """Look at all records, as some lead back or too deep; raises as ``entity``."""
         links = self._directory.links

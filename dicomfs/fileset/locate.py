@@ -83,13 +83,14 @@ class WrittenLocator(Locator):
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
         """Return where the files lie; each folder of them is asked once."""
         folders: dict[Place, list[bytes]] = {}
-        for path in paths:
-            folders.setdefault(path[:-1], []).append(path[-1])
+        above = [path[:-1] for path in paths]
+        for folder, path in zip(above, paths, strict=True):
+            folders.setdefault(folder, []).append(path[-1])
         found = {
             folder: iter(self._locate_in(folder, names))
             for folder, names in folders.items()
         }
-        return [next(found[path[:-1]]) for path in paths]
+        return [next(found[folder]) for folder in above]
 
     def _locate_in(
         self, folder: Place, names: Sequence[bytes]
@@ -99,11 +100,11 @@ class WrittenLocator(Locator):
         except OSError as error:
             return [error] * len(names)
         return [
-            self._variant(real, name)
+            ((*real, name), status)
+            if isinstance(status, Status)
+            else self._variant(real, name)
             if isinstance(status, FileNotFoundError)
             else status
-            if isinstance(status, OSError)
-            else ((*real, name), status)
             for name, status in zip(names, statuses, strict=True)
         ]
 

@@ -106,7 +106,7 @@ class References:
         if clue is None or not self.locator.by_name:
             return found
         for number, (path, where) in enumerate(zip(paths, found, strict=True)):
-            if not isinstance(where, Exception) and _is_guess(path, where[0]):
+            if isinstance(where, tuple) and _is_guess(path, where[0]):
                 found[number] = self._guesses.confirmed(where, clue(number))
         if any(map(is_missing, found)):
             for number, file_id in enumerate(file_ids):
@@ -216,9 +216,9 @@ class References:
 
 def _is_guess(path: Place | FileIdError, place: Place) -> bool:
     """Whether a file has another name than its File ID says, in more than its case."""
-    if isinstance(path, FileIdError) or path[-1] == place[-1]:
-        return False
-    return not fileid.is_same(path[-1], place[-1])
+    if isinstance(path, tuple) and path[-1] != place[-1]:
+        return not fileid.is_same(path[-1], place[-1])
+    return False
 
 
 def clue_of(

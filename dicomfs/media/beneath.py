@@ -97,11 +97,10 @@ def statuses(
 
 def _status_in(folder: int, name: bytes) -> os.stat_result | OSError:
     beat()
-    try:
-        _check((name,))
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileIdError:
+    if not _IS_NAME(name) or len(name) > _MAX_COMPONENT:
         return OSError(errno.EINVAL, "no file name")
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         return error
 

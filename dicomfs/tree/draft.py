@@ -19,6 +19,7 @@ from dicomfs.errors import CutOffError, FileIdError
 from dicomfs.fileset.fileset import FileSet, Part
 from dicomfs.fileset.guesses import Clue
 from dicomfs.fileset.links import LinkCheck
+from dicomfs.fileset.references import Found
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Place
 from dicomfs.tree import naming
@@ -36,7 +37,6 @@ _MOST_DATED: Final = 20_000
 _MARKS: Final = {errno.ENOENT: "missing", errno.EACCES: "refused"}
 _CUT_OFF: Final = "cut off"
 _SERIES_DIGITS: Final = 3
-_INSTANCE_DIGITS: Final = 4
 UIDS: Final = {
     Level.STUDY: tags.STUDY_INSTANCE_UID,
     Level.SERIES: tags.SERIES_INSTANCE_UID,
@@ -137,22 +137,26 @@ def number(leaves: Sequence[Leaf]) -> None:
 def locate(leaves: Sequence[Leaf]) -> None:
     """Find the files of *leaves* on their media; what is not there has an *error*."""
     by_file_set: dict[int, list[Leaf]] = {}
-    same: dict[int, int] = {}
     for leaf in leaves:
         by_file_set.setdefault(id(leaf.file_set), []).append(leaf)
     for together in by_file_set.values():
         file_ids = [leaf.file_id for leaf in together]
         clue = partial(_clue, together)
-        found = together[0].file_set.locate_all(file_ids, clue)
-        for leaf, where in zip(together, found, strict=True):
-            if isinstance(where, Exception):
-                leaf.error, leaf.fault, leaf.reason = _refusal(where)
-            else:
-                leaf.place, (size, mtime_ns, changed_ns) = where
-                # Most files of a series have the same: one number for all is enough.
-                leaf.size = same.setdefault(size, size)
-                leaf.mtime_ns = same.setdefault(mtime_ns, mtime_ns)
-                leaf.changed_ns = same.setdefault(changed_ns, changed_ns)
+        place(together, together[0].file_set.locate_all(file_ids, clue))
+
+
+def place(leaves: Sequence[Leaf], found: Sequence[Found]) -> None:
+    """Note where each file of *leaves* was *found*, or why it was not."""
+    same: dict[int, int] = {}
+    for leaf, where in zip(leaves, found, strict=True):
+        if isinstance(where, Exception):
+            leaf.error, leaf.fault, leaf.reason = _refusal(where)
+        else:
+            leaf.place, (size, mtime_ns, changed_ns) = where
+            # Most files of a series have the same: one number for all is enough.
+            leaf.size = same.setdefault(size, size)
+            leaf.mtime_ns = same.setdefault(mtime_ns, mtime_ns)
+            leaf.changed_ns = same.setdefault(changed_ns, changed_ns)
 
 
 def _clue(leaves: Sequence[Leaf], number: int) -> Clue:
@@ -261,7 +265,7 @@ def names(branches: Sequence[Branch], leaves: Sequence[Leaf]) -> list[str]:
     everything += [leaf.attributes for leaf in leaves]
     digits = _Digits(
         _width(everything, tags.SERIES_NUMBER, _SERIES_DIGITS),
-        _width(everything, tags.INSTANCE_NUMBER, _INSTANCE_DIGITS),
+        _width(everything, tags.INSTANCE_NUMBER, naming.INSTANCE_DIGITS),
     )
     found = naming.distinct(
         [_branch_name(branch, digits) for branch in branches]

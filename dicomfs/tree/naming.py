@@ -8,6 +8,7 @@ its own folder, so it is the same on every mount and whatever was visited before
 
 import hashlib
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ BUDGETS: Final[Mapping[Level, int]] = {
     Level.INSTANCE: 40,
 }
 EXTENSION: Final = ".dcm"
+# The numbers of a folder's instances are padded to so many digits at least.
+INSTANCE_DIGITS: Final = 4
 
 # A number in front tells one name from the next, and is never cut.
 _NUMBER: Final = re.compile(r"(minus )?\d{1,12}(?= |$)")
@@ -223,6 +226,21 @@ def instance_name(
     return " ".join(
         filter(None, (ordinal, kind(record_type, attributes), title(attributes)))
     )
+
+
+def numbered(numbers: Sequence[int]) -> list[str]:
+    """Return the names of a folder's images that have these *numbers*, none of them twice.
+
+    They are those of ``instance_name``. Every series has a ``0001.dcm``: in all of them it
+    is one and the same string.
+    """
+    width = width_of(numbers, INSTANCE_DIGITS)
+    return [_numbered(number, width) for number in numbers]
+
+
+@lru_cache(maxsize=4096)
+def _numbered(number: int, width: int) -> str:
+    return sys.intern(_padded(number, width) + EXTENSION)
 
 
 def other_name(record_type: str, attributes: Attributes, uid: bytes) -> str:

@@ -32,6 +32,7 @@ from dicomfs.tree.identity import ROOT_INODE
 from dicomfs.tree.listings import Listings
 from dicomfs.tree.making import Maker
 from dicomfs.tree.selection import Instance, Listing, Selection
+from dicomfs.tree.series import Series
 from dicomfs.tree.sorting import Sorter
 
 
@@ -133,6 +134,8 @@ class Tree:
                     return listing
 
     def _listing(self, folder: Selection) -> Listing:
+        if (series := Series.of(folder)) is not None:
+            return self._listing_of(folder, series)
         branches, leaves = self._drafts(folder)
         for branch in branches:
             if branch.level is Level.SERIES:
@@ -141,6 +144,21 @@ class Tree:
             folder.claims = self._claims(folder)
         draft.number(leaves)
         draft.locate(leaves)
+        return self._nodes(folder, branches, leaves)
+
+    def _listing_of(self, folder: Selection, series: Series) -> Listing:
+        """Return what is in the *folder* of a *series*."""
+        folder.claims = self._claims(folder)
+        listing = series.listing()
+        if listing is None:
+            return self._nodes(folder, [], series.leaves())
+        self.listed += 1
+        return listing
+
+    def _nodes(
+        self, folder: Selection, branches: Sequence[Branch], leaves: list[Leaf]
+    ) -> Listing:
+        """Return what *branches* and *leaves* become in *folder*, by name."""
         leaves = self._instances(folder, leaves)
         names = draft.names(branches, leaves)
         name = iter(names)

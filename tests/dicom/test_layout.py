@@ -57,7 +57,7 @@ def test_values_may_have_each_length_that_was_seen() -> None:
     known = layout(image(b"1.2.3\0", b"1 "), image(b"1.22", b"1234"))
     others = [image(b"1.99", b"7 "), image(b"1.2.4\0", b"4567")]
 
-    found = known.run(b"".join(others) + image(b"1.2.3.4\0", b"1 "), 0)
+    found = known.run(b"".join(others) + image(b"1.2.3.4\0", b"1 "), 0, 9)
 
     assert found is not None
     assert found.starts == [0, len(others[0])]
@@ -92,7 +92,7 @@ def test_an_item_laid_out_otherwise_gives_nothing(other: bytes) -> None:
     known = layout(image(b"1.2.3\0", b"1 "))
 
     assert known.read(other, 0) is None
-    assert known.run(other, 0) is None
+    assert known.run(other, 0, 9) is None
 
 
 def test_a_value_that_is_not_wanted_is_passed_over_whatever_it_is() -> None:

@@ -126,7 +126,7 @@ def test_records_that_touch_each_other_say_the_same_many_at_a_time(
 
     longest = 0
     for offset in layout.offsets.values():
-        if (run := models.run(window, offset)) is None:
+        if (run := models.run(window, offset, 99)) is None:
             continue
         longest = max(longest, len(run.starts))
         for number, each in enumerate(run.starts):
@@ -164,7 +164,7 @@ def test_a_changed_record_is_never_taken_for_one_before(
         found = outcome(data, offset, models, syntax)
         window = Window(BytesSource(data), len(data))
         window.load(0)
-        run = models.run(window, offset)
+        run = models.run(window, offset, 99)
 
         assert found == outcome(data, offset, syntax=syntax)
         if run is not None:
