@@ -40,6 +40,7 @@ from pyfuse3 import (
 from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
+from dicomfs.mount import xattrs
 from dicomfs.mount.lookups import Lookups
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import Source
@@ -50,7 +51,6 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ERROR_XATTR: Final = b"user.dicomfs.error"
 # Nothing in the tree changes but what the kernel is told of, so it may keep the rest.
 _TIMEOUT: Final = 24 * 3600.0
 _MAX_NAME: Final = 255
@@ -264,18 +264,26 @@ class Operations(pyfuse3.Operations):
     async def getxattr(
         self, inode: InodeT, name: XAttrNameT, ctx: RequestContext
     ) -> bytes:
-        """Return why a file cannot be opened, if it cannot.
+        """Return an attribute of those that ``xattrs`` knows.
 
         There is no ``listxattr``: the kernel asks once, and answers ``cp -a`` by itself
-        from then on. Who wants this attribute knows its name.
+        from then on. Who wants one knows its name.
         """
         # ENODATA here would make ls ask for the same attribute of every file.
         if not name.startswith(b"user."):
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
-        reason = self._reason(inode)
-        if name != ERROR_XATTR or not reason:
+        node = self._node(inode)
+        if not xattrs.is_known(name):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
-        return reason
+        if xattrs.is_at_hand(name):
+            value = xattrs.value(node, name)
+        else:
+            value = await self._scheduler.read_records(
+                functools.partial(xattrs.value, node, name)
+            )
+        if not value:
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        return value
 
     # -- helpers -------------------------------------------------------------
 
@@ -295,10 +303,6 @@ class Operations(pyfuse3.Operations):
         """Answer that *node* cannot be told apart from another."""
         log.error("two nodes have the inode number %d", node.inode)
         raise pyfuse3.FUSEError(errno.EIO)
-
-    def _reason(self, inode: int) -> bytes:
-        node = self._node(inode)
-        return b"" if node.is_folder else node.reason.encode()
 
     def _new_handle(self) -> FileHandleT:
         self._last_handle += 1

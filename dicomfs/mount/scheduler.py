@@ -9,7 +9,7 @@ and a request that is not done by its deadline fails alone.
 import threading
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import trio
@@ -17,6 +17,8 @@ import trio
 from dicomfs.mount.threads import Threads
 from dicomfs.source.source import Source
 from dicomfs.tree.node import FileNode, FolderNode, Node
+
+_A = TypeVar("_A")
 
 Children = Mapping[str, Node]
 
@@ -120,6 +122,11 @@ class Scheduler:
             listing.done.set()
             self._is_listed.set()
         await self._keep_up()
+
+    async def read_records(self, work: Callable[[], _A]) -> _A:
+        """Return what *work* does, which reads a few directory records."""
+        with trio.fail_after(self._deadline):
+            return await self._index.run(work)
 
     def check_links(self) -> None:
         """Have the links between all records checked from now on, in the background.

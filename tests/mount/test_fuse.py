@@ -32,7 +32,8 @@ from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium as Medium
 from dicomfs.media.medium import Capacity
-from dicomfs.mount.fuse import ERROR_XATTR, Operations, Ownership
+from dicomfs.mount import xattrs
+from dicomfs.mount.fuse import Operations, Ownership
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree import own
@@ -582,7 +583,7 @@ async def test_nothing_is_free_on_the_medium(operations: Operations) -> None:
 async def test_a_missing_file_says_why(operations: Operations) -> None:
     lost = InodeT((await find(operations, *STUDY, "0002.dcm")).st_ino)
 
-    reason = await operations.getxattr(lost, XAttrNameT(ERROR_XATTR), CONTEXT)
+    reason = await operations.getxattr(lost, XAttrNameT(xattrs.ERROR), CONTEXT)
 
     assert reason == b"No such file or directory"
 
@@ -592,7 +593,7 @@ async def test_what_is_in_order_has_no_attributes(
     operations: Operations, inode: InodeT
 ) -> None:
     await find_good(operations)
-    asked = operations.getxattr(inode, XAttrNameT(ERROR_XATTR), CONTEXT)
+    asked = operations.getxattr(inode, XAttrNameT(xattrs.ERROR), CONTEXT)
 
     assert await errno_of(asked) == "ENODATA"
 
@@ -614,6 +615,7 @@ async def test_the_kernel_is_told_not_to_ask_for_lists_of_attributes(
         ("trusted.overlay.opaque", "ENOTSUP"),
         ("user.xdg.tags", "ENODATA"),
         ("user.dicomfs.errors", "ENODATA"),
+        ("user.dicom.PixelData", "ENODATA"),
     ],
 )
 async def test_attributes_of_other_kinds_are_not_asked_for_twice(
@@ -628,7 +630,7 @@ async def test_attributes_of_other_kinds_are_not_asked_for_twice(
 async def test_an_attribute_of_what_is_not_there_is_not_there(
     operations: Operations,
 ) -> None:
-    asked = operations.getxattr(NOWHERE, XAttrNameT(ERROR_XATTR), CONTEXT)
+    asked = operations.getxattr(NOWHERE, XAttrNameT(xattrs.ERROR), CONTEXT)
 
     assert await errno_of(asked) == "ENOENT"
 
@@ -815,7 +817,7 @@ class Trapped:
 
 
 NAME: Final = FileNameT(b"x")
-XATTR: Final = XAttrNameT(ERROR_XATTR)
+XATTR: Final = XAttrNameT(xattrs.ERROR)
 CALLS: Final[dict[str, Callable[[Trapped], Awaitable[object]]]] = {
     "lookup": lambda t: t.operations.lookup(ROOT, NAME, CONTEXT),
     "getattr": lambda t: t.operations.getattr(t.good, CONTEXT),
