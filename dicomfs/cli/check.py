@@ -77,9 +77,16 @@ def _shown(show: Callable[[str], None]) -> Callable[[Stage, Amount], None]:
         if stage is Stage.FOLDERS and Stage.FILES in paces:
             return
         pace = paces.setdefault(stage, Pace())
-        show(f"{_SHOWN[stage]}: {_so_far(amount)}{pace.rest(amount.part)}")
+        show(f"{_SHOWN[stage]}: {_so_far(amount)}{_pace(amount, pace)}")
 
     return tell
+
+
+def _pace(amount: Amount, pace: Pace) -> str:
+    """Return how fast it goes: in bytes, where those are most of the work."""
+    if amount.of_size:
+        return pace.told(amount.part, amount.size / _MB, " MB")
+    return pace.told(amount.part, amount.number)
 
 
 def _so_far(amount: Amount) -> str:

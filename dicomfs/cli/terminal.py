@@ -1,5 +1,6 @@
 """What is said to people on stderr: lines, and one that says how far something is."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +17,14 @@ from dicomfs.printable import CLEAR_LINE, printable
 if TYPE_CHECKING:
     import logging
 
+_TERMINAL: Final = os.environ.get("TERM", "")
+_SECONDS_UNSHOWN: Final = 0.5
 _SECONDS_SHOWN: Final = 0.1
 # Before that, nobody can tell how fast something goes.
 _SECONDS_UNKNOWN: Final = 3.0
 _MOST_MINUTES: Final = 90
+# So many a second need no decimals.
+_MANY: Final = 10
 # What is left out is told by name, but a terminal holds no more than so many lines.
 _MOST_TOLD: Final = 20
 
@@ -49,26 +54,34 @@ def warnings_handler() -> "logging.Handler":
 
 
 class StatusLine:
-    """Shows in one line of *stream* how far something is; nowhere if it is no terminal."""
+    """Shows in one line of *stream* how far something is; nowhere if it is no terminal.
+
+    What is quickly done needs no line.
+    """
 
     def __init__(
         self, stream: TextIO | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        is_terminal = stream is not None and stream.isatty()
-        self._stream = stream if is_terminal else None
+        # A dumb one cannot take a line back.
+        can_show = stream is not None and stream.isatty() and _TERMINAL != "dumb"
+        self._stream = stream if can_show else None
         self._clock = clock
-        self._due = 0.0
+        self._due = clock() + _SECONDS_UNSHOWN
+        self._is_shown = False
 
     def show(self, text: str) -> None:
         """Show *text* in the place of the last one; one that follows too soon is not."""
         if (now := self._clock()) >= self._due:
             self._due = now + _SECONDS_SHOWN
+            self._is_shown = True
             self._write(CLEAR_LINE + text)
 
     def clear(self) -> None:
         """Leave nothing of the line."""
-        self._due = 0.0
-        self._write(CLEAR_LINE)
+        self._due = self._clock() + _SECONDS_UNSHOWN
+        if self._is_shown:
+            self._is_shown = False
+            self._write(CLEAR_LINE)
 
     def _write(self, text: str) -> None:
         if self._stream is not None:
@@ -78,25 +91,34 @@ class StatusLine:
 
 
 class Pace:
-    """Says how much longer something takes that goes on as it has begun."""
+    """Says how fast something goes, and how much longer if it goes on as it has begun."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began: tuple[float, float] | None = None
+        self._began: tuple[float, float, float] | None = None
 
-    def rest(self, part: float) -> str:
-        """Return ", about 3 minutes left" when *part* of it, from 0 to 1, is done.
+    def told(self, part: float, done: float, unit: str = "") -> str:
+        """Return ", 12 MB a second, about 3 minutes left".
 
-        It is empty as long as that is not known.
+        So much is *done*, in *unit*, which is *part* of it, from 0 to 1; 0 if nobody
+        knows. It is empty as long as there is nothing to be told.
         """
         now = self._clock()
-        if self._began is None or part < self._began[1]:
-            self._began = now, part
-        began, before = self._began
-        passed, done = now - began, part - before
-        if passed < _SECONDS_UNKNOWN or done <= 0:
+        if self._began is None or part < self._began[1] or done < self._began[2]:
+            self._began = now, part, done
+        began, part_before, done_before = self._began
+        passed = now - began
+        if passed < _SECONDS_UNKNOWN or done <= done_before:
             return ""
-        return f", {_in_words(passed * (1 - part) / done)} left"
+        told = f", {_rounded((done - done_before) / passed)}{unit} a second"
+        if part <= part_before:
+            return told
+        left = passed * (1 - part) / (part - part_before)
+        return f"{told}, {_in_words(left)} left"
+
+
+def _rounded(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= _MANY else f"{rate:.1f}"
 
 
 def _in_words(seconds: float) -> str:
@@ -158,7 +180,7 @@ class Audience(Listener):
             return
         self._line.show(
             f"{which}{files:,} of {of:,} files looked at, {instances:,} instances found"
-            f"{self._pace.rest(files / max(of, files))}"
+            f"{self._pace.told(files / max(of, files), files)}"
         )
 
     def scan_ended(self) -> None:

@@ -218,14 +218,23 @@ def to_people(said: Said) -> None:
         return
     # A line that says how far something is takes the place of the last one.
     clear = CLEAR_LINE if stream.isatty() else printable(CLEAR_LINE)
+    first, *others = (
+        "\n".join(map(printable, piece.split("\n")))
+        for piece in said.text.split(CLEAR_LINE)
+    )
     with suppress(OSError):
-        stream.write(
-            clear.join(
-                "\n".join(map(printable, piece.split("\n")))
-                for piece in said.text.split(CLEAR_LINE)
-            )
-        )
+        stream.write(clear.join([first, *(_fitting(each, stream) for each in others)]))
         stream.flush()
+
+
+def _fitting(text: str, stream: TextIO) -> str:
+    """Return what fits into one line: what goes on in the next is not taken back."""
+    if "\n" in text:
+        return text
+    with suppress(OSError):
+        columns = os.get_terminal_size(stream.fileno()).columns
+        return text[: columns - 1] if columns else text
+    return text
 
 
 class Log:

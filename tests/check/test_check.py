@@ -41,7 +41,8 @@ from tests.build.medium import (
     study,
     write_medium,
 )
-from tests.support.mounting import COMMAND, PATIENCE, SAMPLES, dicomfs, until
+from tests.support import mounting
+from tests.support.mounting import IMPATIENT, PATIENCE, SAMPLES, dicomfs, until
 from tests.support.trees import CountingMedium
 
 WHERE: Final = ("Doe, Jane (12345)", "2023-07-05 CT Thorax", "002 CT Lung")
@@ -1115,8 +1116,9 @@ def test_progress_is_shown_on_a_terminal_and_goes_away(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run(
-            [*COMMAND, "check", tmp_path],
+            [*IMPATIENT, "check", tmp_path],
             check=False,
+            env=mounting.environment(mounting.new_mark()),
             stdout=subprocess.PIPE,
             stderr=theirs,
             timeout=30,

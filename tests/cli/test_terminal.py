@@ -6,6 +6,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
+from dicomfs.cli import terminal
 from dicomfs.cli.terminal import Audience, Pace, StatusLine
 from dicomfs.errors import Failure, Problem
 
@@ -96,6 +97,13 @@ def test_no_more_is_told_than_a_terminal_holds_nor_where_names_are_kept() -> Non
 # -- how far something is --------------------------------------------------------------
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let how far something is show at once."""
+    monkeypatch.setattr(terminal, "_SECONDS_UNSHOWN", 0)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_scan_shows_how_far_it_is_and_leaves_nothing() -> None:
     with screen() as said:
         audience = Audience()
@@ -106,6 +114,7 @@ def test_a_scan_shows_how_far_it_is_and_leaves_nothing() -> None:
     assert said.getvalue() == f"{CLEARED}{shown}{CLEARED}"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_scan_shows_how_many_files_it_has_counted_so_far() -> None:
     with screen() as said:
         Audience().scanned("", 0, 0, 12_345)
@@ -114,56 +123,77 @@ def test_a_scan_shows_how_many_files_it_has_counted_so_far() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "part", "told"),
+    ("seconds", "part", "done", "told"),
     [
-        (2, 0.5, ""),
-        (10, 0.0, ""),
-        (10, 0.5, ", less than a minute left"),
-        (60, 0.5, ", about 1 minute left"),
-        (60, 0.1, ", about 9 minutes left"),
-        (600, 0.01, ", about 16 hours left"),
+        (2, 0.5, 50, ""),
+        (10, 0.0, 0, ""),
+        (10, 0.0, 50, ", 5.0 MB a second"),
+        (10, 0.5, 12_345, ", 1,234 MB a second, less than a minute left"),
+        (60, 0.5, 900, ", 15 MB a second, about 1 minute left"),
+        (60, 0.1, 30, ", 0.5 MB a second, about 9 minutes left"),
+        (600, 0.01, 30_000, ", 50 MB a second, about 16 hours left"),
     ],
 )
-def test_the_time_left_is_told_as_far_as_it_is_known(
-    seconds: float, part: float, told: str
+def test_rate_and_time_left_are_told_as_far_as_they_are_known(
+    seconds: float, part: float, done: float, told: str
 ) -> None:
     now = 100.0
     pace = Pace(lambda: now)
-    pace.rest(0)
+    pace.told(0, 0, " MB")
     now += seconds
 
-    assert pace.rest(part) == told
+    assert pace.told(part, done, " MB") == told
 
 
-def test_the_time_left_is_told_anew_where_something_begins_again() -> None:
+def test_rate_and_time_left_are_told_anew_where_something_begins_again() -> None:
     now = 100.0
     pace = Pace(lambda: now)
-    pace.rest(0.9)
+    pace.told(0.9, 90)
     now += 60
-    pace.rest(0.1)
+    pace.told(0.1, 10)
     now += 60
 
-    assert pace.rest(0.2) == ", about 8 minutes left"
+    assert pace.told(0.2, 1210) == ", 20 a second, about 8 minutes left"
 
 
 def test_what_follows_too_soon_is_passed_over() -> None:
     stream, now = Screen(), 100.0
     line = StatusLine(stream, lambda: now)
+    now += 1
 
     line.show("one")
     line.show("two")
-    now = 101.0
+    now += 1
     line.show("three")
 
     assert stream.getvalue() == f"{CLEARED}one{CLEARED}three"
 
 
-def test_where_there_is_no_terminal_no_line_is_shown() -> None:
-    stream = io.StringIO()
-    line = StatusLine(stream)
+def test_what_is_quickly_done_is_not_shown_and_leaves_nothing() -> None:
+    stream, now = Screen(), 100.0
+    line = StatusLine(stream, lambda: now)
 
+    now += 0.4
     line.show("one")
     line.clear()
-    StatusLine(None).show("one")
+    now += 0.4
+    line.show("two")
+    line.clear()
 
     assert stream.getvalue() == ""
+
+
+def test_where_there_is_no_terminal_no_line_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream, screen, now = io.StringIO(), Screen(), 100.0
+    lines = [StatusLine(stream, lambda: now), StatusLine(None, lambda: now)]
+    monkeypatch.setattr(terminal, "_TERMINAL", "dumb")
+    lines.append(StatusLine(screen, lambda: now))
+    now += 1
+
+    for line in lines:
+        line.show("one")
+        line.clear()
+
+    assert stream.getvalue() + screen.getvalue() == ""

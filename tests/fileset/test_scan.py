@@ -1139,7 +1139,7 @@ def test_a_medium_is_mounted_without_a_usable_dicomdir(
 def said_on_the_terminal(*media: Path) -> bytes:
     """Return what a scan says on a terminal."""
     ours, theirs = pty.openpty()
-    command = [*mounting.COMMAND, "tree", "--scan", *map(str, media)]
+    command = [*mounting.IMPATIENT, "tree", "--scan", *map(str, media)]
     done = mounting.run(
         ["sh", "-c", f'"$@" 2>/proc/{os.getpid()}/fd/{theirs}', "-", *command]
     )

@@ -13,6 +13,18 @@ from dicomfs.sandbox.voice import Ears, Kind, Log, Said, Voice, to_people
 from tests.conftest import ExpectLog
 
 
+class Screen(io.StringIO):
+    """A stream that may be a terminal."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        """Say whether it is one."""
+        return self._is_terminal
+
+
 class Pipe:
     """Both ends of a pipe, and what was heard."""
 
@@ -98,17 +110,27 @@ def test_a_flood_does_not_keep_the_end_from_being_seen(pipe: Pipe) -> None:
 def test_of_all_that_a_terminal_obeys_it_gets_one_thing(
     monkeypatch: pytest.MonkeyPatch, is_terminal: bool
 ) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return is_terminal
-
-    screen = Screen()
+    screen = Screen(is_terminal=is_terminal)
     monkeypatch.setattr("sys.stderr", screen)
 
     to_people(Said(Kind.ERR, 0, "\r\x1b[Kso far\x1b[2J\rpast\n"))
 
     clear = "\r\x1b[K" if is_terminal else "\\r\\x1b[K"
     assert screen.getvalue() == f"{clear}so far\\x1b[2J\\rpast\n"
+
+
+def test_a_line_that_takes_the_place_of_another_fits_into_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Screen(is_terminal=True)
+    size = os.terminal_size((8, 24))
+    monkeypatch.setattr(screen, "fileno", lambda: 2)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: size)
+    monkeypatch.setattr("sys.stderr", screen)
+
+    to_people(Said(Kind.ERR, 0, "all of this\n\r\x1b[Kmuch too long"))
+
+    assert screen.getvalue() == "all of this\n\r\x1b[Kmuch to"
 
 
 def test_what_is_logged_is_one_line(expect_log: ExpectLog) -> None:

@@ -50,6 +50,11 @@ def _command() -> list[str]:
 
 
 COMMAND: Final = _command()
+# The same on a terminal, and how far it is shows at once.
+IMPATIENT: Final = (
+    *("env", "TERM=xterm", sys.executable, "-P", "-c"),
+    f"from dicomfs.cli import terminal; terminal._SECONDS_UNSHOWN = 0; {_MAIN}",
+)
 
 Finished = subprocess.CompletedProcess[str]
 
