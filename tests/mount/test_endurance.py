@@ -133,13 +133,13 @@ def load(
     """
     if not busy:
         yield lambda: None
-        tolerate(shown, "file is missing")
+        shown.allow_log("file is missing")
         return
     chance = random.Random(seed)
     with reading(shown.place, truth, seed, folder, 2) as readers:
         yield lambda: readers[0].after(chance.randrange(1, 200))
         counts = [reader.end() for reader in readers]
-    tolerate(shown, "file is missing")
+    shown.allow_log("file is missing")
     assert all(each.right and not each.wrong for each in counts), counts
 
 
@@ -229,7 +229,7 @@ def test_a_medium_can_be_mounted_again_and_again(
         else:
             assert run(["fusermount3", "-u", str(place)]).returncode == 0
         assert shown.has_ended(5)
-        tolerate(shown, "file is missing")
+        shown.allow_log("file is missing")
         assert until(lambda known=known: not known.exists())  # type: ignore[misc]
 
     assert place is not None
@@ -308,7 +308,7 @@ def test_files_can_be_opened_again_and_again(
     del attempt
     shown, before = in_long_use
     open_and_close(shown, OPENS)
-    tolerate(shown, "file is missing")
+    shown.allow_log("file is missing")
 
     def descriptors() -> list[int]:
         return [Held.by(pid).descriptors for pid in shown.processes]
@@ -321,12 +321,6 @@ def test_files_can_be_opened_again_and_again(
         assert now.memory - then.memory <= MOST_GROWTH
         assert now.threads <= then.threads
     assert is_mounted(shown.place)
-
-
-def tolerate(shown: Mount, pattern: str) -> None:
-    """Let the log of *shown* say what is wrong with its medium."""
-    if re.search(pattern, shown.log):
-        shown.expect_log(pattern)
 
 
 # -- hostile media ---------------------------------------------------------------------
@@ -477,7 +471,7 @@ def test_a_hostile_medium_gets_no_more_memory_than_others(
     limit = ["-maxdepth", str(hostile.depth), "-printf", "%f\\n"]
     found = run(["find", str(shown.place), *limit], seconds=55)
 
-    tolerate(shown, "file is missing|record|entity")
+    shown.allow_log("file is missing|record|entity")
     peaks = [peak(pid) for pid in shown.processes]
     show(f"{kind}: supervisor and worker {[size // MIB for size in peaks]} MiB")
     assert found.stderr == ""

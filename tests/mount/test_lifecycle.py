@@ -889,6 +889,7 @@ def test_without_its_supervisor_a_mount_can_still_be_ended(
     shown = mount(medium)
     mounting.kill(shown.supervisor)
 
+    shown.expect_log("the watcher takes its place")
     assert len(shown.files()) == 1
     assert dicomfs("umount", shown.place).returncode == 0
     assert shown.has_ended(5)
@@ -1089,7 +1090,9 @@ def stopped(shown: Mount) -> Iterator[None]:
     try:
         yield
     finally:
-        os.kill(worker, signal.SIGCONT)
+        # Whoever unmounts it ends it.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("lazy", [(), ("--lazy",)], ids=["umount", "lazy"])

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import random
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -410,7 +409,6 @@ def test_of_a_dicomdir_that_takes_the_place_of_the_old_one_nothing_is_read(
         os.utime(first / "DICOMDIR", (WHEN, WHEN))
 
     # What was opened is still the old one: it may be read on, or given up.
+    shown.allow_log("the DICOMDIR was changed")
     with contextlib.suppress(OSError):
         assert contents_of(shown.place) == contents_of(discs.truth)
-    if re.search("the DICOMDIR was changed", shown.log):
-        shown.expect_log("the DICOMDIR was changed")
