@@ -6,6 +6,7 @@ Pure functions from attributes to names. A name depends on nothing but the recor
 its own folder, so it is the same on every mount and whatever was visited before.
 """
 
+import codecs
 import hashlib
 import re
 import sys
@@ -342,7 +343,9 @@ def _units(text: str) -> int:
 
 def _first(text: str, units: int) -> str:
     """Return as much of *text* as takes so many units of UTF-16 at most."""
-    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
+    # Not by the codec's name: in the sandbox it could not be loaded.
+    encoded, _ = codecs.utf_16_le_encode(text)
+    return codecs.utf_16_le_decode(encoded[: 2 * units], "ignore")[0]
 
 
 def _folded(name: str) -> str:
