@@ -29,9 +29,17 @@ def keep_descriptors(own: Iterable[int]) -> None:
 
 
 def hide_arguments(shown: str) -> None:
-    """Let all users of the machine see *shown* in the place of our arguments."""
-    words = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    """Let all users of the machine see *shown* in the place of our arguments.
+
+    Where the kernel does not say where those lie, as some sandboxes do not, they stay.
+    """
+    try:
+        words = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return
     begin, end = map(int, words[_PLACE])
+    if begin >= end:
+        return
     data = shown.encode()[: end - begin - 1]
     ctypes.memset(begin, 0, end - begin)
     ctypes.memmove(begin, data, len(data))
