@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -51,7 +51,8 @@ class Outcome:
     def __str__(self) -> str:
         rate = self.executions / max(self.seconds, 1)
         return (
-            f"{self.name:10}{self.executions:>13,} runs {rate:>8,.0f}/s "
+            f"{self.name:10}{self.executions:>13,} runs in {self.seconds:>6,.0f} s of "
+            f"processor time, {rate:>6,.0f}/s "
             f"{self.learned:>7,} inputs kept {len(self.findings):>3} findings"
         )
 
@@ -65,8 +66,6 @@ def fuzz(name: str, minutes: float) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="dicomfs-fuzz-") as seeds:
         for number, data in enumerate(_known(name)):
             Path(seeds, str(number)).write_bytes(data)
-        words = LEARNED / name / "words"
-        words.write_text("".join(map(_quoted, HARNESSES[name].words)))
         start = time.monotonic()
         while (left := 60 * minutes - (time.monotonic() - start)) >= 1:
             options = [
@@ -74,20 +73,29 @@ def fuzz(name: str, minutes: float) -> Outcome:
                 f"-artifact_prefix={found}/",
                 f"-rss_limit_mb={_MOST_MEMORY}",
                 f"-timeout={_HANGS}",
-                f"-dict={words}",
+                *_dictionary(name),
                 "-print_final_stats=1",
                 "-verbosity=1",
             ]
             said, seconds = _learn(name, [*options, str(learned), seeds])
             outcome.seconds += seconds
             outcome.executions += sum(map(int, _EXECUTIONS.findall(said)))
-            if not (wrote := _WROTE.search(said)):
-                break
-            outcome.findings.append(_finding(name, wrote[1], said))
-            if len(outcome.findings) == _ENOUGH:
+            if wrote := _WROTE.search(said):
+                outcome.findings.append(_finding(name, wrote[1], said))
+            elif not _EXECUTIONS.search(said):
+                outcome.findings.append(f"it did not run:\n{said}")
+            if not wrote or len(outcome.findings) == _ENOUGH:
                 break
     outcome.learned = sum(1 for _ in learned.iterdir())
     return outcome
+
+
+def _dictionary(name: str) -> Iterator[str]:
+    """Yield the option that names the words of a harness, if it has any."""
+    if words := list(HARNESSES[name].words):
+        path = LEARNED / name / "words"
+        path.write_text("".join(map(_quoted, words)))
+        yield f"-dict={path}"
 
 
 def _quoted(word: bytes) -> str:
@@ -114,8 +122,6 @@ def _learn(name: str, options: Sequence[str]) -> tuple[str, float]:
         said = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    if not _EXECUTIONS.search(said) and not _WROTE.search(said):
-        raise SystemExit(f"the harness {name} did not run:\n{said}")
     return said, usage.ru_utime + usage.ru_stime
 
 
@@ -140,14 +146,16 @@ def main() -> int:
         for name in names:
             _minimise(name)
         return 0
+    is_good = True
     with ThreadPoolExecutor(given.jobs) as pool:
-        outcomes = list(pool.map(lambda name: fuzz(name, given.guided), names))
-    for outcome in outcomes:
-        for finding in outcome.findings:
-            _say(f"{outcome.name}: {finding}\n")
-    for outcome in outcomes:
-        _say(str(outcome))
-    return 1 if any(outcome.findings for outcome in outcomes) else 0
+        work = [pool.submit(fuzz, name, given.guided) for name in names]
+        for done in as_completed(work):
+            outcome = done.result()
+            for finding in outcome.findings:
+                _say(f"{outcome.name}: {finding}\n")
+            _say(str(outcome))
+            is_good = is_good and not outcome.findings
+    return 0 if is_good else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -189,6 +197,7 @@ def _minimise(name: str) -> None:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

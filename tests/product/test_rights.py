@@ -26,7 +26,7 @@ from tests.sandbox.test_sandbox import (
     limit,
     statuses,
 )
-from tests.support.inside import PROBED, WAITS, WRITTEN
+from tests.support.inside import PROBED, READERS, WAITS, WRITTEN
 from tests.support.mounting import (
     PATIENCE,
     ROOT,
@@ -120,6 +120,7 @@ def rights_of(pid: int, stage: Stage, medium: Path) -> Rights:
         "starts programs": started,
         "dumps core": _yes(limit(pid, "Max core file size")[0] != "0"),
         "address space": _size(limit(pid, "Max address space")[1]),
+        "writes into files that are open": _yes(limit(pid, "Max file size")[1] != "0"),
         "keeps what its caller had open": _yes(str(stage.secret) in links),
         "keeps the caller's variables": _yes(b"s3cr3t" in environ),
         "holds": ", ".join(sorted({*_kinds(links, stage, medium)})) or "nothing",
@@ -193,7 +194,7 @@ def test_the_table_of_rights_is_what_the_processes_have(
             else f"{plain[right]} ({value} if URLs)"
             for right, value in rights.items()
         }
-    for command in ("tree", "check"):
+    for command in READERS:
         mark = new_mark()
         with stage.start(mark, command, medium):
             try:

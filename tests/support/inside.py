@@ -5,8 +5,8 @@
 It is dicomfs with these arguments. A process that gets SIGUSR2 tries to do four things,
 as an intruder would, and writes what became of them into its name, which all can read:
 whether it read FILE, wrote beside it, spoke to PORT on this machine, and started a
-program. ``tree`` and ``check`` wait for ever before they read the medium, so that there
-is time for that.
+program. The commands that read media themselves wait for ever before they do, so that
+there is time for that.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ WAITS: Final = "waits"
 WRITTEN: Final = ".written"
 
 _PR_SET_NAME: Final = 15
-_READERS: Final = frozenset({"tree", "check"})
+READERS: Final = ("tree", "check", "catalogue")
 
 _libc = ctypes.CDLL(None)
 
@@ -41,7 +41,9 @@ def _write(file: str, _: int) -> None:
 
 
 def _connect(_: str, port: int) -> None:
-    socket.create_connection(("127.0.0.1", port), 5).close()
+    # Not by a function that loads codecs first: it could fail for another reason.
+    with socket.socket() as made:
+        made.connect(("127.0.0.1", port))
 
 
 def _start(_: str, __: int) -> None:
@@ -60,7 +62,7 @@ def _run() -> int:
         _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
     signal.signal(signal.SIGUSR2, probe)
-    if arguments[0] in _READERS:
+    if arguments[0] in READERS:
         opening.file_sets_of = _wait
     return main(arguments)
 
@@ -68,7 +70,7 @@ def _run() -> int:
 def _try(what: Callable[[str, int], None], file: str, port: int) -> str:
     try:
         what(file, port)
-    except (OSError, LookupError):  # nor can it load what Python needs for that
+    except OSError:
         return "-"
     return "+"
 
