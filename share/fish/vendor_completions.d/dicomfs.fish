@@ -50,8 +50,8 @@ function _shtab_dicomfs_using
   test "$_shtab_dicomfs_cmdpath" = "$argv"
 end
 
-set -g _shtab_dicomfs_commands mount umount tree check list doctor demo
-set -g _shtab_dicomfs_opts_with_value --charset --deadline --depth --gid --log-file --password-file --uid --umask -o
+set -g _shtab_dicomfs_commands mount umount tree catalogue check list doctor demo
+set -g _shtab_dicomfs_opts_with_value --charset --columns --deadline --depth --gid --jobs --level --log-file --password-file --uid --umask -o
 
 complete -c dicomfs -e
 complete -c dicomfs -f
@@ -91,6 +91,21 @@ complete -c dicomfs -n '_shtab_dicomfs_using tree' -l json -d 'one JSON object, 
 complete -c dicomfs -n '_shtab_dicomfs_using tree' -l jsonl -d 'the same as one JSON object a study'
 complete -c dicomfs -n '_shtab_dicomfs_using tree' -l depth -x -d 'look only so many folders deep: 1 for patients, 2 for studies ...'
 complete -c dicomfs -n '_shtab_dicomfs_using tree; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them; several are joined'
+complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a catalogue -d 'Print a table of the patients, studies, series or instances on each SOURCE: what the records say, how many there are, which files are missing, and where they lie. Opens no instance, but for --headers. Needs no FUSE.'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -s h -l help -d 'show this help message and exit'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l charset -x -d 'read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) whatever the medium says, unless the bytes prove something else'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l index-only -d 'name everything from the DICOMDIR alone: open no instance for a series description (or a patient) that the DICOMDIR lacks'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l level -xka "patient study series instance" -d 'what a row is about (default: series)'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l columns -x -d 'these columns, by their keywords in DICOM (PatientID, StudyDate ...)'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l headers -d 'read the headers of instances for what records lack'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l csv -d 'as CSV (the default)'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l jsonl -d 'as a JSON object a row'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l excel -d 'CSV of which a spreadsheet takes nothing for a formula'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue' -l jobs -x -d 'read so many sources at a time (default: 1)'
+complete -c dicomfs -n '_shtab_dicomfs_using catalogue; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them; several are joined'
 complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a check -d 'Read all of a medium, every record and every file, and say what is wrong with it: 0 is the exit code if nothing is, 4 if there are faults, 8 if the medium cannot be read. Needs no FUSE.'
 complete -c dicomfs -n '_shtab_dicomfs_using check' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using check' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
