@@ -109,7 +109,8 @@ def mounted(
     os.close(ours)
     os.close(lock)
     os.close(said)
-    assert until(lambda: len(shown.processes) == 2 and os.listdir(place))  # noqa: PTH208
+    # Supervisor, watcher and worker.
+    assert until(lambda: len(shown.processes) == 3 and os.listdir(place))  # noqa: PTH208
     again = os.open(tmp_path / "lock", os.O_RDWR)
     yield shown, again, heard
     for each in (again, heard, terminal):
