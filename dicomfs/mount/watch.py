@@ -233,6 +233,7 @@ class Watch:
         try:
             if self._device and not self._worker.has_ended():
                 log.warning("the supervisor was killed; the watcher takes its place")
+                process.call("dicomfs")
                 stopping.heed()
                 self.keep()
         except stopping.Stopped:

@@ -196,7 +196,8 @@ def test_a_worker_whose_supervisor_is_killed_serves_on_until_it_is_unmounted(
     with load(shown, truth, folder, f"{attempt}", busy=busy) as wait_a_moment:
         wait_a_moment()
         mounting.kill(supervisor)
-        assert until(lambda: len(shown.processes) == 3 and shown.watcher != watcher)
+        assert until(lambda: shown.supervisor == watcher)
+        assert until(lambda: len(shown.processes) == 3)
         wait_a_moment()
 
     assert len(shown.files()) == IMAGES

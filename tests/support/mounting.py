@@ -382,8 +382,9 @@ class Mount:
 
     @property
     def supervisor(self) -> int:
-        """The process that mounted it."""
-        return self.processes[0]
+        """The process that mounted it, or has taken the place of that."""
+        others = ("dicomfs-worker", "dicomfs-watcher")
+        return next(pid for pid in self.processes if name_of(pid) not in others)
 
     @property
     def worker(self) -> int:
