@@ -5,6 +5,7 @@ sentence, and how to mend it.
 """
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -25,11 +26,13 @@ class Complaint(NamedTuple):
 def complaint(failure: Failure) -> Complaint:
     """Return what people are told about *failure*."""
     row = TABLE[failure.problem]
-    facts = {name: _Fact(fact) for name, fact in failure.facts.items()}
+    # A worker in the hands of a medium may leave out what is due.
+    facts: dict[str, _Fact] = defaultdict(lambda: _Fact("?"))
+    facts |= {name: _Fact(fact) for name, fact in failure.facts.items()}
     facts["dicomfs"] = _Fact(command())
     mend = row.mend.format_map(facts)
-    if failure.problem is Problem.SOURCE_FOREIGN:
-        mend = foreign.mend(failure.facts["kind"], failure.facts["name"])
+    if failure.problem is Problem.SOURCE_FOREIGN and facts["kind"] in foreign.MENDS:
+        mend = foreign.mend(facts["kind"], facts["name"])
     return Complaint(row.exit_code, failure.inside(row.what.format_map(facts)), mend)
 
 

@@ -30,6 +30,18 @@ def test_every_problem_has_a_row_and_every_exit_code_a_problem() -> None:
 # -- facts -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("problem", Problem)
+@pytest.mark.parametrize("facts", [{}, {"within": 7, "kind": ["?"], "name": None}])
+def test_people_are_told_of_a_failure_that_lacks_its_facts(
+    problem: Problem, facts: dict[str, object]
+) -> None:
+    told = complaint(Failure(problem, **facts))
+
+    assert told.exit_code is TABLE[problem].exit_code
+    assert told.what
+    assert told.mend
+
+
 def placeholders(text: str) -> set[str]:
     """Return the facts that a sentence needs."""
     return {name for _, name, _, _ in Formatter().parse(text) if name} - {"dicomfs"}

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final, cast
 
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount import control
 from dicomfs.remote.connection import Connection, _Asked, receive_greeting
@@ -128,8 +129,11 @@ def _word(data: bytes) -> None:
     with ours:
         with theirs:
             theirs.send(data)
-        with suppress(Failure):
+        try:
             control.expect(ours, control.READY)
+        except Failure as failure:
+            see(all(complaint(failure)), "nobody is told why it failed")
+        else:
             see(data == control.READY, "another word is taken for the one expected")
 
 

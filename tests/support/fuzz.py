@@ -3,6 +3,7 @@
     scripts/fuzz                          20,000 of them, as the tests do
     scripts/fuzz --seed 7 --minutes 60    as many as one can in an hour
     scripts/fuzz --seed 7 --only 1234     this one again, with its traceback
+    scripts/fuzz --guided 20              another one, which learns (``tests.guided``)
 
 Each input has a number; with the seed it gives the same bytes everywhere. What must
 hold for each: nothing is raised but what is documented, it takes less than two seconds
@@ -372,6 +373,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz",
         description="Read thousands of broken DICOMDIRs; each has a number.",
+        epilog="--guided MINUTES is another fuzzer, which learns: see its own --help.",
     )
     add = parser.add_argument
     add("--seed", type=int, default=SEED, help="another seed makes other inputs")
