@@ -53,6 +53,8 @@ class Guesses:
         self._on_end = on_end
         self._spellings = Cache[Place, Spellings](_MAX_FOLDERS)
         self._uids = Uids(medium, MOST_HEADERS, on_end)
+        # Where the folders of File IDs may be: all files of a series ask the same.
+        self._meant = Cache[tuple[Place, tuple[str, ...]], list[Place]](_MAX_FOLDERS)
 
     def find(self, file_id: bytes, clue: Clue) -> Located | None:
         """Return the one file that *file_id* may mean and that is what *clue* says."""
@@ -87,16 +89,23 @@ class Guesses:
         if not path:
             return
         *above, name = path
-        # A folder that has its own name is not sought under another.
-        folders = [(*start, *(each.encode() for each in above))]
-        if not self._in(folders[0]).are_there:
-            folders = self._folders(start, above)
-        for folder in folders:
+        for folder in self._folders(start, tuple(above)):
             for found in self._few(self._in(folder).called(name), _MOST_FILES):
                 yield (*folder, found)
 
-    def _folders(self, start: Place, path: Sequence[str]) -> list[Place]:
+    def _folders(self, start: Place, path: tuple[str, ...]) -> list[Place]:
         """Return the places of folders below *start* that *path* may mean."""
+        folders = self._meant.get((start, path))
+        if folders is None:
+            # A folder that has its own name is not sought under another.
+            own = (*start, *(each.encode() for each in path))
+            is_there = self._in(own).are_there
+            folders = [own] if is_there else self._called(start, path)
+            self._meant.put((start, path), folders)
+        return folders
+
+    def _called(self, start: Place, path: Sequence[str]) -> list[Place]:
+        """Return the places of folders below *start* that are called as *path* says."""
         folders = [start]
         for component in path:
             below = [
