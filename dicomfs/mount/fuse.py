@@ -44,7 +44,7 @@ from dicomfs.mount import xattrs
 from dicomfs.mount.lookups import Lookups
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import Source
-from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.node import FolderNode, Link, Node
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ _TIMEOUT: Final = 24 * 3600.0
 _MAX_NAME: Final = 255
 _SECTOR: Final = 512
 _FOLDER_MODE: Final = stat.S_IFDIR | 0o777
+_LINK_MODE: Final = stat.S_IFLNK | 0o777
 _FILE_MODE: Final = stat.S_IFREG | 0o666
 
 
@@ -222,6 +223,14 @@ class Operations(pyfuse3.Operations):
     # -- files ---------------------------------------------------------------
 
     @_guarded
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+        """Return where a symbolic link leads."""
+        node = self._node(inode)
+        if not isinstance(node, Link):
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        return FileNameT(node.target.encode())
+
+    @_guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         """Open a file for reading."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
@@ -318,7 +327,8 @@ class Operations(pyfuse3.Operations):
     # -- attributes ----------------------------------------------------------
 
     async def _attributes(self, node: Node) -> EntryAttributes:
-        entry = self._blank(_FOLDER_MODE if node.is_folder else _FILE_MODE)
+        mode = _FOLDER_MODE if node.is_folder else _FILE_MODE
+        entry = self._blank(_LINK_MODE if isinstance(node, Link) else mode)
         _fill(entry, node)
         if not node.is_folder and not node.is_fixed:
             _fill_size(entry, await self._scheduler.size(node))

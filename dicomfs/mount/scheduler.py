@@ -94,7 +94,12 @@ class Scheduler:
 
     async def lookup(self, folder: FolderNode, name: str) -> Node | None:
         """Return the child of *folder* called *name*, None if there is none."""
-        return folder.hidden.get(name) or (await self.children(folder)).get(name)
+        if (node := folder.hidden.get(name)) is not None:
+            return node
+        node = (await self.children(folder)).get(name)
+        if node is None and folder.is_searched:
+            return await self.read_records(lambda: folder.lookup(name))
+        return node
 
     async def children(self, folder: FolderNode) -> Children:
         """Return what is in *folder*, by name.
@@ -124,7 +129,7 @@ class Scheduler:
         await self._keep_up()
 
     async def read_records(self, work: Callable[[], _A]) -> _A:
-        """Return what *work* does, which reads a few directory records."""
+        """Return what *work* does, which reads directory records."""
         with trio.fail_after(self._deadline):
             return await self._index.run(work)
 

@@ -18,7 +18,7 @@ from typing import Final
 import pyfuse3
 import trio
 
-from dicomfs.catalogue import kept
+from dicomfs.catalogue import byuid, kept
 from dicomfs.fileset.confinement import confine_to
 from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of, listen
@@ -82,7 +82,8 @@ def run(
     if device is None:
         return
     greeting = trio.CancelScope()
-    own.add_to(tree, {kept.NAME: kept.Catalogue(tree)})
+    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)})
+    ours.hidden = {byuid.NAME: byuid.ByUid(tree, ours)}
     scheduler = Scheduler(tree.root, tree.listings, options.deadline)
     operations = Operations(
         scheduler,

@@ -5,14 +5,17 @@
     Fixed        a folder whose children are given
     Rendered     a file whose bytes are made when somebody asks for them
     Compiled     a file whose bytes are made when somebody opens it
+    Link         a symbolic link
 
 Front ends know ``FolderNode`` and ``FileNode`` and ask ``is_folder`` which of the two a
 node is. A node is complete when it is shown.
 """
 
+import errno
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, NoReturn, Protocol
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.types import Level
@@ -63,6 +66,11 @@ class FolderNode(Named, Protocol):
     @property
     def is_folder(self) -> Literal[True]:
         """That it is a folder."""
+        ...
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether ``lookup`` finds what is neither listed nor hidden, and may take long."""
         ...
 
     @property
@@ -138,6 +146,7 @@ class Fixed:
     """A folder with the children that *entries* has, by name."""
 
     is_folder: ClassVar[Literal[True]] = True
+    is_searched: ClassVar[bool] = False
 
     inode: int
     name: str
@@ -245,3 +254,40 @@ class Compiled:
 
     def open_cached(self) -> None:
         """Have nothing in memory."""
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """A symbolic link that leads to *target*, a path from the folder that it is in."""
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = True
+    error: ClassVar[int] = errno.ELOOP
+    reason: ClassVar[str] = ""
+
+    inode: int
+    name: str
+    parent: FolderNode
+    mtime_ns: int
+    target: str
+
+    @property
+    def attributes(self) -> Said:
+        """What records say of it: nothing."""
+        return {}
+
+    @property
+    def size(self) -> int:
+        """How many bytes the target is long."""
+        return len(self.target.encode())
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* leads to the same place."""
+        return isinstance(other, Link) and other.target == self.target
+
+    def open(self) -> NoReturn:
+        """Raise OSError: the kernel follows it, nobody opens it."""
+        raise OSError(self.error, os.strerror(self.error))
+
+    def open_cached(self) -> None:
+        """Have nothing."""

@@ -25,12 +25,14 @@ _FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
 _OWN: Final = Position(FOLDER.encode(), 0)
 
 
-def add_to(tree: Tree, more: Compilers = NO_MORE) -> None:
+def add_to(tree: Tree, more: Compilers = NO_MORE) -> Fixed:
     """Put the folder into the root of *tree*, with a report that grows with its use.
 
-    There are *more* files in it, by their names.
+    There are *more* files in it, by their names. Return it.
     """
-    tree.root.hidden = {FOLDER: folder(tree.root, partial(reports.of, tree), more)}
+    made = folder(tree.root, partial(reports.of, tree), more)
+    tree.root.hidden = {FOLDER: made}
+    return made
 
 
 def folder(

@@ -256,6 +256,7 @@ class Selection:
     """
 
     is_folder: ClassVar[Literal[True]] = True
+    is_searched: ClassVar[bool] = False
 
     inode: int
     name: str

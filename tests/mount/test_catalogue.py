@@ -36,3 +36,29 @@ def test_duckdb_and_pandas_read_it_where_it_lies(sample_mount: Mount) -> None:
     told = python(READ, sample_mount.place / ".dicomfs/catalogue.csv")
 
     assert told.split() == ["13", "13"]
+
+
+def test_a_uid_leads_to_its_place(sample_mount: Mount) -> None:
+    by_uid = sample_mount.place / ".dicomfs/by-uid"
+    for file in sample_mount.files():
+        uid = os.getxattr(file, "user.dicomfs.uid").decode()
+        link = by_uid / uid
+
+        assert link.samefile(file)
+        assert link.read_bytes() == file.read_bytes()
+        assert not link.readlink().is_absolute()
+        of_study = by_uid / os.getxattr(file.parents[1], "user.dicomfs.uid").decode()
+        assert of_study.resolve() == file.parents[1].resolve()
+        assert of_study.is_symlink()
+
+
+def test_uids_are_not_listed_and_what_is_none_is_not_there(
+    sample_mount: Mount,
+) -> None:
+    by_uid = sample_mount.place / ".dicomfs/by-uid"
+
+    assert list(by_uid.iterdir()) == []
+    assert by_uid not in by_uid.parent.iterdir()
+    assert not (by_uid / "1.2.3").exists()
+    with pytest.raises(OSError, match="Invalid argument"):
+        by_uid.readlink()
