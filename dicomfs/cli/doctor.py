@@ -21,12 +21,9 @@ def _lines(found: list[Sign]) -> Iterator[str]:
         if sign.mend:
             yield f"{'':8} to mend it: {sign.mend}"
     missing = sum(sign.is_missing for sign in found)
-    notes = sum(bool(sign.mend) for sign in found) - missing
+    has_notes = any(sign.mend for sign in found if not sign.is_missing)
     yield ""
-    yield _verdict(missing, notes)
-
-
-def _verdict(missing: int, notes: int) -> str:
     if missing:
-        return f"dicomfs cannot mount here: {missing} missing"
-    return "dicomfs can mount here" + (f"; see the {notes} notes" if notes else "")
+        yield f"dicomfs cannot mount here: {missing} missing"
+    else:
+        yield "dicomfs can mount here" + ("; see the notes" if has_notes else "")

@@ -91,7 +91,7 @@ def test_notes_are_no_reason_not_to_mount(
     assert doctor.run(parsed(["doctor"])) == Exit.OK
     assert capsys.readouterr().out == (
         "ok       a\nnote     b\n         to mend it: mend b\n\n"
-        "dicomfs can mount here; see the 1 notes\n"
+        "dicomfs can mount here; see the notes\n"
     )
 
 
