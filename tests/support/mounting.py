@@ -596,5 +596,9 @@ def stop_everything() -> None:
 
 def _is_dead(place: bytes) -> bool:
     """Whether nobody answers on *place*; asked by a process that may hang there."""
-    done = run(["stat", "-f", "--", place], seconds=5)
+    try:
+        done = run(["stat", "-f", "--", place], seconds=5)
+    except subprocess.TimeoutExpired:
+        # Somebody else's, who stopped it.
+        return False
     return done.returncode != 0 and "not connected" in done.stderr
