@@ -46,16 +46,25 @@ class Series:
         return Item(file_set, file_set.record(self._images.offsets[number]), sets)
 
     def _clue(self, number: int) -> Clue:
+        if self._images.file_ids[number].isascii():
+            # No character set makes anything else of it.
+            return Clue(self._images.uids[number])
         return self._item(number).clue
 
     def leaves(self) -> list[Leaf]:
         """Return the images as drafts, which are placed already."""
-        leaves = []
-        for number, file_id in enumerate(self._images.file_ids):
-            item = self._item(number)
-            leaves.append(Leaf(item.attributes, item.file_set, item.record, file_id))
+        items = zip(
+            self._part.file_set.children(self._part),
+            self._images.file_ids,
+            strict=False,
+        )
+        leaves = [
+            Leaf(item.attributes, item.file_set, item.record, file_id)
+            for item, file_id in items
+        ]
         draft.number(leaves)
-        draft.place(leaves, self._found)
+        # Should links be mended in between, there may be fewer, and all begins anew.
+        draft.place(leaves, self._found[: len(leaves)])
         return leaves
 
     def listing(self) -> Listing | None:
