@@ -429,6 +429,8 @@ def fail(event, arguments):
 
 sys.addaudithook(fail)
 """
+# Not in the main thread: the caller lists the mountpoint.
+EARLY: Final = 'threading.current_thread().name in ("opening", "search")'
 LATER: Final = (
     'threading.current_thread().name not in ("MainThread", "opening", "search")'
 )
@@ -464,7 +466,7 @@ def test_an_unforeseen_error_at_the_start_names_no_patient(
 ) -> None:
     sound(tmp_path / "medium")
     (tmp_path / "mnt").mkdir()
-    env = home | faulty(tmp_path, "True")
+    env = home | faulty(tmp_path, EARLY)
     options = [*mode, "--verbose", "--log-file", str(tmp_path / "log")]
 
     done = dicomfs("mount", *options, tmp_path / "medium", tmp_path / "mnt", env=env)
