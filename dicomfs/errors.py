@@ -5,6 +5,7 @@
     │   └── EndlessError  a sequence or item without an end
     ├── NotDicomError     a file that is not a DICOM file, or not a directory where one is due
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
+    ├── DocumentError     a document in an instance that cannot be shown
     ├── FileIdError       a Referenced File ID that may not be opened
     ├── MediumError       an image or archive that cannot be used as a medium
     │   └── SplitError    one part of an archive
@@ -51,6 +52,10 @@ class DirectoryError(DicomfsError):
     def __init__(self, what: str, offset: int = 0) -> None:
         super().__init__(f"{what} at offset {offset}" if offset else what)
         self.offset = offset
+
+
+class DocumentError(DicomfsError):
+    """A document in an instance that cannot be shown: why not."""
 
 
 class FileIdError(DicomfsError):

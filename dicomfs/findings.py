@@ -183,6 +183,7 @@ class Kind(Enum):
         False,
         "a name is not complete, as a header cannot be read",
     )
+    NO_DOCUMENT = "no-document", False, "a document in a DICOM file is not shown"
     DUPLICATE_INSTANCE = (
         "duplicate-instance",
         True,

@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 from dicomfs.catalogue.groups import steps
 from dicomfs.tree.identity import Position, inode
 from dicomfs.tree.node import FolderNode, Link, Node, Said
-from dicomfs.tree.selection import Selection
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller
 from dicomfs.tree.tree import Tree
 
@@ -50,7 +50,7 @@ class Uids:
         while place < len(self._hashes) and self._hashes[place] == _hash(uid):
             folder = self._folders[self._numbers[place]]
             for name, node in folder.children().items():
-                if node.uid == uid:
+                if isinstance(node, Instance | Selection) and node.uid == uid:
                     return "/".join((*folder.path, name))
             place += 1
         return None

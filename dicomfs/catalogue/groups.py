@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from dicomfs.dicom.types import Level
-from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.selection import Entry, Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 
 
@@ -62,7 +62,7 @@ def groups(
             if is_mine():
                 yield steps(folder, told, teller)
             return
-        step = Step(folder, told, children_once(folder))
+        step = Step(folder, told, recorded_once(folder))
         is_own = step.files or not step.nodes
         if is_own and folder is not root and is_mine():
             yield iter([step])
@@ -74,13 +74,18 @@ def groups(
 
 def steps(folder: Selection, told: Told, teller: Teller) -> Group:
     """Yield *folder*, of which that is *told*, and all folders below it."""
-    step = Step(folder, told, children_once(folder))
+    step = Step(folder, told, recorded_once(folder))
     yield step
     for each in step.folders:
         yield from steps(each, teller.of_folder(each, told), teller)
 
 
-def children_once(folder: Selection) -> list[Instance | Selection]:
+def recorded_once(folder: Selection) -> list[Instance | Selection]:
+    """Return what records list in *folder*, and keep it no longer than before."""
+    return [e for e in children_once(folder) if isinstance(e, Instance | Selection)]
+
+
+def children_once(folder: Selection) -> list[Entry]:
     """Return what is in *folder*, and keep it no longer than it was kept before."""
     is_kept = folder.children_cached() is not None
     nodes = [*folder.children().values()]

@@ -257,7 +257,10 @@ class _Check:
         """See whether the text of the records in a folder can be read for sure."""
         told = Counter[tuple[str, str]]()
         # Folders first: what is wrong with them is told first.
-        for node in sorted(nodes.values(), key=lambda each: not each.is_folder):
+        listed = [
+            each for each in nodes.values() if isinstance(each, Instance | Selection)
+        ]
+        for node in sorted(listed, key=lambda each: not each.is_folder):
             if (said := node.own_attributes) is not None:
                 told[character_set_fault(said), _source(node)] += 1
         for (fault, source), count in told.items():

@@ -142,6 +142,7 @@ def options_of(given: argparse.Namespace) -> Options:
         gid=os.getgid() if given.gid is None else given.gid,
         umask=given.umask,
         index_only=given.index_only,
+        extras=given.extras,
         scan=given.scan,
         foreground=given.foreground,
         deadline=given.deadline,

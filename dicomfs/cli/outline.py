@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from dicomfs.catalogue.groups import Group, children_once, groups
+from dicomfs.catalogue.groups import Group, children_once, groups, recorded_once
 from dicomfs.dicom.keywords import of_level
 from dicomfs.dicom.types import Level
-from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.selection import Entry, Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 
 SCHEMA: Final = 2
@@ -33,7 +33,7 @@ def lines(folder: Selection, depth: int = DEEPEST, indent: str = "") -> Iterator
             yield from lines(node, depth - 1, indent + ("    " if last else "│   "))
 
 
-def _remark(node: Instance | Selection) -> str:
+def _remark(node: Entry) -> str:
     return "" if node.is_folder or not node.error else f"  [{node.reason}]"
 
 
@@ -53,7 +53,7 @@ def as_json(root: Selection, depth: int = DEEPEST) -> Iterator[str]:
 def _entries(
     folder: Selection, told: Told, depth: int, teller: Teller, indent: str = " "
 ) -> Iterator[str]:
-    nodes = children_once(folder)
+    nodes = recorded_once(folder)
     for place, node in enumerate(nodes, start=1):
         comma = "," if place < len(nodes) else ""
         if not node.is_folder:

@@ -150,6 +150,7 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
         help=f"{_SOURCE_HELP}; last an empty folder, which one SOURCE can do without",
     )
     _add_ways(parser)
+    _add_extras(parser)
     access = parser.add_argument_group("who may read the mount (by default: you alone)")
     access.add_argument(
         "--allow-other", action="store_true", help="other users too, within the modes"
@@ -230,6 +231,7 @@ def _add_tree(commands: "_Commands[Parser]") -> None:
     forms.add_argument(
         "--jsonl", action="store_true", help="the same as one JSON object a study"
     )
+    _add_extras(parser)
     parser.add_argument(
         "--depth",
         type=depth_of,
@@ -371,4 +373,13 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave the DICOMDIR alone and read the headers of all files instead: for "
         "media without one, or with one that is of no use",
+    )
+
+
+def _add_extras(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--extras",
+        action="store_true",
+        help="list documents, too, as files that other programs open: PDF and the like "
+        "out of DICOM files",
     )

@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -29,10 +29,24 @@ def run(given: argparse.Namespace) -> int:
 
 def _print(given: argparse.Namespace, child: Child) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
+    add_extras = _extras(given)
     file_sets = sources.file_sets(given, Audience(), child)
     tree = Tree(file_sets, read_headers=not given.index_only)
+    add_extras(tree)
     output.say(in_time(_outlined(tree, given), given.deadline))
     return Exit.OK
+
+
+def _extras(given: argparse.Namespace) -> Callable[[Tree], None]:
+    """Return what adds extras to a tree, if they are wanted.
+
+    It is loaded now: nothing can be loaded once rights are given up.
+    """
+    if not given.extras:
+        return lambda _: None
+    from dicomfs.extras import adding
+
+    return adding.add_to
 
 
 def _outlined(tree: Tree, given: argparse.Namespace) -> Iterator[str]:

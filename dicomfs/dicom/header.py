@@ -29,7 +29,8 @@ from dicomfs.dicom.numbers import legible
 from dicomfs.dicom.readings import read_values_in_doubt
 from dicomfs.dicom.uids import DEFLATED
 from dicomfs.errors import ElementError, NotDicomError
-from dicomfs.source.source import BytesSource, Source, Wrapper
+from dicomfs.source.limited import Limited
+from dicomfs.source.source import BytesSource, Source
 from dicomfs.source.window import Window
 
 # Sequences in front of the patient may be long; nothing else is.
@@ -136,7 +137,7 @@ def read_header(
     that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium and
     NotDicomError or ElementError from a file that is not what it should be.
     """
-    limited = _LimitedSource(source, MAX_READ)
+    limited = Limited(source, MAX_READ)
     window = Window(limited, _BLOCK)
     meta = read_meta(window)
     start = meta.start
@@ -199,24 +200,6 @@ def _leads_on(head: bytes, syntax: Syntax, last_tag: int) -> bool:
         return True
     tag = syntax.integer(head[:2]) << 16 | syntax.integer(head[2:4])
     return tag > last_tag and (not syntax.explicit or is_vr(head[4:6]))
-
-
-class _LimitedSource(Wrapper):
-    """A source that ends after so many bytes were read of it, wherever they lay."""
-
-    def __init__(self, source: Source, budget: int) -> None:
-        super().__init__(source)
-        self._budget = budget
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        data = super().read_at(offset, min(size, self._budget))
-        self._budget -= len(data)
-        return data
-
-    def read_cached(self, offset: int, buffer: memoryview) -> int | None:
-        count = super().read_cached(offset, buffer[: self._budget])
-        self._budget -= count or 0
-        return count
 
 
 def _inflate(data: bytes) -> bytes:

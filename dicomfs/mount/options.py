@@ -22,6 +22,7 @@ class Options:
     umask: int = DEFAULT_UMASK
     allow_other: bool = False
     index_only: bool = False
+    extras: bool = False
     scan: bool = False
     foreground: bool = False
     deadline: float = DEADLINE

@@ -20,6 +20,7 @@ import trio
 
 from dicomfs.catalogue import byuid, kept
 from dicomfs.fileset.confinement import confine_to
+from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.listener import Listener
 from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
@@ -55,6 +56,7 @@ def run(
     The *listener* hears how their opening goes; all that is said goes to the *voice*.
     """
     passwords = options.password_file.read() if options.password_file else ()
+    add_extras = _extras(options)
     held = [connection.fileno(), voice.pipe]
     for lacking in confine_to(sources, held, scan=options.scan):
         log.warning("the sandbox lacks %s", lacking)
@@ -76,14 +78,13 @@ def run(
     # Only archives that have encrypted members have them still.
     del passwords
     listen(file_sets)
-    tree = Tree(file_sets, read_headers=not options.index_only)
+    tree = _tree(file_sets, options)
+    add_extras(tree)
     connection.send(control.OPENED)
     device = control.receive_device(connection)
     if device is None:
         return
     greeting = trio.CancelScope()
-    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)})
-    ours.hidden = {byuid.NAME: byuid.ByUid(tree, ours)}
     scheduler = Scheduler(tree.root, tree.listings, options.deadline)
     operations = Operations(
         scheduler,
@@ -98,6 +99,26 @@ def run(
         trio.run(_serve, scheduler, greeting, handshake, say_ready)
     finally:
         pyfuse3.close(unmount=False)
+
+
+def _tree(file_sets: Sequence[FileSet], options: Options) -> Tree:
+    """Return the tree of *file_sets*, with the folder that is on no medium."""
+    tree = Tree(file_sets, read_headers=not options.index_only)
+    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)})
+    ours.hidden = {byuid.NAME: byuid.ByUid(tree, ours)}
+    return tree
+
+
+def _extras(options: Options) -> Callable[[Tree], None]:
+    """Return what adds extras to a tree, if they are wanted.
+
+    It is loaded now: nothing can be loaded once rights are given up.
+    """
+    if not options.extras:
+        return lambda _: None
+    from dicomfs.extras import adding
+
+    return adding.add_to
 
 
 def _say_ready(connection: socket.socket) -> None:

@@ -15,7 +15,7 @@ from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.tree.identity import file_inode
 from dicomfs.tree.node import FolderNode
-from dicomfs.tree.selection import Instance, Listing, Selection
+from dicomfs.tree.selection import Entry, Listing, Selection
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +260,7 @@ def merged(old: Listing, new: Listing) -> Listing:
     """
     known = {node.identity: node for node in old.values()}
     result: Listing = {}
-    added: list[Instance | Selection] = []
+    added: list[Entry] = []
     for node in new.values():
         if (before := known.get(node.identity)) is None:
             added.append(node)

@@ -151,18 +151,34 @@ def distinct(names: Sequence[Name]) -> list[str]:
     return result
 
 
+def beside(name: Name, taken: set[str], depth: int = 0) -> str:
+    """Return *name* as none of *taken* is, and add it to those, as they are compared.
+
+    It has the hash of its first *depth* keys at least.
+    """
+    if depth:
+        name = name._replace(stem=name.stem.removesuffix(name._suffix(depth)))
+    result = name.told_apart(depth) if depth else name.plain()
+    while folded(result) in taken:
+        depth += 1
+        name = name._replace(keys=(*name.keys, b"%d" % depth))
+        result = name.told_apart(depth)
+    taken.add(folded(result))
+    return result
+
+
 def _clashing(
     names: Sequence[Name], result: Sequence[str], depths: Sequence[int]
 ) -> list[int]:
     """Return which of *result* are the same to some system and can be told apart."""
-    folded = [_folded(name) for name in result]
-    counts = Counter(folded)
+    forms = [folded(name) for name in result]
+    counts = Counter(forms)
     if len(counts) == len(result):
         return []
     return [
         place
         for place, name in enumerate(names)
-        if counts[folded[place]] > 1 and depths[place] <= len(name.keys)
+        if counts[forms[place]] > 1 and depths[place] <= len(name.keys)
     ]
 
 
@@ -348,7 +364,8 @@ def _first(text: str, units: int) -> str:
     return codecs.utf_16_le_decode(encoded[: 2 * units], "ignore")[0]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return *name* as systems compare it that count neither case nor normal form."""
     if name.isascii():
         return name.lower()
     return unicodedata.normalize("NFC", name).casefold()

@@ -29,7 +29,7 @@ from dicomfs.tree.heads import (
     Watched,
     header_of,
 )
-from dicomfs.tree.node import Node, Said
+from dicomfs.tree.node import FileNode, Node, Said
 
 # Folders on these levels have attributes of their own.
 FOLDERS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
@@ -369,5 +369,18 @@ def sources_of(file_sets: Sequence[FileSet]) -> list[str]:
     return list(dict.fromkeys(each.source for each in file_sets))
 
 
-# What records become, in the order of names.
-Listing = dict[str, Instance | Selection]
+class Extra(FileNode, Protocol):
+    """A file that no record lists, made beside those that records list."""
+
+    inode: int
+    name: str
+
+    @property
+    def identity(self) -> Hashable:
+        """What stays the same whatever else is in the folder."""
+        ...
+
+
+Entry = Instance | Selection | Extra
+# What records become, and what is made beside it, in the order of names.
+Listing = dict[str, Entry]

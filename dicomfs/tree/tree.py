@@ -12,8 +12,9 @@ records turn out to be wrong meanwhile (``Tree.revision``). ``listings`` keeps i
 The tree knows neither FUSE nor threads; ``expand`` may run in any thread.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
@@ -31,9 +32,22 @@ from dicomfs.tree.heads import Claims, Heads
 from dicomfs.tree.identity import ROOT_INODE
 from dicomfs.tree.listings import Listings
 from dicomfs.tree.making import Maker
-from dicomfs.tree.selection import Instance, Listing, Selection
+from dicomfs.tree.selection import Extra, Instance, Listing, Selection
 from dicomfs.tree.series import Series
 from dicomfs.tree.sorting import Sorter
+
+
+class Beside(Protocol):
+    """Knows what to make beside what records list."""
+
+    def made(
+        self,
+        folder: Selection,
+        files: Iterable[tuple[Leaf, Instance]],
+        names: Iterable[str],
+    ) -> Iterable[Extra]:
+        """Return it for *folder*, in which there are these *files* and *names*."""
+        ...
 
 
 class Tree:
@@ -61,6 +75,8 @@ class Tree:
             self._tops, most_checked, most_awaited, failed=self._note_failed
         )
         self._first_look = FirstLook()
+        # Nothing, unless somebody wants it.
+        self.beside: Beside | None = None
         # How often a folder was computed.
         self.listed = 0
         self.listings = Listings(self)
@@ -162,11 +178,13 @@ class Tree:
         leaves = self._instances(folder, leaves)
         names = draft.names(branches, leaves)
         name = iter(names)
-        nodes: list[Instance | Selection] = [
-            *(self._maker.folder(folder, branch, next(name)) for branch in branches),
-            *(self._maker.file(folder, leaf, next(name)) for leaf in leaves),
-        ]
-        listing = dict(sorted(zip(names, nodes, strict=True)))
+        folders = [self._maker.folder(folder, each, next(name)) for each in branches]
+        files = [self._maker.file(folder, leaf, next(name)) for leaf in leaves]
+        listing: Listing = dict(sorted(zip(names, [*folders, *files], strict=True)))
+        if self.beside is not None:
+            found = self.beside.made(folder, zip(leaves, files, strict=True), names)
+            extras = {extra.name: extra for extra in found}
+            listing = dict(sorted({**listing, **extras}.items()))
         if folder.level is Level.ROOT:
             self._add_unlinked(listing)
         self.listed += 1

@@ -90,7 +90,7 @@ def dicomfs(root: Path, _dicomdir: Path) -> Reading:
         for name, node in tree.expand(folder).items():
             if isinstance(node, Instance):
                 shown += [Shown(_path(root, node), names)] * (not node.error)
-            else:
+            elif isinstance(node, Selection):
                 waiting.append((node, (*names, name)))
     return Reading(shown)
 

@@ -14,7 +14,7 @@ from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.reopened import Reopened
 from dicomfs.tree.report import Report
-from dicomfs.tree.selection import Instance
+from dicomfs.tree.selection import Selection
 from dicomfs.tree.tree import Tree
 from tests.build.breakage import CASES
 from tests.build.medium import (
@@ -291,11 +291,11 @@ def test_a_directory_is_read_when_the_record_that_leads_to_it_is_listed(
         assert medium.opened == ["DICOMDIR"]
 
         jane = root[JANE]
-        assert not isinstance(jane, Instance)
+        assert isinstance(jane, Selection)
         studies = tree.expand(jane)
         of_studies = set(medium.opened)
         head = studies["2024-01-18 Head"]
-        assert not isinstance(head, Instance)
+        assert isinstance(head, Selection)
         tree.expand(head)
 
         # Those of Jane's two studies; the one that is listed leads to no other.
@@ -493,9 +493,9 @@ def test_a_nested_directory_that_is_changed_is_not_read_on(
     expect_log("the DICOMDIR was changed")
     with taken_apart(tmp_path, "study-is-a-directory-of-its-own") as (tree, _):
         jane = tree.expand(tree.root)[JANE]
-        assert not isinstance(jane, Instance)
+        assert isinstance(jane, Selection)
         head = tree.expand(jane)["2024-01-18 Head"]
-        assert not isinstance(head, Instance)
+        assert isinstance(head, Selection)
         with (tmp_path / "DICOM/D0/DIRFILE").open("ab") as file:
             file.write(b"more")
 

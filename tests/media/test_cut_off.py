@@ -176,7 +176,7 @@ def instances(folder: Selection) -> Iterator[Instance]:
     for node in folder.children().values():
         if isinstance(node, Selection):
             yield from instances(node)
-        else:
+        elif isinstance(node, Instance):
             yield node
 
 

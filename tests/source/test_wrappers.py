@@ -9,12 +9,13 @@ import pytest
 
 import dicomfs
 from dicomfs.check.readability import Readability, ReadableSource
-from dicomfs.dicom.header import _LimitedSource
+from dicomfs.extras.document import Opened
 from dicomfs.media.sectors import SectorSource
 from dicomfs.media.udf.partition import ZEROS
 from dicomfs.media.udf.volume import _WithZeros
 from dicomfs.media.zip.decrypt import AesLock, Deciphered, load
 from dicomfs.media.zip.proof import Proof, Proved
+from dicomfs.source.limited import Limited
 from dicomfs.source.source import (
     SECTOR,
     AtHand,
@@ -84,8 +85,9 @@ WRAPPERS: Final[dict[type[Wrapper], Callable[[Source], Source]]] = {
     ReadableSource: lambda below: ReadableSource(below, Readability(SIZE)),
     Watched: lambda below: Watched(below, lambda _: True, lambda _: None),
     StandIn: StandIn,
+    Opened: lambda below: Opened(View(below), below),
     Holed: lambda below: Holed(below, []),
-    _LimitedSource: lambda below: _LimitedSource(below, 100_000),
+    Limited: lambda below: Limited(below, 100_000),
 }
 
 
@@ -201,7 +203,7 @@ def test_what_is_left_out_can_neither_be_read_nor_is_in_memory(below: Below) -> 
 
 
 def test_a_limit_counts_what_is_read_from_memory_too(below: Below) -> None:
-    source = _LimitedSource(below, 10)
+    source = Limited(below, 10)
 
     assert source.read_cached(0, memoryview(bytearray(4))) == 4
     assert len(source.read_at(0, 4)) == 4

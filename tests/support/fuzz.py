@@ -192,7 +192,7 @@ def _walk(tree: Tree, medium: Medium) -> Outline:
             if isinstance(node, Selection):
                 waiting.append((path, node))
                 found[path] = Seen(node.inode, -1, 0, ())
-            else:
+            elif isinstance(node, Instance):
                 there = (node.place, *(copy.place for copy in node.copies))
                 found[path] = Seen(node.inode, node.size, node.error, there)
                 _check_file(node, sizes)

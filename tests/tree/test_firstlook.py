@@ -53,7 +53,7 @@ def walked(tree: Tree, random: Random | None = None) -> dict[str, bytes | int]:
             path = f"{above}/{name}"
             if isinstance(node, Instance):
                 found[path] = node.error or _content(node)
-            else:
+            elif isinstance(node, Selection):
                 waiting.append((path, node))
     return found
 

@@ -1,0 +1,104 @@
+"""What is made beside the instances of a folder: the documents that they hold."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Final
+
+from dicomfs.dicom import patient, tags
+from dicomfs.dicom.types import Level, type_shown
+from dicomfs.documents.reading import Reader, reader_of
+from dicomfs.errors import DicomfsError
+from dicomfs.extras.document import Document, documents_in
+from dicomfs.findings import Finding, Kind
+from dicomfs.tree import naming
+from dicomfs.tree.draft import Leaf
+from dicomfs.tree.identity import inode
+from dicomfs.tree.naming import Name
+from dicomfs.tree.selection import Extra, Instance, Selection
+
+# Files of a folder that are opened, and that may fail: a drive takes long to say so.
+_MOST_OPENED: Final = 1000
+_MOST_FAILED: Final = 8
+
+
+class Extras:
+    """Makes what lies beside what records list; see ``tree.Beside``."""
+
+    def made(
+        self,
+        folder: Selection,
+        files: Iterable[tuple[Leaf, Instance]],
+        names: Iterable[str],
+    ) -> Iterable[Extra]:
+        """Return the documents in *files*, which are opened for that."""
+        holders = [(*each, reader) for each in files if (reader := _reader(*each))]
+        if not holders:
+            return
+        taken = {naming.folded(name) for name in names}
+        depth = 0 if _says_who_and_when(folder) else 1
+        failed = 0
+        for opened, (leaf, instance, reader) in enumerate(holders):
+            if opened == _MOST_OPENED or failed == _MOST_FAILED:
+                _note(leaf, instance, "no more files of the folder are looked into")
+                break
+            try:
+                yield from _documents(leaf, instance, reader, taken, depth)
+            except OSError as error:
+                failed += 1
+                _note(leaf, instance, error.strerror or "it cannot be read")
+            except DicomfsError as error:
+                _note(leaf, instance, str(error))
+
+
+def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
+    """Return who reads the documents of a file, None if it is not to be opened."""
+    if instance.error or not instance.size:
+        return None
+    sop_class = leaf.record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
+    return reader_of(type_shown(leaf.record.type, sop_class))
+
+
+def _documents(
+    leaf: Leaf, instance: Instance, reader: Reader, taken: set[str], depth: int
+) -> Iterator[Document]:
+    """Yield the documents in a file, and add their names to those *taken*.
+
+    Raises what readers do.
+    """
+    with closing(instance.open()) as file:
+        found = documents_in(file, instance, reader)
+        sizes = {extension: each.size for extension, each in found.items()}
+    keys = (leaf.uid or leaf.file_id, leaf.position.key())
+    for extension, size in sizes.items():
+        stem = instance.name.removesuffix(naming.EXTENSION)
+        yield Document(
+            inode=inode(leaf.position, extension, instance.parent.inode),
+            name=naming.beside(Name(stem, extension, keys), taken, depth),
+            instance=instance,
+            read=reader,
+            extension=extension,
+            size=size,
+        )
+
+
+def _says_who_and_when(folder: Selection) -> bool:
+    """Whether the path of *folder* tells its files from those of all other media.
+
+    If it does not, other media may show a file of the same name, and who keeps pictures
+    of files by their names, as file managers do, shows the one for the other.
+    """
+    said = folder.attributes
+    who, when = said.get(Level.PATIENT), said.get(Level.STUDY)
+    if who is None or when is None or not when.date(tags.STUDY_DATE):
+        return False
+    names = (patient.patient_id(who), " ".join(patient.patient_name(who)))
+    return any(name and not patient.is_placeholder(name) for name in names)
+
+
+def _note(leaf: Leaf, instance: Instance, reason: str) -> None:
+    """Note why a document is not shown."""
+    offset, type_, where = leaf.record.offset, leaf.record.type, instance.parent.path
+    files = (b"/".join(leaf.place).decode("utf-8", "replace"),)
+    leaf.file_set.note(
+        Finding(Kind.NO_DOCUMENT, offset, type_, where, detail=reason, files=files)
+    )

@@ -1,0 +1,225 @@
+"""What is listed beside instances, and how it is called."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from dicomfs.extras import adding
+from dicomfs.findings import Kind
+from dicomfs.tree.node import FileNode
+from dicomfs.tree.tree import Tree
+from tests.build.medium import (
+    OMIT,
+    Raw,
+    Record,
+    Value,
+    image,
+    leaf,
+    patient,
+    series,
+    study,
+    write_medium,
+)
+from tests.support.trees import CountingMedium, look_into, opened, tree_of, walk
+
+PDF: Final = b"%PDF-1.7\n1 0 obj\n%%EOF\n"
+FOLDER: Final = "Doe, Jane (12345)/2023-07-05 Study 1/001 DOC Reports"
+
+
+def pdf(uid: str = "1.2.3.4", data: bytes = PDF, **more: Value) -> Record:
+    """Return an instance that holds a PDF."""
+    made = leaf("ENCAP DOC", uid, (), **more)
+    made["MIMETypeOfEncapsulatedDocument"] = "application/pdf"
+    made["DocumentTitle"] = more.get("DocumentTitle", "Report")
+    made.say(
+        EncapsulatedDocument=Raw("OB", data + b"\0" * (len(data) % 2)),
+        EncapsulatedDocumentLength=len(data),
+    )
+    return made
+
+
+def disc(
+    root: Path,
+    leaves: Iterable[Record],
+    name: Value = "Doe^Jane",
+    patient_id: Value = "12345",
+    **about_study: Value,
+) -> Path:
+    """Write a medium with one series."""
+    one = series("1.2.3", leaves, modality="DOC", description="Reports")
+    write_medium(
+        root, [patient(name, patient_id, [study("1.2", [one], **about_study)])]
+    )
+    return root
+
+
+@contextmanager
+def with_extras(*discs: Path) -> Iterator[Tree]:
+    """Open the tree of *discs* as a mount with extras does."""
+    with tree_of(*discs) as tree:
+        adding.add_to(tree)
+        yield tree
+
+
+def files(tree: Tree) -> dict[str, FileNode]:
+    """Return the files of *tree* by their paths."""
+    return {path: node for path, node in walk(tree.root) if not node.is_folder}
+
+
+def content(file: FileNode) -> bytes:
+    with closing(file.open()) as source:
+        return bytes(source.read_at(0, source.size))
+
+
+def names(tree: Tree) -> list[str]:
+    """Return the names in the one series of *tree*."""
+    return [Path(path).name for path in files(tree) if path.count("/") == 3]
+
+
+def test_a_document_lies_beside_its_instance(tmp_path: Path) -> None:
+    with with_extras(disc(tmp_path, [pdf()])) as tree:
+        found = files(tree)
+
+        file = found[f"{FOLDER}/0001 PDF Report.pdf"]
+        beside = found[f"{FOLDER}/0001 PDF Report.dcm"]
+        assert (file.size, content(file)) == (len(PDF), PDF)
+        assert (file.mtime_ns, file.parent) == (beside.mtime_ns, beside.parent)
+        assert file.attributes == beside.attributes
+        assert file.inode != beside.inode
+
+
+def test_without_extras_nothing_is_listed_opened_or_loaded(tmp_path: Path) -> None:
+    medium = CountingMedium(disc(tmp_path, [pdf(), image("1.2.3.5", number=2)]))
+    with opened(medium) as tree:
+        assert names(tree) == ["0001 PDF Report.dcm", "0002.dcm"]
+    assert medium.opened == ["DICOMDIR"]
+
+
+def test_only_what_may_hold_documents_is_opened(tmp_path: Path) -> None:
+    images = [image(f"1.2.3.{n}", number=n, file=f"I{n}") for n in range(2, 9)]
+    medium = CountingMedium(disc(tmp_path, [pdf(file="P1"), *images]))
+    with opened(medium) as tree:
+        adding.add_to(tree)
+        assert len(names(tree)) == 9
+    assert medium.opened == ["DICOMDIR", "P1"]
+
+
+def test_what_a_record_calls_an_image_is_told_by_its_class(tmp_path: Path) -> None:
+    one = pdf()
+    one.record_type = "IMAGE"
+    with with_extras(disc(tmp_path, [one])) as tree:
+        assert [each for each in names(tree) if each.endswith(".pdf")]
+
+
+def test_the_same_medium_gives_the_same_tree_again(tmp_path: Path) -> None:
+    disc(tmp_path, [pdf(), pdf("1.2.3.5", number=2)])
+    seen = []
+    for _ in range(2):
+        with with_extras(tmp_path) as tree:
+            seen.append({**look_into(tree), "README.txt": None})
+
+    assert seen[0] == seen[1]
+
+
+def test_a_document_that_cannot_be_shown_is_told_of(tmp_path: Path) -> None:
+    lying = pdf(data=b"MZ is a program")
+    with with_extras(disc(tmp_path, [lying, pdf("1.2.3.5", number=2)])) as tree:
+        assert names(tree) == [
+            "0001 PDF Report.dcm",
+            "0002 PDF Report.dcm",
+            "0002 PDF Report.pdf",
+        ]
+        [finding] = [e for e in tree.findings.all() if e.kind is Kind.NO_DOCUMENT]
+
+    assert finding.where == tuple(FOLDER.split("/"))
+    assert finding.count == 1
+    assert "MIME type" in finding.detail
+
+
+def test_a_file_of_another_patient_shows_no_document(tmp_path: Path) -> None:
+    stray = pdf()
+    stray.say(PatientName="Roe^Richard", PatientID="999")
+    with with_extras(disc(tmp_path, [stray])) as tree:
+        assert names(tree) == ["0001 PDF Report.dcm"]
+        kinds = {each.kind for each in tree.findings.all()}
+
+    assert kinds == {Kind.NO_DOCUMENT, Kind.PATIENT_DISAGREES}
+
+
+def test_a_missing_file_has_no_document(tmp_path: Path) -> None:
+    with with_extras(disc(tmp_path, [pdf(path=None)])) as tree:
+        assert names(tree) == ["0001 PDF Report (missing).dcm"]
+
+
+def test_a_few_files_that_cannot_be_read_are_enough(tmp_path: Path) -> None:
+    many = [pdf(f"1.2.3.{n}", number=n, file=f"P{n}") for n in range(1, 30)]
+    disc(tmp_path, many)
+    medium = CountingMedium(tmp_path, refuse=[f"P{n}" for n in range(1, 30)])
+    with opened(medium) as tree:
+        adding.add_to(tree)
+        assert len(names(tree)) == 29
+
+    assert len(medium.opened) == 1 + 8
+
+
+def test_a_file_that_was_changed_gives_an_error(tmp_path: Path) -> None:
+    with with_extras(disc(tmp_path, [pdf(file="P1")])) as tree:
+        file = files(tree)[f"{FOLDER}/0001 PDF Report.pdf"]
+        data = (tmp_path / "P1").read_bytes()
+        (tmp_path / "P1").write_bytes(data + b"more")
+
+        with pytest.raises(OSError, match="not the one that was listed"):
+            file.open()
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"name": None, "patient_id": None},
+        {"name": "Anonymous", "patient_id": "0000"},
+        {"name": "", "patient_id": "NONE"},
+        {"date": None},
+        {"date": "yesterday"},
+    ],
+)
+def test_where_the_path_does_not_say_who_and_when_the_name_has_a_hash(
+    about: dict[str, Value], tmp_path: Path
+) -> None:
+    shown = []
+    for number in (1, 2):
+        root = tmp_path / f"{number}"
+        root.mkdir()
+        with with_extras(disc(root, [pdf(f"1.2.3.{number}")], **about)) as tree:
+            shown += [path for path in files(tree) if path.endswith(".pdf")]
+
+    assert len(set(shown)) == 2
+    assert all(path[-15:-13] == " [" and path[-5] == "]" for path in shown)
+
+
+def test_a_hash_that_the_instance_has_already_is_not_said_twice(tmp_path: Path) -> None:
+    twins = [pdf("1.2.3.4"), pdf("1.2.3.5")]
+    with with_extras(disc(tmp_path, twins, date=None)) as tree:
+        stems = {Path(name).stem for name in names(tree)}
+
+    assert len(stems) == 2
+
+
+def test_a_folder_of_the_same_name_keeps_it(tmp_path: Path) -> None:
+    folder = leaf("PRIVATE", "1.2.3.9", [image("1.2.3.10")], file=OMIT)
+    with with_extras(disc(tmp_path, [pdf(), folder])) as tree:
+        before = names(tree)
+    assert [each for each in before if each.endswith(".pdf")] == ["0001 PDF Report.pdf"]
+
+
+def test_long_names_stay_within_bounds_and_apart(tmp_path: Path) -> None:
+    title = "A report whose title is as long as a title can be " * 2 + "and some mo"
+    leaves = [pdf(f"1.2.3.{n}", number=1, DocumentTitle=title) for n in range(1, 4)]
+    with with_extras(disc(tmp_path, leaves)) as tree:
+        found = names(tree)
+
+    assert len(found) == 6
+    assert max(len(os.fsencode(each)) for each in found) <= 120

@@ -1,0 +1,102 @@
+"""Extras on a real mount: what people's tools read of them, byte by byte."""
+
+import mmap
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.build.medium import image, patient, series, study, write_medium
+from tests.extras.test_beside import PDF, pdf
+from tests.support.mounting import Mount, Mounter, dicomfs, need, run
+
+pytestmark = [pytest.mark.mount, pytest.mark.slow]
+
+_STUDY: Final = "Doe, Jane (12345)/2023-07-05 CT Thorax"
+_EXTRAS: Final = {f"{_STUDY}/002 DOC Reports/0001 PDF Report.pdf": PDF}
+
+
+@pytest.fixture(scope="module")
+def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a medium with a document of each kind."""
+    root = tmp_path_factory.mktemp("disc")
+    slices = [image(f"1.2.3.{number}", number=number) for number in range(1, 4)]
+    thorax = series("1.2.3", slices, description="Lung")
+    reports = series("1.2.4", [pdf()], number=2, modality="DOC", description="Reports")
+    one = study("1.2", [thorax, reports], description="CT Thorax")
+    write_medium(root, [patient("Doe^Jane", "12345", [one])])
+    return root
+
+
+@pytest.fixture(scope="module")
+def mounted(mount_once: Mounter, disc: Path) -> Mount:
+    return mount_once(disc, "--extras")
+
+
+def _cat(path: Path, _: Path) -> bytes:
+    return subprocess.run(["cat", path], capture_output=True, check=True).stdout
+
+
+def _copied(*command: str) -> Callable[[Path, Path], bytes]:
+    def copy(path: Path, folder: Path) -> bytes:
+        need(command[0])
+        done = run([*command, str(path), str(folder / "copy")])
+        assert done.returncode == 0, done.stderr
+        return (folder / "copy").read_bytes()
+
+    return copy
+
+
+def _python(path: Path, _: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _mapped(path: Path, _: Path) -> bytes:
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as all_,
+    ):
+        return all_[:]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [_cat, _copied("cp"), _copied("rsync", "-a"), _python, _mapped],
+    ids=["cat", "cp", "rsync", "python", "mmap"],
+)
+def test_every_tool_reads_as_many_bytes_as_stat_says(
+    mounted: Mount, read: Callable[[Path, Path], bytes], tmp_path: Path
+) -> None:
+    extras = [each for each in mounted.files() if each.suffix != ".dcm"]
+    found = {
+        str(path.relative_to(mounted.place)): read(path, tmp_path) for path in extras
+    }
+
+    assert [len(data) for data in found.values()] == [e.stat().st_size for e in extras]
+    assert {path: found[path] for path in _EXTRAS} == _EXTRAS
+
+
+def test_a_second_rsync_moves_nothing(mounted: Mount, tmp_path: Path) -> None:
+    need("rsync")
+    command = ["rsync", "-a", "--itemize-changes", f"{mounted.place}/", str(tmp_path)]
+    first, second = run(command), run(command)
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert ".pdf" in first.stdout
+    assert second.stdout == ""
+
+
+def test_tree_prints_what_the_mount_shows(mounted: Mount, disc: Path) -> None:
+    told = dicomfs("tree", "--extras", str(disc)).stdout
+    shown = sorted(re.sub(r"^[ │├└─]+", "", line) for line in told.splitlines())
+
+    assert shown == sorted(path.name for path in mounted.place.rglob("*"))
+
+
+def test_mount_8_can_ask_for_extras(mount: Mounter, disc: Path) -> None:
+    mounted = mount(disc, "-o", "ro,extras")
+
+    assert [each for each in mounted.files() if each.suffix == ".pdf"]
