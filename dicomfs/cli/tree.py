@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -46,7 +47,7 @@ def _extras(given: argparse.Namespace) -> Callable[[Tree], None]:
         return lambda _: None
     from dicomfs.extras import adding
 
-    return adding.add_to
+    return partial(adding.add_to, deadline=given.deadline)
 
 
 def _outlined(tree: Tree, given: argparse.Namespace) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What is made beside the instances of a folder: the documents that they hold."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from dicomfs.dicom import patient, tags
@@ -9,6 +10,7 @@ from dicomfs.dicom.types import Level, type_shown
 from dicomfs.documents.reading import Reader, reader_of
 from dicomfs.errors import DicomfsError
 from dicomfs.extras.document import Document, documents_in
+from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import naming
 from dicomfs.tree.draft import Leaf
@@ -19,10 +21,18 @@ from dicomfs.tree.selection import Extra, Instance, Selection
 # Files of a folder that are opened, and that may fail: a drive takes long to say so.
 _MOST_OPENED: Final = 1000
 _MOST_FAILED: Final = 8
+# Folders that are listed at a time.
+_THREADS: Final = 4
 
 
 class Extras:
-    """Makes what lies beside what records list; see ``tree.Beside``."""
+    """Makes what lies beside what records list; see ``tree.Beside``.
+
+    All files that hang together take about *deadline* seconds of a listing.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self._workers = Workers(_THREADS, deadline / _MOST_FAILED, "extras")
 
     def made(
         self,
@@ -42,12 +52,17 @@ class Extras:
                 _note(leaf, instance, "no more files of the folder are looked into")
                 break
             try:
-                yield from _documents(leaf, instance, reader, taken, depth)
+                sizes = self._workers.ask(partial(_sizes, instance, reader))
             except OSError as error:
                 failed += 1
                 _note(leaf, instance, error.strerror or "it cannot be read")
             except DicomfsError as error:
                 _note(leaf, instance, str(error))
+            else:
+                for extension, size in sizes.items():
+                    name = naming.beside(_name(leaf, instance, extension), taken, depth)
+                    number = inode(leaf.position, extension, folder.inode)
+                    yield Document(number, name, instance, reader, extension, size)
 
 
 def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
@@ -58,27 +73,17 @@ def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
     return reader_of(type_shown(leaf.record.type, sop_class))
 
 
-def _documents(
-    leaf: Leaf, instance: Instance, reader: Reader, taken: set[str], depth: int
-) -> Iterator[Document]:
-    """Yield the documents in a file, and add their names to those *taken*.
-
-    Raises what readers do.
-    """
+def _sizes(instance: Instance, reader: Reader) -> dict[str, int]:
+    """Return the sizes of the documents in a file; raises what readers do."""
     with closing(instance.open()) as file:
         found = documents_in(file, instance, reader)
-        sizes = {extension: each.size for extension, each in found.items()}
+        return {extension: each.size for extension, each in found.items()}
+
+
+def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:
+    """Return the name of a document before it is told from others."""
     keys = (leaf.uid or leaf.file_id, leaf.position.key())
-    for extension, size in sizes.items():
-        stem = instance.name.removesuffix(naming.EXTENSION)
-        yield Document(
-            inode=inode(leaf.position, extension, instance.parent.inode),
-            name=naming.beside(Name(stem, extension, keys), taken, depth),
-            instance=instance,
-            read=reader,
-            extension=extension,
-            size=size,
-        )
+    return Name(instance.name.removesuffix(naming.EXTENSION), extension, keys)
 
 
 def _says_who_and_when(folder: Selection) -> bool:

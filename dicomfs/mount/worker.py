@@ -118,7 +118,7 @@ def _extras(options: Options) -> Callable[[Tree], None]:
         return lambda _: None
     from dicomfs.extras import adding
 
-    return adding.add_to
+    return functools.partial(adding.add_to, deadline=options.deadline)
 
 
 def _say_ready(connection: socket.socket) -> None:

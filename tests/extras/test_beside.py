@@ -1,6 +1,7 @@
 """What is listed beside instances, and how it is called."""
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from dicomfs.extras import adding
 from dicomfs.findings import Kind
+from dicomfs.media.medium import Place
+from dicomfs.source.source import Source
 from dicomfs.tree.node import FileNode
 from dicomfs.tree.tree import Tree
 from tests.build.medium import (
@@ -164,6 +167,37 @@ def test_a_few_files_that_cannot_be_read_are_enough(tmp_path: Path) -> None:
         assert len(names(tree)) == 29
 
     assert len(medium.opened) == 1 + 8
+
+
+class Silent(CountingMedium):
+    """A medium of which one file does not answer before the end of the test."""
+
+    def __init__(self, root: Path, silent: bytes) -> None:
+        super().__init__(root)
+        self.is_over = threading.Event()
+        self._silent = silent
+
+    def open(self, path: Place) -> Source:
+        """Open, or wait."""
+        if path[-1] == self._silent:
+            self.is_over.wait()
+        return super().open(path)
+
+
+@pytest.mark.slow
+def test_a_file_that_hangs_costs_its_own_documents(tmp_path: Path) -> None:
+    disc(tmp_path, [pdf(file="P1"), pdf("1.2.3.5", number=2, file="P2")])
+    medium = Silent(tmp_path, b"P1")
+    with opened(medium) as tree:
+        adding.add_to(tree, deadline=2.0)
+        try:
+            assert names(tree)[-1] == "0002 PDF Report.pdf"
+            assert len(names(tree)) == 3
+        finally:
+            medium.is_over.set()
+        details = [e.detail for e in tree.findings.all() if e.kind is Kind.NO_DOCUMENT]
+
+    assert details == ["no answer within 0.25 seconds"]
 
 
 def test_a_file_that_was_changed_gives_an_error(tmp_path: Path) -> None:
