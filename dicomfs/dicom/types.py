@@ -66,6 +66,8 @@ def _branch(name: str) -> RecordType:
 IMAGE: Final = "IMAGE"
 RAW_DATA: Final = "RAW DATA"
 DOCUMENT: Final = "ENCAP DOC"
+REPORT: Final = "SR DOCUMENT"
+KEY_OBJECTS: Final = "KEY OBJECT DOC"
 PRIVATE: Final = "PRIVATE"
 MRDR: Final = "MRDR"
 
@@ -102,8 +104,8 @@ RECORD_TYPES: Final = (
     _instance("PRESENTATION", "PR", (b"4.1.1.11.", b"4.1.1.131")),
     _instance("WF PRESENTATION", "PR", (b"4.1.1.9.100.",)),
     _instance("WAVEFORM", "", (b"4.1.1.9.",)),
-    _instance("SR DOCUMENT", "SR", (b"4.1.1.88.", b"4.1.1.78.6", b"4.1.1.79.")),
-    _instance("KEY OBJECT DOC", "KO", (b"4.1.1.88.59",)),
+    _instance(REPORT, "SR", (b"4.1.1.88.", b"4.1.1.78.6", b"4.1.1.79.")),
+    _instance(KEY_OBJECTS, "KO", (b"4.1.1.88.59",)),
     _instance("SPECTROSCOPY", "", (b"4.1.1.4.2",)),
     _unnumbered(RAW_DATA, "RAW", (b"4.1.1.66",)),
     _instance("REGISTRATION", "REG", (b"4.1.1.66.1", b"4.1.1.66.3")),

@@ -26,7 +26,7 @@ _LENGTH: Final = 4
 # PDF may have something in front; readers look for its sign that far.
 _HEAD: Final = 1024
 # CDA is read whole to see that it is harmless.
-_MOST_XML: Final = 8 * 1024 * 1024
+_MOST_XML: Final = 4 * 1024 * 1024
 
 _STL_HEADER, _STL_FACET = 84, 50
 _OBJ: Final = re.compile(rb"(?:v|vn|vt|vp|f|l|p|o|g|s|mtllib|usemtl)[ \t]")

@@ -9,14 +9,18 @@ DicomfsError where there is no document, or one that is better not shown.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from dicomfs.dicom.types import DOCUMENT
-from dicomfs.documents import encapsulated
+from dicomfs.dicom.types import DOCUMENT, KEY_OBJECTS, REPORT
+from dicomfs.documents import encapsulated, pages
 from dicomfs.source.source import Source
 
 Documents = Mapping[str, Source]
 Reader = Callable[[Source], Documents]
 
-_BY_TYPE: Final[Mapping[str, Reader]] = {DOCUMENT: encapsulated.read}
+_BY_TYPE: Final[Mapping[str, Reader]] = {
+    DOCUMENT: encapsulated.read,
+    REPORT: pages.read,
+    KEY_OBJECTS: pages.read,
+}
 
 
 def reader_of(type_: str) -> Reader | None:

@@ -1,10 +1,13 @@
 """What is made beside the instances of a folder: the documents that they hold."""
 
-from collections.abc import Iterable
+import logging
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
 
+from dicomfs import logs
 from dicomfs.dicom import patient, tags
 from dicomfs.dicom.types import Level, type_shown
 from dicomfs.documents.reading import Reader, reader_of
@@ -18,9 +21,13 @@ from dicomfs.tree.identity import inode
 from dicomfs.tree.naming import Name
 from dicomfs.tree.selection import Extra, Instance, Selection
 
+log = logging.getLogger(__name__)
+
 # Files of a folder that are opened, and that may fail: a drive takes long to say so.
 _MOST_OPENED: Final = 1000
 _MOST_FAILED: Final = 8
+# Computing for one folder; a thousand reports take five.
+_MOST_SECONDS: Final = 10.0
 # Folders that are listed at a time.
 _THREADS: Final = 4
 
@@ -40,29 +47,69 @@ class Extras:
         files: Iterable[tuple[Leaf, Instance]],
         names: Iterable[str],
     ) -> Iterable[Extra]:
-        """Return the documents in *files*, which are opened for that."""
+        """Yield the documents in *files*, which are opened for that."""
         holders = [(*each, reader) for each in files if (reader := _reader(*each))]
         if not holders:
             return
         taken = {naming.folded(name) for name in names}
         depth = 0 if _says_who_and_when(folder) else 1
-        failed = 0
-        for opened, (leaf, instance, reader) in enumerate(holders):
-            if opened == _MOST_OPENED or failed == _MOST_FAILED:
+        allowance = _Allowance()
+        for leaf, instance, reader in holders:
+            if allowance.is_spent:
                 _note(leaf, instance, "no more files of the folder are looked into")
-                break
-            try:
-                sizes = self._workers.ask(partial(_sizes, instance, reader))
-            except OSError as error:
-                failed += 1
-                _note(leaf, instance, error.strerror or "it cannot be read")
-            except DicomfsError as error:
-                _note(leaf, instance, str(error))
-            else:
-                for extension, size in sizes.items():
-                    name = naming.beside(_name(leaf, instance, extension), taken, depth)
-                    number = inode(leaf.position, extension, folder.inode)
-                    yield Document(number, name, instance, reader, extension, size)
+                return
+            for extension, size in self._sizes(leaf, instance, reader, allowance):
+                name = naming.beside(_name(leaf, instance, extension), taken, depth)
+                number = inode(leaf.position, extension, folder.inode)
+                yield Document(number, name, instance, reader, extension, size)
+
+    def _sizes(
+        self, leaf: Leaf, instance: Instance, reader: Reader, allowance: "_Allowance"
+    ) -> Sequence[tuple[str, int]]:
+        """Return extensions and sizes of the documents in a file; note why not."""
+        allowance.opened += 1
+        try:
+            return self._workers.ask(partial(_look, instance, reader, allowance))
+        except OSError as error:
+            allowance.failed += 1
+            _note(leaf, instance, error.strerror or "it cannot be read")
+        except DicomfsError as error:
+            _note(leaf, instance, str(error))
+        except Exception as error:  # noqa: BLE001 - all other files are shown
+            logs.unforeseen(log, "looking for documents", error)
+            _note(leaf, instance, "it is not understood")
+        return ()
+
+
+class _Allowance:
+    """What looking for documents may cost in one folder, and what it has cost."""
+
+    def __init__(self) -> None:
+        self.opened = 0
+        self.failed = 0
+        self.seconds = 0.0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no more files are to be opened."""
+        return (
+            self.opened >= _MOST_OPENED
+            or self.failed >= _MOST_FAILED
+            or self.seconds >= _MOST_SECONDS
+        )
+
+
+def _look(
+    instance: Instance, reader: Reader, allowance: _Allowance
+) -> Sequence[tuple[str, int]]:
+    """Return extensions and sizes of the documents in a file; raises what readers do."""
+    begun = time.thread_time()
+    try:
+        with closing(instance.open()) as file:
+            found = documents_in(file, instance, reader)
+            return [(extension, each.size) for extension, each in found.items()]
+    finally:
+        allowance.seconds += time.thread_time() - begun
 
 
 def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
@@ -71,13 +118,6 @@ def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
         return None
     sop_class = leaf.record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
     return reader_of(type_shown(leaf.record.type, sop_class))
-
-
-def _sizes(instance: Instance, reader: Reader) -> dict[str, int]:
-    """Return the sizes of the documents in a file; raises what readers do."""
-    with closing(instance.open()) as file:
-        found = documents_in(file, instance, reader)
-        return {extension: each.size for extension, each in found.items()}
 
 
 def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:

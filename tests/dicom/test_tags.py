@@ -17,6 +17,8 @@ SHORTENED = {
     "OFFSET_OF_NEXT_RECORD": "OffsetOfTheNextDirectoryRecord",
     "OFFSET_OF_LOWER_ENTITY": "OffsetOfReferencedLowerLevelDirectoryEntity",
     "MRDR_OFFSET": "MRDRDirectoryRecordOffset",
+    "REFERENCED_SOP_CLASS": "ReferencedSOPClassUID",
+    "REFERENCED_SOP_INSTANCE": "ReferencedSOPInstanceUID",
     "REFERENCED_SOP_CLASS_UID": "ReferencedSOPClassUIDInFile",
     "REFERENCED_SOP_INSTANCE_UID": "ReferencedSOPInstanceUIDInFile",
     "REFERENCED_TRANSFER_SYNTAX_UID": "ReferencedTransferSyntaxUIDInFile",

@@ -146,6 +146,7 @@ def test_sequences_as_deep_as_hell_cost_themselves() -> None:
     assert source.bytes_read < 100_000
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_whatever_is_damaged_nothing_else_is_raised(data: st.DataObject) -> None:
     sound = bytearray(instance_bytes(holding(PDF, EncapsulatedDocumentLength=23)))

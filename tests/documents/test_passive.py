@@ -67,7 +67,7 @@ def test_markup_in_hiding_is_not(codec: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "hidden", ["<?", "<!--", "<?xml ", "<!-- -->" * 9999, " " * 9999]
+    "hidden", ["<?", "<!--", "<?xml ", "<!-- -->" * 999, " " * 9999]
 )
 def test_what_has_no_end_costs_itself(hidden: str) -> None:
     assert not is_passive((hidden * 100).encode())

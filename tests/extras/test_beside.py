@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from dicomfs.documents import reading
 from dicomfs.extras import adding
 from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
@@ -20,6 +21,7 @@ from tests.build.medium import (
     Raw,
     Record,
     Value,
+    code,
     image,
     leaf,
     patient,
@@ -27,6 +29,8 @@ from tests.build.medium import (
     study,
     write_medium,
 )
+from tests.build.reports import item
+from tests.conftest import ExpectLog
 from tests.support.trees import CountingMedium, look_into, opened, tree_of, walk
 
 PDF: Final = b"%PDF-1.7\n1 0 obj\n%%EOF\n"
@@ -42,6 +46,15 @@ def pdf(uid: str = "1.2.3.4", data: bytes = PDF, **more: Value) -> Record:
         EncapsulatedDocument=Raw("OB", data + b"\0" * (len(data) % 2)),
         EncapsulatedDocumentLength=len(data),
     )
+    return made
+
+
+def sr(uid: str = "1.2.3.5", **more: Value) -> Record:
+    """Return a structured report."""
+    made = leaf("SR DOCUMENT", uid, (), **more)
+    made["ConceptNameCodeSequence"] = code("1", "99TEST", "Chest report")
+    text = item("TEXT", "Finding", TextValue="No mass.")
+    made.say(ContentSequence=[text], VerificationFlag="UNVERIFIED")
     return made
 
 
@@ -93,6 +106,34 @@ def test_a_document_lies_beside_its_instance(tmp_path: Path) -> None:
         assert (file.mtime_ns, file.parent) == (beside.mtime_ns, beside.parent)
         assert file.attributes == beside.attributes
         assert file.inode != beside.inode
+
+
+def test_a_report_is_a_page_and_text(tmp_path: Path) -> None:
+    with with_extras(disc(tmp_path, [sr()])) as tree:
+        found = {Path(path).name: node for path, node in files(tree).items()}
+
+        page = found["0001 SR Chest report.html"]
+        text = found["0001 SR Chest report.txt"]
+        assert [content(each)[:10] for each in (page, text)] == [
+            b"<!DOCTYPE ",
+            b"Chest repo",
+        ]
+        assert [len(content(each)) for each in (page, text)] == [page.size, text.size]
+        assert b"Patient: Doe, Jane" in content(text)
+
+
+def test_a_reader_that_fails_in_an_unforeseen_way_costs_its_own_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect_log: ExpectLog
+) -> None:
+    expect_log("looking for documents")
+
+    def fail(source: Source) -> Mapping[str, Source]:
+        raise ValueError(source.size)
+
+    monkeypatch.setitem(reading._BY_TYPE, "SR DOCUMENT", fail)
+    with with_extras(disc(tmp_path, [sr(), pdf(number=2)])) as tree:
+        assert names(tree)[-2:] == ["0002 PDF Report.dcm", "0002 PDF Report.pdf"]
+        assert [e.detail for e in tree.findings.all()] == ["it is not understood"]
 
 
 def test_without_extras_nothing_is_listed_opened_or_loaded(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
-from tests.extras.test_beside import PDF, pdf
+from tests.extras.test_beside import PDF, pdf, sr
 from tests.support.mounting import Mount, Mounter, dicomfs, need, run
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -26,7 +26,8 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     slices = [image(f"1.2.3.{number}", number=number) for number in range(1, 4)]
     thorax = series("1.2.3", slices, description="Lung")
     reports = series("1.2.4", [pdf()], number=2, modality="DOC", description="Reports")
-    one = study("1.2", [thorax, reports], description="CT Thorax")
+    findings = series("1.2.5", [sr()], number=3, modality="SR", description="Findings")
+    one = study("1.2", [thorax, reports, findings], description="CT Thorax")
     write_medium(root, [patient("Doe^Jane", "12345", [one])])
     return root
 
