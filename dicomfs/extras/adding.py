@@ -1,8 +1,15 @@
 """The one way to have extras in a tree."""
 
+from typing import Final
+
 from dicomfs.extras.beside import Extras
+from dicomfs.extras.readme import Readme
 from dicomfs.source.pulse import DEADLINE
+from dicomfs.tree.node import Once
 from dicomfs.tree.tree import Tree
+
+# Of the deadline, for counting what is on a medium.
+_SHARE: Final = 3
 
 
 def add_to(tree: Tree, deadline: float = DEADLINE) -> None:
@@ -10,4 +17,5 @@ def add_to(tree: Tree, deadline: float = DEADLINE) -> None:
 
     So that a folder is listed within *deadline* seconds, files that hang get less.
     """
-    tree.beside = Extras(deadline)
+    readme = Once(Readme(tree, deadline / _SHARE))
+    tree.beside = Extras(deadline, readme)

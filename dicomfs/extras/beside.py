@@ -12,13 +12,15 @@ from dicomfs.dicom import patient, tags
 from dicomfs.dicom.types import Level, type_shown
 from dicomfs.documents.reading import Reader, reader_of
 from dicomfs.errors import DicomfsError
+from dicomfs.extras import readme
 from dicomfs.extras.document import Document, documents_in
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import naming
 from dicomfs.tree.draft import Leaf
-from dicomfs.tree.identity import inode
+from dicomfs.tree.identity import Position, inode
 from dicomfs.tree.naming import Name
+from dicomfs.tree.node import Frozen, Once
 from dicomfs.tree.selection import Extra, Instance, Selection
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ _MOST_OPENED: Final = 1000
 _MOST_FAILED: Final = 8
 # Computing for one folder; a thousand reports take five.
 _MOST_SECONDS: Final = 10.0
+# Where the file comes from that no record is the reason for.
+_OWN: Final = Position(b"extras", 0)
 # Folders that are listed at a time.
 _THREADS: Final = 4
 
@@ -35,10 +39,14 @@ _THREADS: Final = 4
 class Extras:
     """Makes what lies beside what records list; see ``tree.Beside``.
 
-    All files that hang together take about *deadline* seconds of a listing.
+    All files that hang together take about *deadline* seconds of a listing. The *readme*
+    lies in the root.
     """
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, deadline: float, readme: Once) -> None:
+        self._readme = readme
+        # What it says may be another thing on the next mount.
+        self._time_ns = time.time_ns()
         self._workers = Workers(_THREADS, deadline / _MOST_FAILED, "extras")
 
     def made(
@@ -48,10 +56,14 @@ class Extras:
         names: Iterable[str],
     ) -> Iterable[Extra]:
         """Yield the documents in *files*, which are opened for that."""
+        taken: set[str] = set()
+        if folder.level is Level.ROOT:
+            taken.update(map(naming.folded, names))
+            yield self._readme_in(folder, taken)
         holders = [(*each, reader) for each in files if (reader := _reader(*each))]
         if not holders:
             return
-        taken = {naming.folded(name) for name in names}
+        taken.update(map(naming.folded, names))
         depth = 0 if _says_who_and_when(folder) else 1
         allowance = _Allowance()
         for leaf, instance, reader in holders:
@@ -62,6 +74,18 @@ class Extras:
                 name = naming.beside(_name(leaf, instance, extension), taken, depth)
                 number = inode(leaf.position, extension, folder.inode)
                 yield Document(number, name, instance, reader, extension, size)
+
+    def _readme_in(self, root: Selection, taken: set[str]) -> Frozen:
+        """Return the file that says what is in *root*, under a name not yet *taken*."""
+        name = Name(readme.STEM, readme.EXTENSION, (_OWN.file_set,))
+        return Frozen(
+            inode(_OWN, "readme", root.inode),
+            naming.beside(name, taken),
+            root,
+            self._time_ns,
+            readme.SIZE,
+            self._readme,
+        )
 
     def _sizes(
         self, leaf: Leaf, instance: Instance, reader: Reader, allowance: "_Allowance"

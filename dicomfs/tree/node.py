@@ -5,6 +5,7 @@
     Fixed        a folder whose children are given
     Rendered     a file whose bytes are made when somebody asks for them
     Compiled     a file whose bytes are made when somebody opens it
+    Frozen       a file whose bytes are made once, when it is opened first
     Link         a symbolic link
 
 Front ends know ``FolderNode`` and ``FileNode`` and ask ``is_folder`` which of the two a
@@ -13,7 +14,8 @@ node is. A node is complete when it is shown.
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NoReturn, Protocol
 
@@ -291,3 +293,59 @@ class Link:
 
     def open_cached(self) -> None:
         """Have nothing."""
+
+
+class Once:
+    """The bytes that *render* makes, for all who ask: made once, by who asks first."""
+
+    def __init__(self, render: Callable[[], bytes]) -> None:
+        self.made: bytes | None = None
+        self._render = render
+        self._lock = threading.Lock()
+
+    def __call__(self) -> bytes:
+        """Return the bytes; raises what making them raises, and then makes them anew."""
+        with self._lock:
+            if self.made is None:
+                self.made = self._render()
+            return self.made
+
+
+@dataclass(slots=True, eq=False)
+class Frozen:
+    """A file of *size* bytes, which are not made before somebody opens it."""
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = True
+    error: ClassVar[int] = 0
+    reason: ClassVar[str] = ""
+
+    inode: int
+    name: str
+    parent: FolderNode
+    mtime_ns: int
+    size: int
+    content: Once
+
+    @property
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.parent.attributes
+
+    @property
+    def identity(self) -> Hashable:
+        """What stays the same whatever else is in the folder."""
+        return self.content
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is the same file, listed anew."""
+        return isinstance(other, Frozen) and other.content is self.content
+
+    def open(self) -> Source:
+        """Return the bytes; raises OSError."""
+        return BytesSource(self.content(), self.mtime_ns)
+
+    def open_cached(self) -> Source | None:
+        """Return the bytes if they were made, else None."""
+        made = self.content.made
+        return None if made is None else BytesSource(made, self.mtime_ns)
