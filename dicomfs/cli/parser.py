@@ -381,5 +381,5 @@ def _add_extras(parser: argparse.ArgumentParser) -> None:
         "--extras",
         action="store_true",
         help="list documents, too, as files that other programs open: PDF and the like "
-        "out of DICOM files",
+        "out of DICOM files, reports as pages, and a README.txt",
     )

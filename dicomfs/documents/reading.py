@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dicomfs.dicom.types import DOCUMENT, KEY_OBJECTS, REPORT
-from dicomfs.documents import encapsulated, pages
+from dicomfs.documents import encapsulated, pages, video
+from dicomfs.documents.video import is_video
 from dicomfs.source.source import Source
 
 Documents = Mapping[str, Source]
@@ -23,9 +24,11 @@ _BY_TYPE: Final[Mapping[str, Reader]] = {
 }
 
 
-def reader_of(type_: str) -> Reader | None:
-    """Return who reads the documents of an instance of a Directory Record Type.
+def reader_of(type_: str, transfer_syntax: bytes) -> Reader | None:
+    """Return who reads the documents of an instance, as its record describes it.
 
-    None if such instances hold none.
+    By its Directory Record Type, or its Transfer Syntax. None if it holds none.
     """
+    if is_video(transfer_syntax):
+        return video.read
     return _BY_TYPE.get(type_)

@@ -140,8 +140,10 @@ def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
     """Return who reads the documents of a file, None if it is not to be opened."""
     if instance.error or not instance.size:
         return None
-    sop_class = leaf.record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
-    return reader_of(type_shown(leaf.record.type, sop_class))
+    said = leaf.record.attributes
+    sop_class = said.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
+    type_ = type_shown(leaf.record.type, sop_class)
+    return reader_of(type_, said.raw(tags.REFERENCED_TRANSFER_SYNTAX_UID))
 
 
 def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:

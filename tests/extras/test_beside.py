@@ -31,6 +31,7 @@ from tests.build.medium import (
 )
 from tests.build.reports import item
 from tests.conftest import ExpectLog
+from tests.documents.test_video import H264, MP4, fragmented, pieces
 from tests.support.trees import CountingMedium, look_into, opened, tree_of, walk
 
 PDF: Final = b"%PDF-1.7\n1 0 obj\n%%EOF\n"
@@ -55,6 +56,14 @@ def sr(uid: str = "1.2.3.5", **more: Value) -> Record:
     made["ConceptNameCodeSequence"] = code("1", "99TEST", "Chest report")
     text = item("TEXT", "Finding", TextValue="No mass.")
     made.say(ContentSequence=[text], VerificationFlag="UNVERIFIED")
+    return made
+
+
+def video(uid: str = "1.2.3.6", **more: Value) -> Record:
+    """Return an instance that holds a video in three fragments."""
+    made = image(uid, (), size=None, **more)
+    made["ReferencedTransferSyntaxUIDInFile"] = H264
+    made.say(PixelData=Raw("OB", fragmented(pieces(MP4, 2000)), 0xFFFFFFFF))
     return made
 
 
@@ -120,6 +129,14 @@ def test_a_report_is_a_page_and_text(tmp_path: Path) -> None:
         ]
         assert [len(content(each)) for each in (page, text)] == [page.size, text.size]
         assert b"Patient: Doe, Jane" in content(text)
+
+
+def test_a_video_is_called_by_what_it_is(tmp_path: Path) -> None:
+    with with_extras(disc(tmp_path, [video()])) as tree:
+        file = files(tree)[f"{FOLDER}/0001.mp4"]
+
+        assert file.size == len(MP4)
+        assert content(file) == MP4
 
 
 def test_a_reader_that_fails_in_an_unforeseen_way_costs_its_own_file(

@@ -10,13 +10,17 @@ from typing import Final
 import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
-from tests.extras.test_beside import PDF, pdf, sr
+from tests.documents.test_video import MP4
+from tests.extras.test_beside import PDF, pdf, sr, video
 from tests.support.mounting import Mount, Mounter, dicomfs, need, run
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 _STUDY: Final = "Doe, Jane (12345)/2023-07-05 CT Thorax"
-_EXTRAS: Final = {f"{_STUDY}/002 DOC Reports/0001 PDF Report.pdf": PDF}
+_EXTRAS: Final = {
+    f"{_STUDY}/002 DOC Reports/0001 PDF Report.pdf": PDF,
+    f"{_STUDY}/004 XC Cine/0001.mp4": MP4,
+}
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +30,9 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     slices = [image(f"1.2.3.{number}", number=number) for number in range(1, 4)]
     thorax = series("1.2.3", slices, description="Lung")
     reports = series("1.2.4", [pdf()], number=2, modality="DOC", description="Reports")
+    cine = series("1.2.6", [video()], number=4, modality="XC", description="Cine")
     findings = series("1.2.5", [sr()], number=3, modality="SR", description="Findings")
-    one = study("1.2", [thorax, reports, findings], description="CT Thorax")
+    one = study("1.2", [thorax, reports, findings, cine], description="CT Thorax")
     write_medium(root, [patient("Doe^Jane", "12345", [one])])
     return root
 
