@@ -17,5 +17,5 @@ def add_to(tree: Tree, deadline: float = DEADLINE) -> None:
 
     So that a folder is listed within *deadline* seconds, files that hang get less.
     """
-    readme = Once(Readme(tree, deadline / _SHARE))
-    tree.beside = Extras(deadline, readme)
+    welcome = Once(Readme(tree, deadline / _SHARE))
+    tree.beside = Extras(deadline, welcome)

@@ -39,12 +39,12 @@ _THREADS: Final = 4
 class Extras:
     """Makes what lies beside what records list; see ``tree.Beside``.
 
-    All files that hang together take about *deadline* seconds of a listing. The *readme*
-    lies in the root.
+    All files that hang together take about *deadline* seconds of a listing. In the root
+    lies a file with the text that *welcome* makes.
     """
 
-    def __init__(self, deadline: float, readme: Once) -> None:
-        self._readme = readme
+    def __init__(self, deadline: float, welcome: Once) -> None:
+        self._welcome = welcome
         # What it says may be another thing on the next mount.
         self._time_ns = time.time_ns()
         self._workers = Workers(_THREADS, deadline / _MOST_FAILED, "extras")
@@ -84,7 +84,7 @@ class Extras:
             root,
             self._time_ns,
             readme.SIZE,
-            self._readme,
+            self._welcome,
         )
 
     def _sizes(

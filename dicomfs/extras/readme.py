@@ -57,11 +57,13 @@ class Readme:
         self._words = sentences
         self._end = 0.0
         self._counted = 0
+        # Whether a folder was passed over, as time was over or enough was counted.
+        self._is_cut = False
 
     def __call__(self) -> bytes:
         """Return the text, of ``SIZE`` bytes; raises OSError if nothing can be read."""
         self._end = time.monotonic() + self._seconds
-        self._counted = 0
+        self._counted, self._is_cut = 0, False
         words = self._words
         head = [words.title, "=" * len(words.title), *self._paragraphs(words.what)]
         content = list(self._content())
@@ -88,13 +90,16 @@ class Readme:
                 yield f"{self._words.apart} {printable(name)}"
 
     def _studies(self, patient: Selection) -> Iterator[str]:
-        for name, study in self._children(patient, _Count()):
+        above = _Count()
+        for name, study in self._children(patient, above):
             if isinstance(study, Selection):
                 count = _Count()
                 for _, one in self._children(study, count):
                     self._count(one, count)
                 told = self._told(count)
                 yield f"{_INDENT}{printable(name)}\n{_INDENT * 2}{told}"
+        if above.unreadable:
+            yield f"{_INDENT}{self._words.unreadable}: {above.unreadable}"
 
     def _count(self, node: Entry, count: "_Count") -> None:
         if isinstance(node, Selection):
@@ -116,16 +121,13 @@ class Readme:
         self, folder: Selection, count: "_Count"
     ) -> Iterator[tuple[str, Entry]]:
         """Yield what is in a folder, nothing if it cannot be read or time is over."""
-        if self._is_over:
+        if self._counted >= _MOST_FILES or time.monotonic() > self._end:
+            count.is_cut = self._is_cut = True
             return
         try:
             yield from folder.children().items()
         except (OSError, DicomfsError):
             count.unreadable += 1
-
-    @property
-    def _is_over(self) -> bool:
-        return self._counted >= _MOST_FILES or time.monotonic() > self._end
 
     def _told(self, count: "_Count") -> str:
         words = self._words
@@ -137,7 +139,7 @@ class Readme:
         ):
             if number:
                 told.append(f"{name}: {number}")
-        so_far = f"{words.so_far} " if self._is_over else ""
+        so_far = f"{words.so_far} " if count.is_cut else ""
         return so_far + ", ".join(told)
 
     # -- what is wrong, and what there is besides --------------------------------------
@@ -207,13 +209,14 @@ class Readme:
         self, head: Sequence[str], content: Sequence[str], tail: Sequence[str]
     ) -> bytes:
         """Return all lines, without the last of *content* if they are too long."""
-        if self._is_over:
+        if self._is_cut:
             tail = [self._words.not_counted, *tail]
         room = SIZE - len(_joined([*head, *tail])) - _LONGEST_MORE
         sizes = accumulate(len(_joined([each])) for each in content)
         fitting = sum(1 for size in sizes if size <= room)
         shown = list(self._some(content, fitting, ""))
-        return _joined([*head, *shown, *tail])
+        text = _joined([*head, *shown, *tail])
+        return text[:SIZE].decode("utf-8", "ignore").encode()
 
 
 @dataclass(slots=True)
@@ -225,6 +228,8 @@ class _Count:
     others: int = 0
     missing: int = 0
     unreadable: int = 0
+    # Whether there is more that was not looked at.
+    is_cut: bool = False
 
 
 def _is_image(file: Instance) -> bool:

@@ -1,14 +1,18 @@
 """Extras on a real mount: what people's tools read of them, byte by byte."""
 
+import io
 import mmap
 import re
 import subprocess
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.build.archives import files_in, zipped
+from tests.build.images import make_iso
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.documents.test_video import MP4
 from tests.extras.test_beside import PDF, pdf, sr, video
@@ -37,9 +41,28 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def mounted(mount_once: Mounter, disc: Path) -> Mount:
-    return mount_once(disc, "--extras")
+def _zip(folder: Path, to: Path) -> Path:
+    to.write_bytes(zipped(files_in(folder)))
+    return to
+
+
+_MEDIA: Final[Mapping[str, Callable[[Path, Path], Path]]] = {
+    "folder": lambda folder, _: folder,
+    "zip": _zip,
+    "iso": make_iso,
+}
+
+
+@pytest.fixture(scope="module", params=_MEDIA)
+def mounted(
+    request: pytest.FixtureRequest,
+    mount_once: Mounter,
+    disc: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mount:
+    """Mount the medium as it is, as an archive, and as an image."""
+    packed = tmp_path_factory.mktemp("packed") / f"disc.{request.param}"
+    return mount_once(_MEDIA[request.param](disc, packed), "--extras")
 
 
 def _cat(path: Path, _: Path) -> bytes:
@@ -56,6 +79,15 @@ def _copied(*command: str) -> Callable[[Path, Path], bytes]:
     return copy
 
 
+def _tar(path: Path, _: Path) -> bytes:
+    command = ["tar", "-cf", "-", "-C", str(path.parent), path.name]
+    made = subprocess.run(command, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(made)) as packed:
+        file = packed.extractfile(path.name)
+        assert file is not None
+        return file.read()
+
+
 def _python(path: Path, _: Path) -> bytes:
     return path.read_bytes()
 
@@ -70,8 +102,8 @@ def _mapped(path: Path, _: Path) -> bytes:
 
 @pytest.mark.parametrize(
     "read",
-    [_cat, _copied("cp"), _copied("rsync", "-a"), _python, _mapped],
-    ids=["cat", "cp", "rsync", "python", "mmap"],
+    [_cat, _copied("cp"), _copied("rsync", "-a"), _tar, _python, _mapped],
+    ids=["cat", "cp", "rsync", "tar", "python", "mmap"],
 )
 def test_every_tool_reads_as_many_bytes_as_stat_says(
     mounted: Mount, read: Callable[[Path, Path], bytes], tmp_path: Path

@@ -8,6 +8,7 @@ import pytest
 from dicomfs.extras import adding, readme
 from dicomfs.extras.readme import SIZE, Readme
 from dicomfs.extras.sentences import ENGLISH, Sentences
+from dicomfs.media.medium import Medium
 from dicomfs.tree.node import Frozen
 from dicomfs.tree.selection import Listing, Selection
 from dicomfs.tree.tree import Tree
@@ -164,6 +165,33 @@ def test_any_text_is_filled_up_to_the_size(size: int) -> None:
     assert padded.startswith(text)
     assert padded.endswith(b"\n")
     assert not padded[size:].strip()
+
+
+def test_a_text_in_any_language_keeps_the_size(disc: Path) -> None:
+    long = ENGLISH._replace(what=("中" * 20_000,), how_to_end=("ß" * 9_000,))
+    with with_extras(disc) as tree:
+        data = Readme(tree, 10.0, long)()
+
+    assert len(data) == SIZE
+    assert data.decode()
+
+
+def test_a_slow_search_does_not_make_the_count_incomplete(
+    disc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with with_extras(disc) as tree:
+        made = Readme(tree, 10.0)
+        search = made._search
+
+        def slow(medium: Medium, found: list[str]) -> bool:
+            made._end = 0.0
+            return search(medium, found)
+
+        monkeypatch.setattr(made, "_search", slow)
+        told = made().decode()
+
+    assert "was not counted" not in told
+    assert "counted so far" not in told
 
 
 def test_without_time_it_says_that_not_all_was_counted(disc: Path) -> None:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level
-from dicomfs.tree.node import FileNode, Fixed, FolderNode, Rendered
+from dicomfs.tree.node import FileNode, Fixed, FolderNode, Frozen, Once, Rendered
 from dicomfs.tree.selection import Instance
 from tests.build.medium import (
     image,
@@ -111,3 +113,38 @@ def test_a_rendered_file_has_the_bytes_of_the_moment() -> None:
     assert not file.is_fixed
     assert (file.error, file.reason, file.attributes) == (0, "", {})
     assert file.is_same(file)
+
+
+def test_a_frozen_file_is_made_once_and_not_before_it_is_opened() -> None:
+    made: list[bytes] = []
+
+    def render() -> bytes:
+        made.append(b"text")
+        return made[0]
+
+    root, content = Fixed(1, "", None, 5), Once(render)
+    file: FileNode = Frozen(2, "file", root, 5, 4, content)
+    again = Frozen(2, "file", root, 5, 4, content)
+
+    assert (file.size, file.open_cached(), made) == (4, None, [])
+    assert file.open().read_at(0, 99) == again.open().read_at(0, 99) == b"text"
+    assert file.open_cached() is not None
+    assert made == [b"text"]
+    assert file.is_fixed
+    assert file.is_same(again)
+    assert not file.is_same(Frozen(2, "file", root, 5, 4, Once(render)))
+
+
+def test_what_could_not_be_made_is_made_when_it_is_opened_again() -> None:
+    errors = [OSError(5, "a bad sector")]
+
+    def render() -> bytes:
+        if errors:
+            raise errors.pop()
+        return b"text"
+
+    file = Frozen(2, "file", Fixed(1, "", None, 5), 5, 4, Once(render))
+
+    with pytest.raises(OSError, match="bad sector"):
+        file.open()
+    assert file.open().read_at(0, 99) == b"text"
