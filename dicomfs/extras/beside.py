@@ -148,8 +148,8 @@ def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
 
 def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:
     """Return the name of a document before it is told from others."""
-    keys = (leaf.uid or leaf.file_id, leaf.position.key())
-    return Name(instance.name.removesuffix(naming.EXTENSION), extension, keys)
+    stem = instance.name.removesuffix(naming.EXTENSION)
+    return Name(stem, extension, leaf.keys)
 
 
 def _says_who_and_when(folder: Selection) -> bool:

@@ -116,6 +116,11 @@ class Leaf:
         """Where the record lies."""
         return Position(self.file_set.identity, self.record.offset)
 
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """What tells its name from others, each more specific than the one before."""
+        return _keys(self.uid, self.file_id, self.position.key())
+
 
 def alone(file_set: FileSet, record: DirectoryRecord, attributes: Attributes) -> Part:
     """Return the part of a folder that is one *record*, which has these *attributes*."""
@@ -297,8 +302,7 @@ def _branch_name(branch: Branch, digits: _Digits) -> Name:
 def _leaf_name(leaf: Leaf, digits: _Digits) -> Name:
     record = leaf.record
     stem = _stem(record.level, record, leaf.attributes, digits)
-    keys = _keys(leaf.uid, leaf.file_id, leaf.position.key())
-    return Name(stem, naming.EXTENSION, keys, "" if leaf.size else _mark(leaf))
+    return Name(stem, naming.EXTENSION, leaf.keys, "" if leaf.size else _mark(leaf))
 
 
 def _mark(leaf: Leaf) -> str:

@@ -154,10 +154,13 @@ def distinct(names: Sequence[Name]) -> list[str]:
 def beside(name: Name, taken: set[str], depth: int = 0) -> str:
     """Return *name* as none of *taken* is, and add it to those, as they are compared.
 
-    It has the hash of its first *depth* keys at least.
+    It has the hash of its first *depth* keys at least. A hash that its stem has is not
+    a part of that: cut, it would tell nothing apart.
     """
-    if depth:
-        name = name._replace(stem=name.stem.removesuffix(name._suffix(depth)))
+    for number in range(len(name.keys) + 1, 0, -1):
+        if name.stem.endswith(suffix := name._suffix(number)):
+            name = name._replace(stem=name.stem.removesuffix(suffix))
+            depth = max(depth, number)
     result = name.told_apart(depth) if depth else name.plain()
     while folded(result) in taken:
         depth += 1

@@ -1,6 +1,6 @@
 """What is listed beside instances, and how it is called."""
 
-import os
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -9,15 +9,17 @@ from typing import Final
 
 import pytest
 
+from dicomfs.dicom.types import Level
 from dicomfs.documents import reading
 from dicomfs.extras import adding
 from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
+from dicomfs.tree import naming
+from dicomfs.tree.naming import Name
 from dicomfs.tree.node import FileNode
 from dicomfs.tree.tree import Tree
 from tests.build.medium import (
-    OMIT,
     Raw,
     Record,
     Value,
@@ -84,9 +86,9 @@ def disc(
 
 @contextmanager
 def with_extras(*discs: Path) -> Iterator[Tree]:
-    """Open the tree of *discs* as a mount with extras does."""
+    """Open the tree of *discs* as a mount with extras does, one that has all the time."""
     with tree_of(*discs) as tree:
-        adding.add_to(tree)
+        adding.add_to(tree, deadline=3600.0)
         yield tree
 
 
@@ -164,7 +166,7 @@ def test_only_what_may_hold_documents_is_opened(tmp_path: Path) -> None:
     images = [image(f"1.2.3.{n}", number=n, file=f"I{n}") for n in range(2, 9)]
     medium = CountingMedium(disc(tmp_path, [pdf(file="P1"), *images]))
     with opened(medium) as tree:
-        adding.add_to(tree)
+        adding.add_to(tree, deadline=3600.0)
         assert len(names(tree)) == 9
     assert medium.opened == ["DICOMDIR", "P1"]
 
@@ -221,7 +223,7 @@ def test_a_few_files_that_cannot_be_read_are_enough(tmp_path: Path) -> None:
     disc(tmp_path, many)
     medium = CountingMedium(tmp_path, refuse=[f"P{n}" for n in range(1, 30)])
     with opened(medium) as tree:
-        adding.add_to(tree)
+        adding.add_to(tree, deadline=3600.0)
         assert len(names(tree)) == 29
 
     assert len(medium.opened) == 1 + 8
@@ -300,18 +302,24 @@ def test_a_hash_that_the_instance_has_already_is_not_said_twice(tmp_path: Path) 
     assert len(stems) == 2
 
 
-def test_a_folder_of_the_same_name_keeps_it(tmp_path: Path) -> None:
-    folder = leaf("PRIVATE", "1.2.3.9", [image("1.2.3.10")], file=OMIT)
-    with with_extras(disc(tmp_path, [pdf(), folder])) as tree:
-        before = names(tree)
-    assert [each for each in before if each.endswith(".pdf")] == ["0001 PDF Report.pdf"]
+def test_a_name_is_none_of_those_that_are_taken() -> None:
+    name = Name("0001 Report", ".pdf", (b"1", b"2"))
+    taken = {"0001 report.pdf"}
+    made = [naming.beside(name, taken) for _ in range(5)]
+
+    assert len({naming.folded(each) for each in made}) == 5
+    assert all(re.fullmatch(r"0001 Report \[[0-9a-f]+\]\.pdf", each) for each in made)
+    assert len(taken) == 6
 
 
-def test_long_names_stay_within_bounds_and_apart(tmp_path: Path) -> None:
-    title = "A report whose title is as long as a title can be " * 2 + "and some mo"
-    leaves = [pdf(f"1.2.3.{n}", number=1, DocumentTitle=title) for n in range(1, 4)]
+@pytest.mark.parametrize("title", ["Report", "A report whose title is long and longer"])
+def test_names_stay_within_their_budget_and_apart(title: str, tmp_path: Path) -> None:
+    leaves = [sr(f"1.2.3.{n}", number=1) for n in range(1, 4)]
+    for each in leaves:
+        each["ConceptNameCodeSequence"] = code("1", "99TEST", title)
     with with_extras(disc(tmp_path, leaves)) as tree:
         found = names(tree)
 
-    assert len(found) == 6
-    assert max(len(os.fsencode(each)) for each in found) <= 120
+    assert len(found) == 9
+    assert max(map(len, found)) <= naming.BUDGETS[Level.INSTANCE]
+    assert all(re.search(r" \[[0-9a-f]{8}\]\.\w+$", each) for each in found)

@@ -114,7 +114,7 @@ def test_the_size_is_constant_and_known_before_it_is_made(disc: Path) -> None:
 def test_listing_the_root_makes_nothing(disc: Path) -> None:
     medium = CountingMedium(disc)
     with opened(medium) as tree:
-        adding.add_to(tree)
+        adding.add_to(tree, deadline=3600.0)
         readme_in(tree)
         assert tree.listed == 1
     assert medium.opened == ["DICOMDIR"]
@@ -170,7 +170,7 @@ def test_any_text_is_filled_up_to_the_size(size: int) -> None:
 def test_a_text_in_any_language_keeps_the_size(disc: Path) -> None:
     long = ENGLISH._replace(what=("中" * 20_000,), how_to_end=("ß" * 9_000,))
     with with_extras(disc) as tree:
-        data = Readme(tree, 10.0, long)()
+        data = Readme(tree, 3600.0, long)()
 
     assert len(data) == SIZE
     assert data.decode()
@@ -180,7 +180,7 @@ def test_a_slow_search_does_not_make_the_count_incomplete(
     disc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with with_extras(disc) as tree:
-        made = Readme(tree, 10.0)
+        made = Readme(tree, 3600.0)
         search = made._search
 
         def slow(medium: Medium, found: list[str]) -> bool:
@@ -246,7 +246,7 @@ def test_all_that_it_says_can_be_translated(disc: Path) -> None:
         for name, value in ENGLISH._asdict().items()
     )
     with with_extras(disc) as tree:
-        told = Readme(tree, 10.0, strange)().decode()
+        told = Readme(tree, 3600.0, strange)().decode()
 
     # What is left are names, and what kind of fault it is.
     left = set(re.findall(r"[a-z]{3,}", re.sub(r"§\w+", "", told)))
