@@ -150,7 +150,9 @@ class Tree:
                     return listing
 
     def _listing(self, folder: Selection) -> Listing:
-        if (series := Series.of(folder)) is not None:
+        # What is beside images is told by records one by one.
+        series = Series.of(folder) if self.beside is None else None
+        if series is not None:
             return self._listing_of(folder, series)
         branches, leaves = self._drafts(folder)
         for branch in branches:
