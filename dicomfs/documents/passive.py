@@ -5,6 +5,7 @@ XHTML or SVG, and the style sheets that it names. A clinical document has no use
 former, nor for entities that could hide them. What is in doubt counts as active.
 """
 
+import codecs
 import re
 from typing import Final
 
@@ -46,7 +47,8 @@ def is_passive(data: bytes) -> bool:
 def _text(data: bytes) -> str:
     """Return *data* with its markup as text, empty if that may be hidden."""
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return data.decode("utf-16", "replace").lstrip("\ufeff")
+        # By name, it would be looked for in a file.
+        return codecs.utf_16_decode(data, "replace", True)[0].lstrip("\ufeff")
     # Whatever the letters are, all markup is in ASCII.
     text = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     declared = _DECLARED.match(text)

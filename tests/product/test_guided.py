@@ -95,7 +95,7 @@ def _a_model_fits_too_much(patch: pytest.MonkeyPatch) -> None:
 
 
 def _a_header_is_read_without_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(header, "_LimitedSource", lambda source, _: _Greedy(source))
+    patch.setattr(header, "Limited", lambda source, _: _Greedy(source))
 
 
 class _Greedy(ExtentSource):
