@@ -34,6 +34,7 @@ from tests.support.mounting import (
     environment,
     kill,
     marked,
+    name_of,
     need_packages,
     need_root,
     new_mark,
@@ -251,10 +252,7 @@ def _reader(mark: str) -> int:
     """Return the process that would read the medium now."""
 
     def waiting() -> list[int]:
-        pids = marked(mark)
-        return [
-            pid for pid in pids if Path(f"/proc/{pid}/comm").read_text() == f"{WAITS}\n"
-        ]
+        return [pid for pid in marked(mark) if name_of(pid) == WAITS]
 
     assert until(waiting)
     [pid] = waiting()

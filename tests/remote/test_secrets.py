@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
-from tests.support.mounting import Mount, Mounter, need_root, until
+from tests.support.mounting import Mount, Mounter, name_of, need_root, until
 from tests.support.servers import WebServer, leave_machine, web_server
 
 pytestmark = pytest.mark.mount
@@ -95,8 +95,7 @@ def fetcher_of(shown: Mount) -> int:
 
 def is_ours(pid: int) -> bool:
     """Whether a process is worker or watcher."""
-    name = Path(f"/proc/{pid}/comm").read_text().strip()
-    return name in {"dicomfs-worker", "dicomfs-watcher"}
+    return name_of(pid) in {"dicomfs-worker", "dicomfs-watcher"}
 
 
 def memory(pid: int) -> Iterator[bytes]:
