@@ -141,7 +141,8 @@ def read_values_in_doubt(
         is_usual &= step.is_usual
         offset = step.after
         length = offset - step.element.start
-        if length <= wanted.get(tag, -1):
+        # A tag that comes again is that of something which was swallowed.
+        if tag not in values and length <= wanted.get(tag, -1):
             values[tag] = window.read(step.element.start, length)
     return Found(offset, is_usual)
 

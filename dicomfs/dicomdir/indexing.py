@@ -175,6 +175,12 @@ class _Reader:
         kind = _usual_kind(found.same[tags.DIRECTORY_RECORD_TYPE])
         if kind is None or not found.places.keys() >= set(_LINKS):
             return None
+        # They count as if they were read one by one, lest it depend on what was met before
+        # which of them are looked at.
+        size = found.end - found.starts[0] - _HEADER * len(found.starts)
+        if size > self._left:
+            return None
+        self._left -= size
         start, count = self._window.start, len(found.starts)
         nexts, lowers = (self._links_of(found, tag) for tag in _LINKS)
         in_use = found.same.get(tags.RECORD_IN_USE_FLAG, b"")

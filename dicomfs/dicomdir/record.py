@@ -311,7 +311,8 @@ def _fills(
     except ElementError:
         return False
     if stop == last:
-        values.update(found)
+        # What was read in order stays.
+        values.update({**found, **values})
     return stop == last
 
 

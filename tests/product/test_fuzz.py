@@ -76,6 +76,14 @@ def test_no_broken_dicomdir_breaks_a_promise(first: int) -> None:
     assert report["memory"] < fuzz.MAX_MEMORY
 
 
+# A record that swallows others took their link for its own; and how many records are looked
+# at depended on which were read before.
+@pytest.mark.parametrize("number", [6856, 8284])
+def test_inputs_that_once_broke_a_promise_do_so_no_more(number: int) -> None:
+    with fuzz.listening():
+        fuzz.exercise(mutated(fuzz.SEED, number))
+
+
 @pytest.mark.slow
 def test_an_input_is_the_same_each_time() -> None:
     assert [mutated(7, number) for number in range(50)] == [
