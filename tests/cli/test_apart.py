@@ -113,6 +113,7 @@ def test_an_error_is_told_without_its_words(capfd: Captured) -> None:
     assert "Doe" not in told
 
 
+@pytest.mark.slow
 def test_one_that_computes_without_end_is_ended() -> None:
     def work(_: Child) -> int:
         limit_computing(1)
@@ -125,6 +126,7 @@ def test_one_that_computes_without_end_is_ended() -> None:
     assert caught.value.problem is Problem.TOO_MUCH_COMPUTING
 
 
+@pytest.mark.slow
 def test_one_that_takes_no_notice_of_that_is_ended_all_the_same() -> None:
     def work(_: Child) -> int:
         signal.signal(signal.SIGXCPU, signal.SIG_IGN)
@@ -136,6 +138,7 @@ def test_one_that_takes_no_notice_of_that_is_ended_all_the_same() -> None:
         apart(work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
 def test_an_interrupt_ends_it_whatever_it_does(
     capfd: Captured, monkeypatch: pytest.MonkeyPatch, handler: signal.Handlers

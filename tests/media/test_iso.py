@@ -326,6 +326,7 @@ def test_pycdlib_finds_the_same(samples: Images, flavour: str, way: str) -> None
 # -- Rock Ridge ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_links_pipes_and_devices_are_neither_files_nor_folders(tmp_path: Path) -> None:
     need_root()
     folder = tmp_path / "folder"

@@ -208,6 +208,7 @@ def test_7zip_finds_the_same(tmp_path: Path, revision: int, form: int) -> None:
     assert files_below(tmp_path / "out") == contents(opened(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "revision"),
     [(VIRTUAL, 0x0150), (VIRTUAL, 0x0201), (SPARED, 0x0201), (METADATA, 0x0250)],
@@ -282,6 +283,7 @@ def test_what_mkudffs_makes_is_read(
     assert names == []
 
 
+@pytest.mark.slow
 def test_what_udfclient_writes_is_read(tmp_path: Path) -> None:
     need("udfclient")
     _mkudffs(tmp_path / "image", "cdrw", "2.01", "--vid=A", "--lvid=B", "--fsid=C")
