@@ -9,7 +9,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final, TextIO
 
 from dicomfs.cli.command import command
-from dicomfs.cli.exits import Complaint, complaint
+from dicomfs.cli.complaints import Complaint
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.listener import Listener
 from dicomfs.printable import CLEAR_LINE, printable

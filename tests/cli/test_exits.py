@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from dicomfs.cli.codes import MEANINGS, Exit
-from dicomfs.cli.exits import TABLE, complaint
+from dicomfs.cli.complaints import TABLE
+from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from tests.support.mounting import ROOT
 

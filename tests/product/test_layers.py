@@ -50,3 +50,11 @@ def test_the_map_of_the_house_is_that_of_the_contract() -> None:
     assert shown is not None
     told = [re.findall(r"\w+", line) for line in shown[0].splitlines()]
     assert told == layers()
+
+
+def test_no_module_is_longer_than_one_noun_takes() -> None:
+    modules = [*(ROOT / "dicomfs").rglob("*.py")]
+    lines = {each: each.read_text(encoding="utf-8").count("\n") for each in modules}
+
+    assert lines
+    assert {path: count for path, count in lines.items() if count > 400} == {}

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from dicomfs.cli.codes import MEANINGS
-from dicomfs.cli.exits import TABLE
+from dicomfs.cli.complaints import TABLE
 from dicomfs.errors import Problem
 from dicomfs.findings import Kind
 from dicomfs.mount.mountpoint import FSTYPE
