@@ -372,6 +372,9 @@ def test_one_medium_can_be_mounted_twice(mount: Mounter, medium: Path) -> None:
 
 
 # -- dead mounts -----------------------------------------------------------------------
+#
+# Whoever ends a mount clears dead ones of the same number, which the kernel gives again:
+# nobody else may mount meanwhile.
 
 
 def killed(mount: Mount) -> Mount:
@@ -386,6 +389,7 @@ def killed(mount: Mount) -> Mount:
     return mount
 
 
+@pytest.mark.alone
 def test_a_dead_mount_of_ours_is_cleared_away(
     mount: Mounter, medium: Path, mode: tuple[str, ...]
 ) -> None:
@@ -397,6 +401,7 @@ def test_a_dead_mount_of_ours_is_cleared_away(
     alive.unmount()
 
 
+@pytest.mark.alone
 def test_a_dead_mount_of_somebody_else_is_left_alone(
     mount: Mounter, ordinary_user: User
 ) -> None:
@@ -413,6 +418,7 @@ def test_a_dead_mount_of_somebody_else_is_left_alone(
     assert "transport endpoint is not connected" in done.stderr.lower()
 
 
+@pytest.mark.alone
 def test_a_dead_mount_can_be_unmounted(mount: Mounter, medium: Path) -> None:
     dead = killed(mount(medium))
 
@@ -991,6 +997,7 @@ def test_the_demonstration_says_how_to_end_it(demo: Mount) -> None:
     assert demo.has_ended(5)
 
 
+@pytest.mark.alone
 def test_the_demonstration_recovers_from_its_own_death(demo: Mount) -> None:
     run_demo(demo)
     killed(demo)
