@@ -19,7 +19,7 @@ from dicomfs.cli.ending import ended
 from dicomfs.cli.output import Relay
 from dicomfs.cli.terminal import say
 from dicomfs.errors import Failure, Problem
-from dicomfs.sandbox import process
+from dicomfs.sandbox import environment, process
 from dicomfs.sandbox.voice import Ears, Kind, Said, Voice, to_people
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ def apart(work: Callable[[Child], int], *, is_json: bool = False) -> int:
     ends in a way that is not its own.
     """
     relay = Relay(is_json=is_json)
+    # The credentials are for children, and each of them takes its own away.
+    environment.hide()
     voice, theirs = os.pipe()
     ending, end = os.pipe()
     for stream in (sys.stdout, sys.stderr):

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Final, NamedTuple, NoReturn, TextIO
 
-from dicomfs.sandbox import process
+from dicomfs.sandbox import environment, process
 
 Work = Callable[[], int]
 
@@ -46,6 +46,8 @@ def in_order(
     Each is a crew: functions that print, and return an exit code. What they say on stderr
     goes to ours, unless that is heard. Who stops iterating stops them.
     """
+    # The credentials are for those who work.
+    environment.hide()
     waiting = deque(works)
     started: deque[_Crew] = deque()
     try:

@@ -36,7 +36,7 @@ def withdraw() -> dict[bytes, bytes]:
 
     To be called before the process forks, and by a process without threads.
     """
-    return _taken(lambda name: name in _PLAIN or name.startswith(_PLAIN_PREFIXES))
+    return _taken(_is_plain)
 
 
 def leave() -> None:
@@ -44,9 +44,26 @@ def leave() -> None:
     _taken(lambda name: name == _NEEDED or name.startswith(_OURS))
 
 
+def hide() -> None:
+    """Let the kernel show no variable any more that may be a credential.
+
+    ``os.environ`` keeps them all, and what is forked gets them. Programs do not.
+    """
+    _overwrite(_is_plain)
+
+
+def _is_plain(name: bytes) -> bool:
+    return name in _PLAIN or name.startswith(_PLAIN_PREFIXES)
+
+
 def _taken(is_kept: Callable[[bytes], bool]) -> dict[bytes, bytes]:
     names = [name for name in os.environb if not is_kept(name)]
     taken = {name: os.environb.pop(name) for name in names}
+    _overwrite(is_kept)
+    return taken
+
+
+def _overwrite(is_kept: Callable[[bytes], bool]) -> None:
     words = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     begin, end = map(int, words[_PLACE])
     # In place: a copy of it would stay in memory.
@@ -54,7 +71,6 @@ def _taken(is_kept: Callable[[bytes], bool]) -> dict[bytes, bytes]:
     for entry in _ENTRY.finditer(block):
         if not is_kept(entry[1]):
             ctypes.memset(begin + entry.start(), 0, entry.end() - entry.start())
-    return taken
 
 
 def wipe(taken: Mapping[bytes, bytes]) -> None:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
+from tests.support import mounting
 from tests.support.mounting import Mount, Mounter, name_of, need_root, until
 from tests.support.servers import WebServer, leave_machine, web_server
 
@@ -128,6 +130,30 @@ def test_credentials_are_in_no_environment_and_in_no_memory_but_where_they_belon
         for part in memory(pid):
             assert not any(secret in part for secret in secrets())
     shown.unmount()
+
+
+@pytest.mark.parametrize("command", ["tree", "check", "catalogue"])
+def test_credentials_are_in_no_environment_but_the_fetchers_while_a_command_waits(
+    web: WebServer, command: str
+) -> None:
+    mark = mounting.new_mark()
+    web.may_answer.clear()
+    with subprocess.Popen(
+        [*mounting.COMMAND, command, web.url("disc.zip")],
+        env=mounting.environment(mark, variables()),
+        stdout=subprocess.PIPE,
+    ) as waiting:
+        assert until(lambda: web.waiting)
+        shown = [
+            Path(f"/proc/{pid}/environ").read_bytes() for pid in mounting.marked(mark)
+        ]
+        web.may_answer.set()
+        waiting.communicate()
+
+    assert waiting.returncode == 0
+    # Who waits, who reads, and who fetches with its keeper.
+    assert len(shown) >= 4
+    assert not [each for each in shown for secret in secrets() if secret in each]
 
 
 def test_a_mount_reads_on_when_its_fetcher_dies(
