@@ -121,6 +121,7 @@ def rights_of(pid: int, stage: Stage, medium: Path) -> Rights:
         "starts programs": started,
         "dumps core": _yes(limit(pid, "Max core file size")[0] != "0"),
         "address space": _size(limit(pid, "Max address space")[1]),
+        "processor time": _time(limit(pid, "Max cpu time")[0]),
         "writes into files that are open": _yes(limit(pid, "Max file size")[1] != "0"),
         "keeps what its caller had open": _yes(str(stage.secret) in links),
         "keeps the caller's variables": _yes(b"s3cr3t" in environ),
@@ -157,6 +158,10 @@ def _capabilities(status: dict[str, str]) -> str:
 
 def _size(limit: str) -> str:
     return "no limit" if limit == "unlimited" else f"{int(limit) // _GIBIBYTE} GiB"
+
+
+def _time(limit: str) -> str:
+    return "no limit" if limit == "unlimited" else f"{int(limit) // 3600} h a source"
 
 
 def _kinds(links: list[str], stage: Stage, medium: Path) -> Iterator[str]:
