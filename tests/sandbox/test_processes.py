@@ -170,6 +170,10 @@ def test_no_process_of_a_mount_leaves_a_dump(mounted: Mounted) -> None:
         assert limit(pid, "Max core file size") == ["0", "0"]
 
 
+def test_the_log_is_made_for_its_owner_alone(mounted: Mounted) -> None:
+    assert oct(mounted[0].log_file.stat().st_mode) == "0o100600"
+
+
 # Aborts where dicomfs would begin to read, or where it has not begun to.
 DYING: Final = """
 import os, sys
