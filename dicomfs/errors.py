@@ -6,6 +6,7 @@
     ├── NotDicomError     a file that is not a DICOM file, or not a directory where one is due
     ├── DirectoryError    a DICOMDIR, or a record of it, that cannot be followed
     ├── DocumentError     a document in an instance that cannot be shown
+    ├── PictureError      an image of which no picture can be made
     ├── FileIdError       a Referenced File ID that may not be opened
     ├── MediumError       an image or archive that cannot be used as a medium
     │   └── SplitError    one part of an archive
@@ -56,6 +57,10 @@ class DirectoryError(DicomfsError):
 
 class DocumentError(DicomfsError):
     """A document in an instance that cannot be shown: why not."""
+
+
+class PictureError(DicomfsError):
+    """An image of which no picture can be made: why not."""
 
 
 class FileIdError(DicomfsError):

@@ -143,6 +143,7 @@ def options_of(given: argparse.Namespace) -> Options:
         umask=given.umask,
         index_only=given.index_only,
         extras=given.extras,
+        pictures=not given.no_pictures,
         scan=given.scan,
         foreground=given.foreground,
         deadline=given.deadline,

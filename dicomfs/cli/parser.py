@@ -151,6 +151,11 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
     )
     _add_ways(parser)
     _add_extras(parser)
+    parser.add_argument(
+        "--no-pictures",
+        action="store_true",
+        help="have no pictures of images for file managers",
+    )
     access = parser.add_argument_group("who may read the mount (by default: you alone)")
     access.add_argument(
         "--allow-other", action="store_true", help="other users too, within the modes"

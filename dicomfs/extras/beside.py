@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from dicomfs import logs
-from dicomfs.dicom import patient, tags
+from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level, type_shown
 from dicomfs.documents.reading import Reader, reader_of
 from dicomfs.errors import DicomfsError
@@ -22,6 +22,7 @@ from dicomfs.tree.identity import Position, inode
 from dicomfs.tree.naming import Name
 from dicomfs.tree.node import Frozen, Once
 from dicomfs.tree.selection import Extra, Instance, Selection
+from dicomfs.tree.whose import says_who_and_when
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Extras:
         if not holders:
             return
         taken.update(map(naming.folded, names))
-        depth = 0 if _says_who_and_when(folder) else 1
+        depth = 0 if says_who_and_when(folder) else 1
         allowance = _Allowance()
         for leaf, instance, reader in holders:
             if allowance.is_spent:
@@ -150,20 +151,6 @@ def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:
     """Return the name of a document before it is told from others."""
     stem = instance.name.removesuffix(naming.EXTENSION)
     return Name(stem, extension, leaf.keys)
-
-
-def _says_who_and_when(folder: Selection) -> bool:
-    """Whether the path of *folder* tells its files from those of all other media.
-
-    If it does not, other media may show a file of the same name, and who keeps pictures
-    of files by their names, as file managers do, shows the one for the other.
-    """
-    said = folder.attributes
-    who, when = said.get(Level.PATIENT), said.get(Level.STUDY)
-    if who is None or when is None or not when.date(tags.STUDY_DATE):
-        return False
-    names = (patient.patient_id(who), " ".join(patient.patient_name(who)))
-    return any(name and not patient.is_placeholder(name) for name in names)
 
 
 def _note(leaf: Leaf, instance: Instance, reason: str) -> None:

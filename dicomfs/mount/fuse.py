@@ -42,7 +42,10 @@ from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
 from dicomfs.mount import xattrs
 from dicomfs.mount.lookups import Lookups
+from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
+from dicomfs.pictures import thumbnail
+from dicomfs.pictures.repository import Shelf
 from dicomfs.source.source import Source
 from dicomfs.tree.node import FolderNode, Link, Node
 
@@ -107,12 +110,14 @@ class Operations(pyfuse3.Operations):
         ownership: Ownership,
         room: Capacity,
         on_init: Callable[[], None] = lambda: None,
+        pictures: Pictures | None = None,
     ) -> None:
         super().__init__()
         self._scheduler = scheduler
         self._ownership = ownership
         self._room = room
         self._on_init = on_init
+        self._pictures = pictures
         self._lookups = Lookups()
         self._lookups.add(scheduler.root)
         self._sources: dict[int, Source] = {}
@@ -149,7 +154,13 @@ class Operations(pyfuse3.Operations):
         if name == b"..":
             return folder.parent or folder
         # UTF-8 whatever the locale is; no name of ours is anything else.
-        return await self._scheduler.lookup(folder, name.decode("utf-8", "replace"))
+        text = name.decode("utf-8", "replace")
+        if self._pictures is not None:
+            if isinstance(folder, Shelf):
+                return await self._pictures.look_up(folder, text)
+            if (shared := self._pictures.shared_in(folder, text)) is not None:
+                return shared
+        return await self._scheduler.lookup(folder, text)
 
     @_guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -282,9 +293,11 @@ class Operations(pyfuse3.Operations):
         if not name.startswith(b"user."):
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         node = self._node(inode)
-        if not xattrs.is_known(name):
+        if name == thumbnail.NAME and self._pictures is not None:
+            value = await self._pictures.thumbnail(node)
+        elif not xattrs.is_known(name):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
-        if xattrs.is_at_hand(name):
+        elif xattrs.is_at_hand(name):
             value = xattrs.value(node, name)
         else:
             value = await self._scheduler.read_records(

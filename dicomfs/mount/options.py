@@ -23,6 +23,7 @@ class Options:
     allow_other: bool = False
     index_only: bool = False
     extras: bool = False
+    pictures: bool = True
     scan: bool = False
     foreground: bool = False
     deadline: float = DEADLINE

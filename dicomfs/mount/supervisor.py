@@ -26,6 +26,7 @@ from dicomfs.mount import attachment, control, forking, stopping
 from dicomfs.mount.options import Options
 from dicomfs.mount.serving import Serving
 from dicomfs.mount.watch import Watch
+from dicomfs.pictures import studio
 from dicomfs.sandbox import environment, inheritance, process
 from dicomfs.sandbox.voice import Voice
 
@@ -99,7 +100,10 @@ def mount_in_foreground(
         stopping.heed()
         # A signal in between would find a worker that nobody knows of.
         with stopping.later():
-            worker, connection = _start_worker(sources, held, options, listener, caller)
+            painting = _start_studio(options)
+            worker, connection = _start_worker(
+                sources, held, options, listener, caller, painting
+            )
             watch = Watch(worker, options)
         watch.begin(held)
         _expect(control.OPENED, worker, connection)
@@ -155,12 +159,18 @@ def _is_well(status: int | None) -> bool:
     return status == _WELL
 
 
+def _start_studio(options: Options) -> socket.socket | None:
+    """Start who paints pictures, if they are wanted and can be; return the line there."""
+    return studio.start() if options.pictures and studio.can_paint() else None
+
+
 def _start_worker(
     sources: Sequence[OpenedSource],
     held: int,
     options: Options,
     listener: Listener,
     caller: socket.socket | None,
+    painting: socket.socket | None,
 ) -> tuple[Serving, socket.socket]:
     """Start the process that serves the mount; return it, and the line to it.
 
@@ -178,9 +188,11 @@ def _start_worker(
         os.close(heard)
         if caller is not None:
             caller.close()
-        _work(sources, options, listener, theirs, Voice(said, waits=False))
+        _work(sources, options, listener, theirs, Voice(said, waits=False), painting)
     theirs.close()
     os.close(said)
+    if painting is not None:
+        painting.close()
     for source in sources:
         source.leave()
     if options.password_file is not None:
@@ -194,6 +206,7 @@ def _work(
     listener: Listener,
     connection: socket.socket,
     voice: Voice,
+    painting: socket.socket | None,
 ) -> NoReturn:
     """Run the worker in this process, a child of the supervisor."""
     exit_code = _FAILED
@@ -212,7 +225,7 @@ def _work(
             raise Failure(
                 Problem.NOT_IMPORTED, name=error.name or "pyfuse3", reason=error
             ) from error
-        worker.run(sources, options, connection, listener, voice)
+        worker.run(sources, options, connection, listener, voice, painting)
         exit_code = _WELL
     except Failure as failure:
         connection.send(control.encode(failure))

@@ -29,7 +29,9 @@ from dicomfs.mount import control
 from dicomfs.mount.fuse import Operations, Ownership
 from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
+from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
+from dicomfs.pictures.gallery import Gallery
 from dicomfs.sandbox.voice import Voice
 from dicomfs.tree import own
 from dicomfs.tree.tree import Tree
@@ -50,6 +52,7 @@ def run(
     connection: socket.socket,
     listener: Listener,
     voice: Voice,
+    studio: socket.socket | None = None,
 ) -> None:
     """Serve *sources* until they are unmounted; raises Failure if none is a File-set.
 
@@ -58,6 +61,7 @@ def run(
     passwords = options.password_file.read() if options.password_file else ()
     add_extras = _extras(options)
     held = [connection.fileno(), voice.pipe]
+    held += [] if studio is None else [studio.fileno()]
     for lacking in confine_to(sources, held, scan=options.scan):
         log.warning("the sandbox lacks %s", lacking)
     # What is loaded stays: to look through it again and again would free nothing.
@@ -91,6 +95,7 @@ def run(
         Ownership(options.uid, options.gid, options.umask),
         capacity_of(file_sets),
         on_init=greeting.cancel,
+        pictures=Pictures(Gallery(studio), options.deadline) if studio else None,
     )
     say_ready = functools.partial(_say_ready, connection)
     handshake = Handshake(device)

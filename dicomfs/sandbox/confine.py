@@ -1,7 +1,7 @@
 """Giving up rights: what is left to a process that parses what others have made.
 
 The worker may read what lies beneath the medium, serve the descriptors that it holds,
-and think about it. The fetcher may read a few files of the system, and has the network.
+and think about it. The fetcher may read a few files of the system, and has the network. The painter hands out connections.
 Whoever takes one of them over has no more than that: no other file, no program, no
 other process.
 """
@@ -68,12 +68,14 @@ class Rights(NamedTuple):
 
     *readable* are descriptors of files, and of folders to read beneath. If root is to
     read *of_others*, too, it keeps the capability for that. With the *network* it may
-    connect to other machines, and resolve their names.
+    connect to other machines, and resolve their names. One that *forks* others, which
+    give up more, may make any system call.
     """
 
     readable: Sequence[int]
     of_others: bool = False
     network: bool = False
+    forks: bool = False
 
 
 def restrict(rights: Rights) -> list[str]:
@@ -92,6 +94,8 @@ def restrict(rights: Rights) -> list[str]:
         "Landlock": lambda: _read_only(rights),
         "seccomp": lambda: _filter_system_calls(rights),
     }
+    if rights.forks:
+        del steps["seccomp"]
     return [
         f"{what}: {error.strerror}"
         for what, step in steps.items()

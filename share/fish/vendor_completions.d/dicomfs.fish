@@ -65,6 +65,7 @@ complete -c dicomfs -n '_shtab_dicomfs_using mount' -l charset -x -d 'read text 
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l index-only -d 'name everything from the DICOMDIR alone: open no instance for a series description (or a patient) that the DICOMDIR lacks'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l extras -d 'list documents, too, as files that other programs open: PDF and the like out of DICOM files, reports as pages, and a README.txt'
+complete -c dicomfs -n '_shtab_dicomfs_using mount' -l no-pictures -d 'have no pictures of images for file managers'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l allow-other -d 'other users too, within the modes'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l uid -x -d 'owner of all files (default: you)'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l gid -x -d 'group of all files (default: yours)'

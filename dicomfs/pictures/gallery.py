@@ -1,0 +1,126 @@
+"""The gallery: pictures of images, which the worker has painted for it and keeps a while.
+
+It reads what a picture is made of, and asks the painter, which may be taken over by an
+image: what it says is not believed (see ``wire``).
+"""
+
+import errno
+import logging
+import os
+import socket
+import threading
+from collections.abc import Hashable
+from contextlib import closing
+from typing import Final
+
+from dicomfs.errors import DicomfsError, PictureError
+from dicomfs.pictures.excerpt import Excerpt, excerpt
+from dicomfs.pictures.wire import (
+    Form,
+    ProtocolError,
+    Request,
+    receive_picture,
+    send_request,
+)
+from dicomfs.source.cache import Cache
+from dicomfs.tree.selection import Instance
+
+log = logging.getLogger(__name__)
+
+# Pictures that are kept, each counted with what it takes besides.
+_MOST_KEPT: Final = 16 * 1024 * 1024
+_OVERHEAD: Final = 512
+# Seconds for a painter to be there, which may have to load its libraries.
+_PATIENCE: Final = 15.0
+# Where it shows that a file is another instance than is listed, or of another patient.
+_HEAD: Final = 8192
+# A connection that was handed out for somebody who gave up has ended since.
+_ATTEMPTS: Final = 3
+
+
+class Gallery:
+    """Pictures by the *line* to the studio; for any number of threads."""
+
+    def __init__(self, line: socket.socket) -> None:
+        line.settimeout(_PATIENCE)
+        self._line = line
+        self._asking = threading.Lock()
+        self._kept = Cache[Hashable, bytes](
+            _MOST_KEPT, lambda each: len(each) + _OVERHEAD
+        )
+        self._is_over = False
+
+    def kept(self, file: Instance, form: Form) -> bytes | None:
+        """Return the picture of *file* if it is kept, empty if there is none, or None."""
+        return self._kept.get((file.identity, form))
+
+    def picture(self, file: Instance, form: Form) -> bytes:
+        """Return the picture of *file*, empty if none can be made of it.
+
+        Raises OSError if the medium cannot be read, or nobody can paint now.
+        """
+        kept = self.kept(file, form)
+        if kept is None:
+            try:
+                kept = self._paint(Request(form, _excerpt(file)))
+            except DicomfsError:
+                kept = b""
+            self._kept.put((file.identity, form), kept)
+        return kept
+
+    def _paint(self, request: Request) -> bytes:
+        """Return the picture that *request* asks for; raises OSError (EAGAIN)."""
+        for _ in range(_ATTEMPTS):
+            with self._connection() as connection:
+                try:
+                    send_request(connection, request)
+                except OSError:
+                    continue
+                try:
+                    return receive_picture(connection)
+                except (OSError, ProtocolError):
+                    # It was ended by what it had to paint.
+                    return b""
+        raise _unpainted()
+
+    def _connection(self) -> socket.socket:
+        """Return the connection to a process that waits for a request."""
+        with self._asking:
+            try:
+                if self._is_over:
+                    raise _unpainted()
+                self._line.send(b"\0", socket.MSG_NOSIGNAL)
+                _, descriptors, _, _ = socket.recv_fds(
+                    self._line, 1, 1, socket.MSG_CMSG_CLOEXEC
+                )
+            except TimeoutError as error:
+                raise _unpainted() from error
+            except OSError as error:
+                self._end()
+                raise _unpainted() from error
+        if not descriptors:
+            self._end()
+            raise _unpainted()
+        connection = socket.socket(fileno=descriptors[0])
+        connection.settimeout(_PATIENCE)
+        return connection
+
+    def _end(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            log.info("nobody paints pictures any more")
+
+
+def _excerpt(file: Instance) -> Excerpt:
+    """Return what the picture of *file* is made of; raises OSError and DicomfsError."""
+    with closing(file.open()) as source:
+        # Who reads the beginning lets it be compared with what is listed.
+        source.read_at(0, _HEAD)
+        if file.reason:
+            raise PictureError(file.reason)
+        return excerpt(source)
+
+
+def _unpainted() -> OSError:
+    """Return the error of a picture that cannot be painted now, and perhaps later."""
+    return OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))

@@ -1,0 +1,189 @@
+"""The shared thumbnail repository of a series: ``.sh_thumbnails``, which is not listed.
+
+    .sh_thumbnails/normal/MD5.png    128 pixels
+    .sh_thumbnails/large/MD5.png     256 pixels
+
+MD5 is that of the name of an image in the folder (freedesktop.org, Thumbnail Managing
+Standard, "Shared thumbnail repositories"). A picture is painted when it is looked up.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Final, Literal
+
+from dicomfs.dicom.types import Level
+from dicomfs.pictures.wire import Form
+from dicomfs.source.source import BytesSource, Source
+from dicomfs.tree.identity import Position, inode
+from dicomfs.tree.node import Fixed, FolderNode, Node, Said
+from dicomfs.tree.selection import Instance, Selection
+
+FOLDER: Final = ".sh_thumbnails"
+
+_SIZES: Final = {"normal": Form.NORMAL, "large": Form.LARGE}
+_EXTENSION: Final = ".png"
+# Where nodes come from that no record is the reason for.
+_OWN: Final = Position(FOLDER.encode(), 0)
+_NOTHING: Final[Mapping[str, Node]] = MappingProxyType({})
+
+# Returns the picture of an instance, which may take long; see ``Gallery.picture``.
+Paint = Callable[[Instance, Form], bytes]
+
+
+def is_shared_in(folder: FolderNode) -> bool:
+    """Whether there is a repository for what is in *folder*: it is a series."""
+    return isinstance(folder, Selection) and folder.level is Level.SERIES
+
+
+def repository(series: Selection, paint: Paint) -> Fixed:
+    """Return the repository for *series*, whose pictures *paint* gives."""
+    number = inode(_OWN, FOLDER, series.inode)
+    made = Fixed(number, FOLDER, series, series.mtime_ns)
+    made.entries.update(
+        {name: Shelf(made, name, form, series, paint) for name, form in _SIZES.items()}
+    )
+    return made
+
+
+@dataclass(slots=True, eq=False)
+class Shelf:
+    """The pictures of one *form* of the images of *series*; none is listed."""
+
+    is_folder: ClassVar[Literal[True]] = True
+    is_searched: ClassVar[bool] = True
+    hidden: ClassVar[Mapping[str, Node]] = _NOTHING
+
+    parent: Fixed
+    name: str
+    form: Form
+    series: Selection
+    paint: Paint
+    _named: tuple[object, Mapping[str, Instance]] = (None, MappingProxyType({}))
+
+    @property
+    def inode(self) -> int:
+        """The number of the node, the same on every mount."""
+        return inode(_OWN, self.name, self.parent.inode)
+
+    @property
+    def mtime_ns(self) -> int:
+        """The time of the series."""
+        return self.series.mtime_ns
+
+    @property
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.series.attributes
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is the same shelf."""
+        return (
+            isinstance(other, Shelf)
+            and other.form is self.form
+            and other.series.is_same(self.series)
+        )
+
+    def children(self) -> Mapping[str, Node]:
+        """Return nothing, as nothing is listed."""
+        return _NOTHING
+
+    def children_cached(self) -> Mapping[str, Node]:
+        """Return nothing, as nothing is listed."""
+        return _NOTHING
+
+    def image(self, name: str) -> Instance | None:
+        """Return the image whose picture is called *name*; raises OSError.
+
+        That may take long, if the series is not listed yet.
+        """
+        listing = self.series.children()
+        if self._named[0] is not listing:
+            self._named = (
+                listing,
+                {
+                    _name_of(each): node
+                    for each, node in listing.items()
+                    if isinstance(node, Instance)
+                },
+            )
+        return self._named[1].get(name)
+
+    def lookup(self, name: str) -> "Picture | None":
+        """Return the picture called *name*, None if there is none; raises OSError."""
+        image = self.image(name)
+        return (
+            None if image is None else self.picture(image, self.paint(image, self.form))
+        )
+
+    def picture(self, image: Instance, painted: bytes) -> "Picture | None":
+        """Return the *painted* picture of *image* as a file, None if it is empty."""
+        if not painted:
+            return None
+        return Picture(_name_of(image.name), self, image, len(painted))
+
+    def forget(self) -> None:
+        """Give up what is kept."""
+        self._named = None, MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class Picture:
+    """The picture of *image*, of so many bytes."""
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = True
+    error: ClassVar[int] = 0
+    reason: ClassVar[str] = ""
+
+    name: str
+    parent: Shelf
+    image: Instance
+    size: int
+
+    @property
+    def inode(self) -> int:
+        """The number of the node, the same on every mount."""
+        return inode(_OWN, self.name, self.parent.inode)
+
+    @property
+    def mtime_ns(self) -> int:
+        """The time of the image."""
+        return self.image.mtime_ns
+
+    @property
+    def attributes(self) -> Said:
+        """What the records say of the image, and of the folders above."""
+        return self.image.attributes
+
+    @property
+    def identity(self) -> Hashable:
+        """What stays the same whatever else is in the folder."""
+        return self.image.identity, self.parent.form
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is the same picture."""
+        return (
+            isinstance(other, Picture)
+            and other.parent.form is self.parent.form
+            and other.image.is_same(self.image)
+        )
+
+    def open(self) -> Source:
+        """Return the bytes; raises OSError."""
+        painted = self.parent.paint(self.image, self.parent.form)
+        if len(painted) != self.size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return BytesSource(painted, self.mtime_ns)
+
+    def open_cached(self) -> None:
+        """Have nothing in memory."""
+
+
+def _name_of(name: str) -> str:
+    """Return what the picture of the image called *name* is called."""
+    digest = hashlib.md5(name.encode(), usedforsecurity=False)
+    return digest.hexdigest() + _EXTENSION

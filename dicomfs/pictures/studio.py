@@ -1,0 +1,116 @@
+"""The studio: the process that starts the painter when a picture is wanted.
+
+    supervisor ──fork──> studio ──fork──> painter ──fork──> one process a picture
+
+The worker may not fork, and most mounts are never asked for a picture. So a process that
+has loaded nothing waits for the first one to be wanted, and then for the painter to end,
+which it does when nobody has wanted one for a while. It reads nothing that others have
+made: it sees that there is something on the line, and leaves it there.
+"""
+
+import gc
+import os
+import select
+import signal
+import socket
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NoReturn
+
+from dicomfs.sandbox import process
+
+# Signals for the group that dicomfs was started in; it ends by its line.
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_ANY_DESCRIPTOR: Final = 2**20
+# Of painters that failed: whatever ended them would end the next one.
+_MOST_FAILED: Final = 8
+_NEEDED: Final = ("numpy", "PIL")
+
+
+def can_paint() -> bool:
+    """Whether the libraries are installed that pictures take; loads none of them."""
+    found = find_spec("pydicom")
+    if found is None or found.origin is None:
+        return False
+    # pydicom decodes pixels in the way that is used here since it has this.
+    is_new = Path(found.origin).with_name("pixels").is_dir()
+    return is_new and all(find_spec(name) is not None for name in _NEEDED)
+
+
+def start() -> socket.socket | None:
+    """Start the studio, and return the line to it; None if it cannot be started.
+
+    The worker keeps the line, all others close it: with it the studio ends. To be called
+    by a process without threads.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # A signal in between would find a process that still has its parent's handlers.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        if os.fork() == 0:
+            _run(theirs)
+    except OSError:  # there may be no room for a process: all else works
+        ours.close()
+        return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+    return ours
+
+
+def _run(line: socket.socket) -> NoReturn:
+    try:
+        process.call("dicomfs-studio")
+        _settle(line.fileno())
+        _keep(line)
+    finally:
+        os._exit(0)
+
+
+def _settle(line: int) -> None:
+    """Leave behind all that came from the parent but the *line*."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    # Objects of the parent are never taken away here: those that own a descriptor
+    # would close one of ours that has got its number.
+    gc.freeze()
+    os.closerange(3, line)
+    os.closerange(line + 1, _ANY_DESCRIPTOR)
+    process.detach()
+    process.forbid_dumps()
+
+
+def _keep(line: socket.socket) -> None:
+    """Have a painter work whenever there is something on the *line*, to the end of it."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    failed = 0
+    while failed < _MOST_FAILED:
+        [(_, event)] = poll.poll()
+        if event & (select.POLLHUP | select.POLLERR):
+            return
+        with suppress(OSError):  # there may be no room for a process now
+            pid = os.fork()
+            if pid == 0:
+                _paint(line)
+            _, status = os.waitpid(pid, 0)
+            if status:
+                failed += 1
+
+
+def _paint(line: socket.socket) -> NoReturn:
+    exit_code = os.EX_SOFTWARE
+    try:
+        process.call("dicomfs-painter")
+        process.end_with_parent(signal.SIGKILL)
+        # Else numpy starts threads, which no fork has.
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
+        # numpy, Pillow, pydicom: only here, and only when they are wanted.
+        from dicomfs.pictures import painter
+
+        painter.paint(line)
+        exit_code = os.EX_OK
+    finally:
+        os._exit(exit_code)

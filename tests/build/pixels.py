@@ -1,0 +1,76 @@
+"""Images with pixels that can be told: files in DICOM format, made by pydicom."""
+
+from io import BytesIO
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+Pixels = npt.NDArray[Any]
+
+SIDE: Final = 64
+
+
+def slope(side: int = SIDE, highest: int = 1000) -> Pixels:
+    """Return pixels that grow from 0, at the left, to *highest*."""
+    row = np.linspace(0, highest, side).astype(np.uint16)
+    return np.tile(row, (side, 1))
+
+
+def corner(side: int = SIDE) -> Pixels:
+    """Return pixels that are bright in the upper left quarter only."""
+    pixels = np.zeros((side, side), np.uint8)
+    pixels[: side // 2, : side // 2] = 255
+    return pixels
+
+
+def instance(
+    pixels: Pixels | bytes | list[bytes],
+    transfer_syntax: str = uid.ExplicitVRLittleEndian,
+    *,
+    has_table: bool = True,
+    **more: Any,
+) -> bytes:
+    """Return a file with *pixels*: rows and columns, and frames and colours if there are.
+
+    Frames that are encoded already are given as a list. *more* are elements of it.
+    """
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.UID(transfer_syntax)
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.CTImageStorage
+    dataset.SOPInstanceUID = more.pop("SOPInstanceUID", "2.25.1")
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    if isinstance(pixels, np.ndarray):
+        _describe(dataset, pixels)
+        dataset.PixelData = pixels.tobytes()
+    elif isinstance(pixels, list):
+        dataset.PixelData = encapsulate(pixels, has_bot=has_table)
+    else:
+        dataset.PixelData = pixels
+    dataset["PixelData"].VR = "OB" if isinstance(pixels, list) else "OW"
+    dataset["PixelData"].is_undefined_length = isinstance(pixels, list)
+    for keyword, value in more.items():
+        setattr(dataset, keyword, value)
+    data = BytesIO()
+    dataset.save_as(data, enforce_file_format=True)
+    return data.getvalue()
+
+
+def _describe(dataset: Dataset, pixels: Pixels) -> None:
+    is_coloured = pixels.shape[-1] == 3
+    shape = pixels.shape[:-1] if is_coloured else pixels.shape
+    if len(shape) > 2:
+        dataset.NumberOfFrames = shape[0]
+    dataset.Rows, dataset.Columns = shape[-2:]
+    dataset.SamplesPerPixel = 3 if is_coloured else 1
+    dataset.PhotometricInterpretation = "RGB" if is_coloured else "MONOCHROME2"
+    if is_coloured:
+        dataset.PlanarConfiguration = 0
+    bits = pixels.dtype.itemsize * 8
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit = bits - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
