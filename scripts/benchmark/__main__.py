@@ -11,12 +11,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from scripts.benchmark import counts, discs, drives, files, index, passing
+from scripts.benchmark import (
+    checking,
+    counts,
+    discs,
+    drives,
+    files,
+    index,
+    page,
+    passing,
+    remote,
+)
 from scripts.benchmark.bench import Bench, Row
 from scripts.benchmark.machine import facts
 from scripts.benchmark.media import Media
 from scripts.benchmark.mounts import Mounts, work_folder
-from scripts.benchmark.processes import BenchError
+from scripts.benchmark.processes import BenchError, observed_by
+from scripts.benchmark.profile import Profile
 from scripts.benchmark.result import Comparison, Missing, Result, as_json, table
 from scripts.benchmark.sizes import Sizes
 
@@ -33,6 +44,9 @@ _ROWS: Final[dict[int, Row]] = {
     10: discs.many_discs,
     11: discs.random_reads,
     12: passing.looking_through,
+    13: index.large_folder,
+    14: checking.looking_at_all,
+    15: remote.far_away,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -47,8 +61,12 @@ def main() -> int:
     results: list[Result] = []
     with work_folder(given.folder) as folder:
         bench = Bench(sizes, folder, Media(folder), Mounts(folder))
+        if given.profile:
+            return _profiled(bench, given.profile)
         for row in given.only or _ROWS:
             results += _measured(bench, row)
+    if given.page:
+        given.page.write_text(page.written(given.page.read_text(), results, found))
     if given.json:
         found |= {"quick": given.quick, "sizes": asdict(sizes)}
         print(as_json(results, found))
@@ -71,6 +89,19 @@ def _measured(bench: Bench, row: int) -> Iterator[Result]:
         what = (_ROWS[row].__doc__ or "").partition(": ")[2]
         yield Missing(row, what, str(error), failed=True)
     print(f"row {row}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def _profiled(bench: Bench, row: int) -> int:
+    """Show where the time of *row* goes; return the exit code."""
+    try:
+        profile = Profile()
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    with observed_by(profile.observe):
+        results = list(_measured(bench, row))
+    print(profile.told())
+    return _exit_code(results, strict=False)
 
 
 def _exit_code(results: list[Result], *, strict: bool) -> int:
@@ -106,6 +137,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROW",
         help="only this row; may be given again",
     )
+    parser.add_argument(
+        "--profile",
+        type=int,
+        choices=_ROWS,
+        metavar="ROW",
+        help="show where the time of this row goes instead (py-spy; needs root)",
+    )
+    parser.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE",
+        help="put the results into this page, docs/performance.md; rows that are not "
+        "measured keep their lines",
+    )
     parser.add_argument("--runs", type=_number, help="how often each is measured")
     parser.add_argument(
         "--records", type=_number, help="of the middle index (default: 100,000)"
@@ -129,6 +174,8 @@ def _sizes(given: argparse.Namespace) -> Sizes:
         sizes = sizes.with_records(given.records)
     if given.instance_size:
         sizes = replace(sizes, instance=given.instance_size)
+    if given.profile and not given.runs:
+        return replace(sizes, runs=1)
     return replace(sizes, runs=given.runs) if given.runs else sizes
 
 

@@ -1,16 +1,26 @@
 """Row 9: what is left of the speed of a slow drive (see ``drive`` for the drive)."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from scripts.benchmark.bench import Bench
-from scripts.benchmark.files import copy_time
+from scripts.benchmark.checking import HEAD_SIZE, LOOKING, SCAN
+from scripts.benchmark.files import copied
 from scripts.benchmark.index import IMPORTS, walk_down
 from scripts.benchmark.media import memory_folder
 from scripts.benchmark.mounts import work_folder
-from scripts.benchmark.processes import BenchError, alternate, python, run, time_of
+from scripts.benchmark.processes import (
+    DICOMFS,
+    BenchError,
+    Taken,
+    alternate,
+    python,
+    run,
+    taken,
+    time_of,
+)
 from scripts.benchmark.result import Comparison, Result
 from scripts.benchmark.sizes import Study
 
@@ -32,6 +42,16 @@ while at:
     at = records[at].OffsetOfTheNextDirectoryRecord
 """
 
+_READ_BEGINNINGS: Final = """
+import os, sys
+for path in sys.argv[2:]:
+    fd = os.open(path, os.O_RDONLY)
+    left = int(sys.argv[1])
+    while left > 0 and (data := os.read(fd, min(left, 2**18))):
+        left -= len(data)
+    os.close(fd)
+"""
+
 _READ_PAGES: Final = """
 import os, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
@@ -45,6 +65,8 @@ def slow_drive(bench: Bench) -> Iterator[Result]:
     yield _root(bench, bench.media.index(_RECORDS, patients=_PATIENTS))
     for size in ("slow_series", "slow_large"):
         yield _series(bench, size)
+    for what, command in LOOKING.items():
+        yield _looking(bench, what, command)
 
 
 def _root(bench: Bench, medium: Path) -> Comparison:
@@ -56,7 +78,7 @@ def _root(bench: Bench, medium: Path) -> Comparison:
             bench.mounts.drive(medium) as drive,
             bench.mounts.dicomfs(drive.place) as mount,
         ):
-            elapsed = mount.seconds + mount.time_of("ls", mount.place)
+            elapsed = mount.mounting.wall + mount.time_of("ls", mount.place)
         did["dicomfs"] = str(drive)
         return elapsed
 
@@ -98,7 +120,7 @@ def _series(bench: Bench, size: str) -> Comparison:
                 bench.mounts.drive(medium) as drive,
                 bench.mounts.dicomfs(drive.place) as mount,
             ):
-                elapsed = copy_time(mount.place / below, target)
+                elapsed = copied(mount.place / below, target).wall
             did["dicomfs"] = str(drive)
             return elapsed
 
@@ -120,6 +142,40 @@ def _series(bench: Bench, size: str) -> Comparison:
         cache=_COLD,
         note=_told(did),
     )
+
+
+def _looking(bench: Bench, what: str, command: Sequence[str]) -> Comparison:
+    """Compare looking at all files with reading as much of them in physical order."""
+    study = bench.sizes.slow_series
+    medium = bench.media.study(study)
+    files = [medium / "DICOMDIR", *sorted((medium / "DICOM").rglob("I*"))]
+    # A scan reads no further than it has to.
+    most = HEAD_SIZE if what == SCAN else study.size
+    did: dict[str, str] = {}
+
+    def ours() -> Taken:
+        with bench.mounts.drive(medium) as drive:
+            found = taken([*DICOMFS, *command, drive.place])
+        did["dicomfs"] = str(drive)
+        return found
+
+    def raw() -> Taken:
+        with bench.mounts.drive(medium) as drive:
+            paths = [drive.place / each.relative_to(medium) for each in files]
+            found = taken(python(_READ_BEGINNINGS, str(most), *paths))
+        did["the raw medium"] = str(drive)
+        return found
+
+    pairs = alternate(bench.runs, ours, raw)
+    return Comparison(
+        row=9,
+        what=f"slow drive: {what} of {study}",
+        against="the same files, read in physical order",
+        target=_TARGET,
+        nominal=bench.is_nominal("slow_series"),
+        cache=_COLD,
+        note=_told(did),
+    ).timed(*pairs)
 
 
 def _copy_in_order(drive: Path, medium: Path, files: list[Path], target: Path) -> float:

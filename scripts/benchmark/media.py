@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from scripts.benchmark.processes import BenchError, run
+from scripts.benchmark.processes import BenchError, run, time_of
 from scripts.benchmark.sizes import MIB, Study
 from tests.build import medium as build
 
@@ -42,17 +42,22 @@ class Media:
     _studies: dict[Study, Path] = field(default_factory=dict)
 
     def index(
-        self, records: int, *, files: bool = False, patients: int = PATIENTS
+        self,
+        records: int,
+        *,
+        files: bool = False,
+        patients: int = PATIENTS,
+        images_per_series: int = _IMAGES_PER_SERIES,
     ) -> Path:
         """Return a medium with so many records; its files, if any, are all alike."""
         kind = "-files" if files else ""
-        place = self.folder / f"index-{records}-{patients}{kind}"
+        place = self.folder / f"index-{records}-{patients}-{images_per_series}{kind}"
         if place not in self._indexes:
             self._indexes[place] = build.large_dicomdir(
                 place,
                 records=records,
                 patients=patients,
-                images_per_series=_IMAGES_PER_SERIES,
+                images_per_series=images_per_series,
                 files=files,
             )
         return place
@@ -173,6 +178,23 @@ def _make_study(place: Path, study: Study) -> Path:
     ]
     build.write_medium(place, [_patient("Study", series)])
     return place
+
+
+def cool(folder: Path) -> None:
+    """Have the kernel keep nothing of the files in *folder*, but what it knows of them."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(fd)  # what is not written yet would stay
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(fd)
+
+
+def warm(folder: Path) -> None:
+    """Have the kernel keep all files in *folder*, as far as there is room."""
+    time_of(["find", folder, "-type", "f", "-exec", "cat", "{}", "+"])
 
 
 def need_room(folder: Path, size: int) -> None:

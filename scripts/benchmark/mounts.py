@@ -16,12 +16,15 @@ from typing import Final
 
 from scripts.benchmark.processes import (
     DICOMFS,
+    NOTHING,
     BenchError,
+    Taken,
+    cpu_of,
     end,
     environment,
     marked,
     run,
-    time_of,
+    taken,
     until,
 )
 from scripts.benchmark.sizes import MIB
@@ -68,7 +71,7 @@ class Mount:
     place: Path
     mark: str
     user: User = US
-    seconds: float = 0.0  # that mounting took
+    mounting: Taken = NOTHING  # what mounting took, with whoever serves it
 
     @property
     def processes(self) -> list[int]:
@@ -79,9 +82,13 @@ class Mount:
         """Run *command* as the user who mounted."""
         return run([*self.user.prefix, *command])
 
+    def taken(self, *command: str | Path) -> Taken:
+        """Return what *command* takes, run as the user who mounted."""
+        return taken([*self.user.prefix, *command], of=self.mark)
+
     def time_of(self, *command: str | Path) -> float:
         """Return how long *command* takes, run as the user who mounted."""
-        return time_of([*self.user.prefix, *command])
+        return self.taken(*command).wall
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class Mounts:
 
     @contextlib.contextmanager
     def dicomfs(
-        self, *sources: Path, user: User = US, wrapper: Sequence[str] = ()
+        self, *sources: Path | str, user: User = US, wrapper: Sequence[str] = ()
     ) -> Iterator[Mount]:
         """Mount *sources* with dicomfs; with *wrapper* in front, do not wait for it."""
         command = [*user.dicomfs_prefix, *wrapper, *DICOMFS, "mount"]
@@ -130,15 +137,16 @@ class Mounts:
         full = [*command, str(place)]
         try:
             with contextlib.ExitStack() as stack:
+                mounting = NOTHING
                 if waits:
-                    seconds = time_of(full, mark)
+                    mounting = taken(full, mark)
+                    mounting += Taken(0.0, cpu_of(marked(mark)))
                 else:
                     stack.enter_context(_beside(full, mark, place))
-                    seconds = 0.0
                 if not is_mounted(place):
                     raise BenchError(f"{full[0]} mounted nothing")
                 try:
-                    yield Mount(place, mark, user, seconds)
+                    yield Mount(place, mark, user, mounting)
                 finally:
                     unmount(place)
         finally:

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+_T = TypeVar("_T")
 
 PATIENCE: Final = 30.0
 _MARK: Final = "DICOMFS_BENCH"
@@ -59,22 +61,96 @@ def run(command: Sequence[str | Path], mark: str = "") -> str:
     return done.stdout
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many seconds something took: by the clock, and of a processor.
+
+    *cpu* is that of the programs and of whoever served them, in the kernel too.
+    """
+
+    wall: float
+    cpu: float
+
+    def __add__(self, other: "Taken") -> "Taken":
+        return Taken(self.wall + other.wall, self.cpu + other.cpu)
+
+
+NOTHING: Final = Taken(0.0, 0.0)
+
+
+def taken(command: Sequence[str | Path], mark: str = "", of: str = "") -> Taken:
+    """Return what *command* takes to its end; its stdout is thrown away.
+
+    What the processes of the mark *of* compute meanwhile counts, too.
+    """
+    serving = marked(of) if of else []
+    served = cpu_of(serving)
+    start = time.perf_counter()
+    process = _started(command, mark)
+    with process, _observer[-1](command, process.pid, serving):
+        said = process.stderr.read() if process.stderr is not None else ""
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        elapsed = time.perf_counter() - start
+    if process.returncode:
+        raise BenchError(f"{command[0]} failed: {said.strip()[-500:]}")
+    computed = used.ru_utime + used.ru_stime + cpu_of(serving) - served
+    return Taken(elapsed, computed)
+
+
+# Looks on while a command runs that others serve; see ``profile``.
+Observer = Callable[
+    [Sequence[str | Path], int, Sequence[int]], contextlib.AbstractContextManager[None]
+]
+
+
+def _nobody(
+    _command: Sequence[str | Path], _pid: int, _serving: Sequence[int]
+) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
+
+
+_observer: list[Observer] = [_nobody]
+
+
+@contextlib.contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Have *observer* look on at all that is ``taken`` meanwhile."""
+    _observer.append(observer)
+    try:
+        yield
+    finally:
+        _observer.pop()
+
+
+def _started(command: Sequence[str | Path], mark: str) -> "subprocess.Popen[str]":
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment(mark),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+        )
+    except OSError as error:
+        raise BenchError(f"{command[0]}: {error.strerror}") from error
+
+
 def time_of(command: Sequence[str | Path], mark: str = "") -> float:
     """Return how long *command* takes to its end; its stdout is thrown away."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        command,
-        env=environment(mark),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    elapsed = time.perf_counter() - start
-    if done.returncode:
-        raise BenchError(f"{command[0]} failed: {done.stderr.strip()[-500:]}")
-    return elapsed
+    return taken(command, mark).wall
+
+
+def cpu_of(pids: Sequence[int]) -> float:
+    """Return how many seconds *pids* have computed so far, with threads that ended."""
+    total = 0.0
+    for pid in pids:
+        # The clock of another process, as clock_getcpuclockid(3) numbers it.
+        with contextlib.suppress(OSError):
+            total += time.clock_gettime((~pid << 3) | 2)
+    return total
 
 
 def python(code: str, *arguments: str | Path) -> list[str | Path]:
@@ -83,11 +159,11 @@ def python(code: str, *arguments: str | Path) -> list[str | Path]:
 
 
 def alternate(
-    runs: int, a: Callable[[], float], b: Callable[[], float]
-) -> tuple[list[float], list[float]]:
+    runs: int, a: Callable[[], _T], b: Callable[[], _T]
+) -> tuple[list[_T], list[_T]]:
     """Return what *a* and *b* measure, in turns, so that both meet the same weather."""
-    first: list[float] = []
-    second: list[float] = []
+    first: list[_T] = []
+    second: list[_T] = []
     for index in range(runs):
         turns = [(first, a), (second, b)]
         for samples, measure in turns if index % 2 == 0 else turns[::-1]:

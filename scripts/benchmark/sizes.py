@@ -29,6 +29,9 @@ class Sizes:
     file_set: int = 100_000  # of the medium that FileSet reads: about 1 ms a record
     instance: int = GIB
     studies: tuple[Study, ...] = (Study(2_000, 512 * KIB), Study(10_000, 20 * KIB))
+    checked: tuple[Study, ...] = (Study(2_000, 512 * KIB), Study(20_000, 20 * KIB))
+    folder: int = 200_000  # images in one folder
+    remote: int = 100_000  # records of a disc behind a URL
     slow_series: Study = Study(200, 512 * KIB)
     slow_large: Study = Study(8, 4 * MIB)  # several requests of the kernel for each
     discs: int = 200
@@ -42,6 +45,9 @@ class Sizes:
             file_set=4_000,
             instance=256 * MIB,
             studies=(Study(200, 512 * KIB), Study(1_000, 20 * KIB)),
+            checked=(Study(200, 512 * KIB), Study(1_000, 20 * KIB)),
+            folder=20_000,
+            remote=5_000,
             slow_series=Study(40, 512 * KIB),
             slow_large=Study(4, 4 * MIB),
             discs=40,
@@ -55,6 +61,11 @@ class Sizes:
             records=records,
             listed=records,
             file_set=records,
+            folder=min(self.folder, records),
+            remote=min(self.remote, records),
+            checked=tuple(
+                replace(study, images=min(study.images, most)) for study in self.checked
+            ),
             studies=tuple(
                 replace(study, images=min(study.images, most)) for study in self.studies
             ),

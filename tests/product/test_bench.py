@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pytest
 
+from scripts.benchmark import page
+from scripts.benchmark.processes import BenchError, Taken, taken
 from scripts.benchmark.result import Comparison, Missing, Rule, table
 from scripts.benchmark.trace import Counts, counts
 from tests.support.mounting import PATIENCE, need, run
@@ -32,22 +34,24 @@ def only(*rows: int) -> list[str]:
 
 
 @pytest.mark.late
-@pytest.mark.parametrize("rows", [(1, 2, 3, 4), (5, 6, 7), (9,), (11,), (12,)], ids=str)
+@pytest.mark.parametrize(
+    "rows", [(1, 2, 3, 4), (5,), (6, 7), (9,), (11, 12, 13), (14,)], ids=str
+)
 def test_every_row_is_measured(rows: tuple[int, ...], public_folder: Path) -> None:
     document = bench(public_folder, *only(*rows))
 
     assert {each["row"] for each in document["rows"]} == set(rows)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert [each for each in document["missing"] if each["failed"]] == []
     assert list(public_folder.iterdir()) == []
 
 
 def test_the_medium_sees_what_was_promised(public_folder: Path) -> None:
-    document = bench(public_folder, *only(8, 10))
+    document = bench(public_folder, *only(8, 10, 15))
 
     exact = {Rule.COUNT.value, Rule.BOUND.value}
     counted = [each for each in document["rows"] if each["rule"] in exact]
-    assert {each["row"] for each in counted} == {8, 10}
+    assert {each["row"] for each in counted} == {8, 10, 15}
     assert [each for each in counted if not each["passed"]] == []
 
 
@@ -77,6 +81,8 @@ def test_a_trace_counts_opens_and_looks(tmp_path: Path) -> None:
         (Rule.COUNT, 1.0, 0.0, False),
         (Rule.BOUND, 1.0, 0.0, True),
         (Rule.BOUND, 3.0, 0.0, False),
+        (Rule.ALONE, 1.0, 1.0, True),
+        (Rule.ALONE, 1.1, 1.0, False),
     ],
     ids=str,
 )
@@ -93,5 +99,63 @@ def test_a_target_bounds_what_its_rule_says(
 def test_the_table_is_markdown() -> None:
     shown = table([Missing(5, "find | wc", "no tool")]).splitlines()
 
-    assert {line.count(" | ") for line in shown[:3]} == {7}
+    assert {line.count(" | ") for line in shown[:3]} == {8}
     assert "row 5: find | wc: no tool" in shown
+
+
+def test_pairs_are_compared_run_by_run() -> None:
+    comparison = Comparison(row=1, what="", against="", target=2.0)
+    slow_weather, fine_weather = Taken(40.0, 4.0), Taken(1.0, 1.0)
+
+    found = comparison.timed(
+        [slow_weather, fine_weather, fine_weather],
+        [Taken(20.0, 8.0), Taken(0.5, 2.0), Taken(0.5, 2.0)],
+    )
+
+    assert found.value == 2.0
+    assert found.cpu_ratio == 0.5
+
+
+def test_what_a_program_computes_is_counted() -> None:
+    computing = "sum(range(3_000_000))"
+
+    found = taken([sys.executable, "-c", computing])
+
+    assert 0 < found.cpu <= found.wall * 1.5
+
+
+def test_a_page_keeps_the_rows_that_are_not_measured() -> None:
+    old = Comparison(row=3, what="find", against="x", a=[1], b=[1], note="old")
+    other = Comparison(row=5, what="cat", against="x", a=[2], b=[1], note="kept")
+    new = Comparison(row=3, what="find", against="x", a=[3], b=[1], note="new")
+    before = f"# Title\n{page.BEGIN}\n{page.END}\nby hand\n"
+
+    first = page.written(before, [old, other], _facts("2026-01-01T12:00:00"))
+    shown = page.written(first, [new], _facts("2026-02-02T12:00:00"))
+
+    assert shown.startswith("# Title\n")
+    assert shown.endswith("\nby hand\n")
+    lines = [each for each in shown.splitlines() if each[:3] in {"| 3", "| 5"}]
+    assert [each.split(" | ")[-1] for each in lines] == ["2026-02-02 |", "2026-01-01 |"]
+    assert "row 3: find: new" in shown
+    assert "old" not in shown
+    assert "row 5: cat: kept" in shown
+
+
+def test_a_page_without_a_place_for_the_table_is_refused() -> None:
+    with pytest.raises(BenchError):
+        page.written("# Title\n", [], _facts("2026-01-01T12:00:00"))
+
+
+def _facts(date: str) -> dict[str, object]:
+    machine = {
+        "cpus": 2,
+        "cpu": "x",
+        "memory_gib": 8.0,
+        "kernel": "6",
+        "file_system": "ext4",
+        "python": "3.11",
+        "load_at_start": 0.5,
+    }
+    versions = dict.fromkeys(("pyfuse3", "bindfs", "dcmtk", "pydicom"), "1.0")
+    return {"date": date, "machine": machine, "versions": versions}
