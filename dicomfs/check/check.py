@@ -42,7 +42,7 @@ from dicomfs.tree.verdict import Tally
 
 _BATCH: Final = 500
 _NOT_SHOWN: Final = "not shown; to see it, give its folder as a SOURCE, too"
-# Enough to keep a drive busy while headers are looked at; more would make it seek.
+# Enough to keep a server busy while headers are looked at.
 _THREADS: Final = 4
 # Without such a source, what was looked at is not all that there is.
 _LOST: Final = frozenset({Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED})
@@ -64,7 +64,9 @@ def check(
     is gone in between ends the check, and the report says so.
     """
     tree = Tree(file_sets, read_headers=not index_only)
-    workers = Workers(_THREADS, deadline, "check")
+    # More than one would make a drive seek, and would wait for each other anyway.
+    in_turn = all(each.medium.in_turn for each in file_sets)
+    workers = Workers(1 if in_turn else _THREADS, deadline, "check")
     run = _Check(tree, tell, workers, opens_files=not index_only, is_scan=is_scan)
     whole = Workers(1, deadline, "check")
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from dicomfs.check.readability import Readability, ReadableSource, read_through
+from dicomfs.check.readability import Readability, readable
 from dicomfs.dicom import disguise, tags
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.element import ITEM_DELIMITATION, UNDEFINED_LENGTH, elements
@@ -75,20 +75,20 @@ def inspect(source: Source, tell: Callable[[int], None] = lambda _: None) -> Ins
 
     *tell* hears how many bytes were read. Raises OSError if the medium is gone.
     """
-    readability = read_through(source, tell)
-    readable = ReadableSource(source, readability)
+    whole = readable(source, tell)
+    readability = whole.readability
     try:
-        header = read_header(readable)
+        header = read_header(whole)
     except NotDicomError:
-        secured = disguise.how_secured(readable.read_at(0, disguise.ENVELOPE_HEAD))
+        secured = disguise.how_secured(whole.read_at(0, disguise.ENVELOPE_HEAD))
         return Inspection(readability, is_dicom=False, secured=secured)
     except (OSError, ElementError):
         header = None
     return Inspection(
         readability,
-        program_in(readable),
+        program_in(whole),
         header,
-        encoding=encoding_of(readable) if readability.is_whole else Encoding.USUAL,
+        encoding=encoding_of(whole) if readability.is_whole else Encoding.USUAL,
         has_rubbish=header is not None
         and any(map(has_rubbish, header.values.values())),
     )

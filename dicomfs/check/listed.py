@@ -38,6 +38,8 @@ _UNREAD: Final = frozenset(
 _SAME: Final = "the same, byte for byte"
 # Further unreadable ranges of a file are not named one by one.
 _MOST_LETTERS: Final = 1000
+# Files that a thread takes at once.
+_BATCH: Final = 16
 
 
 class _Trouble(NamedTuple):
@@ -101,8 +103,8 @@ class ListedFiles:
         for each in troubles:
             alike.setdefault(each[:3], []).append(each)
         for file in there:
-            if uid := file.record.sop_instance_uid:
-                self._instances.add(uid)
+            if file.uid:
+                self._instances.add(file.uid)
         of = Counter(
             file_set.findings.source for file in files for file_set, _ in _places(file)
         )
@@ -113,7 +115,8 @@ class ListedFiles:
 
     def _each(self, files: Sequence[Instance], above: Said) -> Iterator[list[_Trouble]]:
         """Yield what is wrong with each of *files* by itself."""
-        looked = self._workers.map(partial(self._look_at, above=above), files)
+        look = partial(self._look_at, above=above)
+        looked = self._workers.map(look, files, _BATCH)
         for file, found in zip(files, looked, strict=True):
             self._meter.add(Stage.FILES)
             yield [self._unopened(file, found)] if isinstance(found, OSError) else found
@@ -143,8 +146,8 @@ class ListedFiles:
         """
         alike: dict[bytes, list[Instance]] = defaultdict(list)
         for file in files:
-            if uid := file.record.sop_instance_uid:
-                alike[uid].append(file)
+            if file.uid:
+                alike[file.uid].append(file)
         for first, *others in alike.values():
             if all(self._are_same(first, each) for each in others):
                 for file in others:
@@ -178,8 +181,7 @@ class ListedFiles:
         """Yield what is wrong with *file* according to what was *found* out about it."""
         if not found.readability.is_whole:
             yield _unreadable(file, found.readability)
-        uid = file.record.sop_instance_uid
-        if uid and uid in self._instances:
+        if file.uid and file.uid in self._instances:
             yield _trouble(file, Kind.REPEATED_ELSEWHERE)
         for kind, what in found.faults():
             yield _trouble(file, kind, what)

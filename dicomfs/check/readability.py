@@ -72,10 +72,20 @@ def read_through(
     return _Pass(source, tell).readability
 
 
+def readable(
+    source: Source, tell: Callable[[int], None] = lambda _: None
+) -> "ReadableSource":
+    """Read *source* to its end, and return what is readable of it; see ``read_through``."""
+    found = _Pass(source, tell)
+    return ReadableSource(source, found.readability, found.beginning)
+
+
 class _Pass:
     def __init__(self, source: Source, tell: Callable[[int], None]) -> None:
         self._source = source
         self._failures = 0
+        # The first block, if it could be read: most of what is looked at lies there.
+        self.beginning = b""
         self.readability = Readability(source.size)
         for start in range(0, source.size, BLOCK):
             if self._failures >= _MOST_FAILURES:
@@ -104,18 +114,28 @@ class _Pass:
             self._failures += 1
             return False
         self._failures = 0
+        if start == 0:
+            self.beginning = data
         return len(data) == end - start
 
 
 class ReadableSource(Wrapper):
-    """A source that asks the medium only for what is known to be readable."""
+    """A source that asks the medium only for what is known to be readable.
 
-    def __init__(self, source: Source, readability: Readability) -> None:
+    What it has in its *beginning* it asks nobody for.
+    """
+
+    def __init__(
+        self, source: Source, readability: Readability, beginning: bytes = b""
+    ) -> None:
         super().__init__(source)
-        self._readability = readability
+        self.readability = readability
+        self._beginning = beginning
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Return the *size* bytes at *offset*; raises OSError where some are bad."""
+        if min(offset + size, self.size) <= len(self._beginning):
+            return self._beginning[offset : offset + size]
         if self._is_bad(offset, size):
             raise OSError(errno.EIO, "an unreadable range")
         return super().read_at(offset, size)
@@ -127,7 +147,7 @@ class ReadableSource(Wrapper):
         return super().read_cached(offset, buffer)
 
     def _is_bad(self, offset: int, size: int) -> bool:
-        return self._readability.overlaps(offset, min(offset + size, self.size))
+        return self.readability.overlaps(offset, min(offset + size, self.size))
 
 
 def first_difference(one: Source, other: Source) -> int | None:

@@ -9,12 +9,12 @@ import errno
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from dicomfs.media.medium import EntryType, Place
 from dicomfs.media.walk import Lister
-from dicomfs.source.pulse import Pulse, resting
+from dicomfs.source.pulse import Pulse, beat, resting
 
 _A = TypeVar("_A")
 _A_co = TypeVar("_A_co", covariant=True)
@@ -55,6 +55,25 @@ class Task(Generic[_A_co]):
         return self._answers[0]
 
 
+class _Batch(Generic[_I, _A]):
+    """A few *items*, on which *work* is done one after the other."""
+
+    def __init__(self, work: Callable[[_I], _A], items: Sequence[_I]) -> None:
+        self.work = work
+        self.items = items
+        self.outcomes: list[_A | OSError] = []
+
+    def run(self) -> None:
+        """Do the work on them."""
+        for item in self.items:
+            beat()
+            try:
+                outcome: _A | OSError = self.work(item)
+            except OSError as error:
+                outcome = error
+            self.outcomes.append(outcome)
+
+
 class Workers:
     """Threads that do work that may hang, *count* at a time, in the order of beginning.
 
@@ -80,11 +99,14 @@ class Workers:
         self._running: set[Task[object]] = set()
         self._changed = threading.Condition()
 
-    def begin(self, work: Callable[[], _A]) -> Task[_A]:
-        """Have *work* done, as soon as there is a thread for it."""
+    def begin(self, work: Callable[[], _A], *, is_next: bool = False) -> Task[_A]:
+        """Have *work* done, as soon as there is a thread for it, or as the *next*."""
         task = Task(work)
         with self._changed:
-            self._waiting.append(task)
+            if is_next:
+                self._waiting.appendleft(task)
+            else:
+                self._waiting.append(task)
             self._fill()
         return task
 
@@ -101,41 +123,62 @@ class Workers:
 
     def _seconds(self, task: Task[_A]) -> float:
         """Return how long *task* may still be waited for; raises if no longer."""
-        if task.is_begun:
-            left = self.deadline - task.pulse.silence
-            if left <= 0:
-                self._leave(task)
-                seconds = f"{self.deadline:g} seconds"
-                raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds}")
-            return min(left, self.deadline)
-        if not self._working:
+        # Also those that nobody waits for yet: they keep others from being begun.
+        for each in [each for each in self._running if self._left_for(each) <= 0]:
+            self._leave(each)
+        if task.is_left:
+            seconds = f"{self.deadline:g} seconds"
+            raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds}")
+        if not (task.is_begun or self._working):
             raise OSError(errno.ENODEV, "too much of it does not answer")
-        return self.deadline
+        return min([self.deadline, *map(self._left_for, self._running)])
+
+    def _left_for(self, task: Task[object]) -> float:
+        """Return for how many seconds *task* may still be silent."""
+        return self.deadline - task.pulse.silence
 
     def ask(self, work: Callable[[], _A]) -> _A:
         """Have *work* done and wait for it; raises as ``answer``."""
         return self.answer(self.begin(work))
 
     def map(
-        self, work: Callable[[_I], _A], items: Iterable[_I]
+        self, work: Callable[[_I], _A], items: Iterable[_I], batch: int = 1
     ) -> Iterator[_A | OSError]:
         """Yield what *work* returns for each of *items*, in their order.
 
-        An OSError that it raises is yielded, too, as is that it hangs.
+        An OSError that it raises is yielded, too, as is that it hangs. A thread takes so
+        many of them in a *batch*, of which one that hangs costs no other.
         """
-        begun: deque[Task[_A]] = deque()
-        for item in items:
-            begun.append(self.begin(partial(work, item)))
-            if len(begun) == _AHEAD:
-                yield self._outcome(begun.popleft())
+        begun: deque[tuple[_Batch[_I, _A], Task[None]]] = deque()
+        waiting = iter(items)
+        while some := list(islice(waiting, batch)):
+            few = _Batch(work, some)
+            begun.append((few, self.begin(few.run)))
+            if len(begun) * batch >= _AHEAD:
+                yield from self._outcomes(*begun.popleft())
         while begun:
-            yield self._outcome(begun.popleft())
+            yield from self._outcomes(*begun.popleft())
 
-    def _outcome(self, task: Task[_A]) -> _A | OSError:
-        try:
-            return self.answer(task)
-        except OSError as error:
-            return error
+    def _outcomes(
+        self, batch: "_Batch[_I, _A]", task: Task[None]
+    ) -> Iterator[_A | OSError]:
+        """Yield what a *batch* comes to, without the one that it hangs at."""
+        while True:
+            try:
+                self.answer(task)
+            except OSError as error:
+                # It may go on while it is left behind.
+                known = batch.outcomes[:]
+                rest = batch.items[len(known) + 1 :]
+                yield from known
+                yield error
+                if not rest:
+                    return
+                batch = _Batch(batch.work, rest)
+                task = self.begin(batch.run, is_next=True)
+            else:
+                yield from batch.outcomes
+                return
 
     def end(self) -> None:
         """Let all work end with its next beat, and begin no more."""

@@ -59,6 +59,11 @@ class Archive(ABC, Generic[_E]):
         self._lock = threading.Lock()
         self._readers: dict[Place, threading.Lock] = {}
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether files had better be read one after the other."""
+        return self._source.in_turn
+
     @abstractmethod
     def read_folder(self, folder: Place) -> Mapping[bytes, _E]:
         """Read the entries of *folder* from the source, without ``.`` and ``..``.

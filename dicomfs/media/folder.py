@@ -39,6 +39,8 @@ class FolderMedium:
     patient's files, the descriptor to the old ones or to an error.
     """
 
+    in_turn = True
+
     def __init__(self, fd: int, file_system: str = "") -> None:
         """Make one of *fd*, which lies on a *file_system*, if that is known (see ``mountinfo.fstype``)."""
         self._fd = fd

@@ -39,6 +39,11 @@ class Medium(Protocol):
     nothing outside the medium.
     """
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether files had better be read one after the other (see ``Source``)."""
+        ...
+
     def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*, in any order, without ``.`` and ``..``.
 

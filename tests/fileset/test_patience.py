@@ -85,6 +85,33 @@ def test_what_hangs_costs_itself_and_the_others_keep_their_order(
     assert told == [-1 if n in hang else n for n in range(200)]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [1, 4, 16])
+def test_what_hangs_in_a_batch_costs_itself_even_with_one_thread(
+    silent: Callable[[], int], batch: int
+) -> None:
+    workers = Workers(1, SOON, "test")
+    hang = {2, 5, 6, 17}
+
+    given = workers.map(lambda n: silent() if n in hang else n, range(20), batch)
+
+    told = [-1 if isinstance(each, TimeoutError) else each for each in given]
+    assert told == [-1 if n in hang else n for n in range(20)]
+
+
+def test_an_error_in_a_batch_costs_only_what_has_it() -> None:
+    error = OSError(5, "a bad sector")
+
+    def work(number: int) -> int:
+        if number % 3 == 1:
+            raise error
+        return number
+
+    given = [*Workers(2, mounting.PATIENCE, "test").map(work, range(10), 4)]
+
+    assert given == [error if n % 3 == 1 else n for n in range(10)]
+
+
 def test_an_error_of_the_medium_costs_only_what_has_it() -> None:
     error = OSError(5, "a bad sector")
 

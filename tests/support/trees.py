@@ -97,6 +97,11 @@ class CountingMedium:
         """Have nothing in memory."""
         return None
 
+    @property
+    def in_turn(self) -> bool:
+        """Whether its folder is."""
+        return self._folder.in_turn
+
     def capacity(self) -> Capacity:
         """Return the room."""
         return self._folder.capacity()
@@ -168,6 +173,8 @@ class FakeMedium:
     def open_cached(self, path: Place) -> Source | None:
         """Open a file."""
         return self.open(path)
+
+    in_turn = False
 
     def capacity(self) -> Capacity:
         """Return the room."""
