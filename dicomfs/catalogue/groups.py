@@ -5,12 +5,13 @@ like a hanging protocol, makes a group of the folder that it is in: each file of
 in one group.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
 from dicomfs.dicom.types import Level
-from dicomfs.tree.selection import Entry, Instance, Selection
+from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 
 
@@ -82,13 +83,14 @@ def steps(folder: Selection, told: Told, teller: Teller) -> Group:
 
 def recorded_once(folder: Selection) -> list[Instance | Selection]:
     """Return what records list in *folder*, and keep it no longer than before."""
-    return [e for e in children_once(folder) if isinstance(e, Instance | Selection)]
+    nodes = children_once(folder).values()
+    return [each for each in nodes if isinstance(each, Instance | Selection)]
 
 
-def children_once(folder: Selection) -> list[Entry]:
-    """Return what is in *folder*, and keep it no longer than it was kept before."""
+def children_once(folder: FolderNode) -> Mapping[str, Node]:
+    """Return what is in *folder*, by name, and keep it no longer than it was kept."""
     is_kept = folder.children_cached() is not None
-    nodes = [*folder.children().values()]
+    children = folder.children()
     if not is_kept:
         folder.forget()
-    return nodes
+    return children

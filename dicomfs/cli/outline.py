@@ -10,7 +10,8 @@ from typing import Final
 from dicomfs.catalogue.groups import Group, children_once, groups, recorded_once
 from dicomfs.dicom.keywords import of_level
 from dicomfs.dicom.types import Level
-from dicomfs.tree.selection import Entry, Instance, Selection
+from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 
 SCHEMA: Final = 2
@@ -23,17 +24,17 @@ Json = dict[str, object]
 # -- text ------------------------------------------------------------------------------
 
 
-def lines(folder: Selection, depth: int = DEEPEST, indent: str = "") -> Iterator[str]:
+def lines(folder: FolderNode, depth: int = DEEPEST, indent: str = "") -> Iterator[str]:
     """Yield a line for each node below *folder*, drawn as a tree *depth* folders deep."""
     nodes = children_once(folder)
-    for place, node in enumerate(nodes, start=1):
+    for place, (name, node) in enumerate(nodes.items(), start=1):
         last = place == len(nodes)
-        yield f"{indent}{'└── ' if last else '├── '}{node.name}{_remark(node)}"
+        yield f"{indent}{'└── ' if last else '├── '}{name}{_remark(node)}"
         if node.is_folder and depth > 1:
             yield from lines(node, depth - 1, indent + ("    " if last else "│   "))
 
 
-def _remark(node: Entry) -> str:
+def _remark(node: Node) -> str:
     return "" if node.is_folder or not node.error else f"  [{node.reason}]"
 
 

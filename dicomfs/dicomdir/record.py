@@ -16,7 +16,7 @@ from dicomfs.dicom.element import (
     read_values,
 )
 from dicomfs.dicom.readings import read_values_in_doubt
-from dicomfs.dicom.types import LEVELS, Level, type_as_written
+from dicomfs.dicom.types import LEVELS, Level, type_as_written, type_shown
 from dicomfs.errors import DirectoryError, ElementError
 from dicomfs.source.source import SECTOR
 from dicomfs.source.window import Window
@@ -111,6 +111,12 @@ class DirectoryRecord(NamedTuple):
     def sop_instance_uid(self) -> bytes:
         """Referenced SOP Instance UID in File, empty if there is none."""
         return self.attributes.raw(tags.REFERENCED_SOP_INSTANCE_UID)
+
+    @property
+    def shown_type(self) -> str:
+        """Directory Record Type as it is shown, where the SOP class says more."""
+        sop_class = self.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
+        return type_shown(self.type, sop_class)
 
 
 def level_of_record(type_: str, attributes: Attributes) -> Level:

@@ -9,7 +9,7 @@ from typing import Final
 
 from dicomfs import logs
 from dicomfs.dicom import tags
-from dicomfs.dicom.types import Level, type_shown
+from dicomfs.dicom.types import Level
 from dicomfs.documents.reading import Reader, reader_of
 from dicomfs.errors import DicomfsError
 from dicomfs.extras import readme
@@ -74,7 +74,10 @@ class Extras:
             for extension, size in self._sizes(leaf, instance, reader, allowance):
                 name = naming.beside(_name(leaf, instance, extension), taken, depth)
                 number = inode(leaf.position, extension, folder.inode)
-                yield Document(number, name, instance, reader, extension, size)
+                when = instance.mtime_ns
+                yield Document(
+                    number, name, folder, when, instance, reader, extension, size
+                )
 
     def _readme_in(self, root: Selection, taken: set[str]) -> Frozen:
         """Return the file that says what is in *root*, under a name not yet *taken*."""
@@ -141,10 +144,8 @@ def _reader(leaf: Leaf, instance: Instance) -> Reader | None:
     """Return who reads the documents of a file, None if it is not to be opened."""
     if instance.error or not instance.size:
         return None
-    said = leaf.record.attributes
-    sop_class = said.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
-    type_ = type_shown(leaf.record.type, sop_class)
-    return reader_of(type_, said.raw(tags.REFERENCED_TRANSFER_SYNTAX_UID))
+    syntax = leaf.record.attributes.raw(tags.REFERENCED_TRANSFER_SYNTAX_UID)
+    return reader_of(leaf.record.shown_type, syntax)
 
 
 def _name(leaf: Leaf, instance: Instance, extension: str) -> Name:

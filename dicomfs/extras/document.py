@@ -3,47 +3,30 @@
 import errno
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final
 
 from dicomfs.documents.reading import Reader
 from dicomfs.errors import DicomfsError, DocumentError
 from dicomfs.source.source import Source, Wrapper
-from dicomfs.tree.node import Said
-from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.node import Made, Said
+from dicomfs.tree.selection import Instance
 
 # Where it shows that a file is another instance than is listed, or of another patient.
 _HEAD: Final = 8192
 
 
 @dataclass(slots=True, eq=False)
-class Document:
+class Document(Made):
     """What *read* finds in the file of *instance*: the document with *extension*.
 
     It is a span of the bytes of the file, or a page that is made of them. Nothing of it
     is kept: it is found again where it was when somebody opens it.
     """
 
-    is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = True
-    error: ClassVar[int] = 0
-    reason: ClassVar[str] = ""
-
-    inode: int
-    name: str
     instance: Instance
     read: Reader
     extension: str
     size: int
-
-    @property
-    def parent(self) -> Selection:
-        """The folder that the instance is in."""
-        return self.instance.parent
-
-    @property
-    def mtime_ns(self) -> int:
-        """The time of the instance."""
-        return self.instance.mtime_ns
 
     @property
     def attributes(self) -> Said:
@@ -78,9 +61,6 @@ class Document:
             file.close()
             raise _changed()
         return Opened(document, file)
-
-    def open_cached(self) -> None:
-        """Have nothing in memory."""
 
 
 class Opened(Wrapper):

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from dicomfs.dicom import tags
-from dicomfs.dicom.types import IMAGE, Level, type_shown
+from dicomfs.dicom.types import IMAGE, Level
 from dicomfs.errors import DicomfsError
 from dicomfs.extras.sentences import ENGLISH, Sentences
 from dicomfs.fileset.patience import PatientLister, Workers
@@ -234,11 +233,9 @@ class _Count:
 
 def _is_image(file: Instance) -> bool:
     try:
-        record = file.record
+        return file.record.shown_type == IMAGE
     except (OSError, DicomfsError):
         return False
-    sop_class = record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
-    return type_shown(record.type, sop_class) == IMAGE
 
 
 def _meanings(faults: Sequence[Finding]) -> list[str]:

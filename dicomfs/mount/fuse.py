@@ -71,6 +71,14 @@ class Ownership(NamedTuple):
     umask: int
 
 
+class _Opened(NamedTuple):
+    """A folder that was opened, and what was in it then."""
+
+    folder: FolderNode
+    names: Sequence[str]
+    nodes: Sequence[Node]
+
+
 def _guarded(
     handler: Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]]:
@@ -121,7 +129,7 @@ class Operations(pyfuse3.Operations):
         self._lookups = Lookups()
         self._lookups.add(scheduler.root)
         self._sources: dict[int, Source] = {}
-        self._opened: dict[int, tuple[FolderNode, list[Node]]] = {}
+        self._opened: dict[int, _Opened] = {}
         self._last_handle = 0
         scheduler.on_change = self._tell_kernel
 
@@ -191,7 +199,7 @@ class Operations(pyfuse3.Operations):
         folder = self._folder(inode)
         children = await self._scheduler.children(folder)
         handle = self._new_handle()
-        self._opened[handle] = (folder, list(children.values()))
+        self._opened[handle] = _Opened(folder, [*children], [*children.values()])
         return handle
 
     @_guarded
@@ -199,7 +207,7 @@ class Operations(pyfuse3.Operations):
         self, fh: FileHandleT, start_id: int, token: ReaddirToken
     ) -> None:
         """List a folder from entry *start_id* on; the first two are ``.`` and ``..``."""
-        folder, nodes = self._opened[fh]
+        folder, names, nodes = self._opened[fh]
         dots = ((b".", folder), (b"..", folder.parent or folder))
         for place, (name, dot) in enumerate(dots, start=1):
             if place > start_id and not pyfuse3.readdir_reply(
@@ -216,11 +224,12 @@ class Operations(pyfuse3.Operations):
                 entry = folder_entry if node.is_folder else file_entry
                 _fill(entry, node)
                 # Links were mended since the folder was opened: that is not to be kept.
-                is_there = now is None or node.name in now
+                is_there = now is None or names[place] in now
                 entry.entry_timeout = _TIMEOUT if is_there else 0
             else:
                 entry = await self._attributes(node)
-            name = FileNameT(node.name.encode())
+            # Not its own: a file may be in several folders, and has one name of its own.
+            name = FileNameT(names[place].encode())
             if not pyfuse3.readdir_reply(token, name, entry, place + 3):
                 return
             # Each entry but those two counts as a lookup by the kernel.
@@ -354,7 +363,7 @@ class Operations(pyfuse3.Operations):
         entry.entry_timeout = entry.attr_timeout = _TIMEOUT
         entry.st_uid, entry.st_gid, umask = self._ownership
         entry.st_mode = ModeT(mode & ~umask)
-        entry.st_nlink = 2 if stat.S_ISDIR(mode) else 1
+        entry.st_nlink = 2
         return entry
 
 
@@ -362,7 +371,10 @@ def _fill(entry: EntryAttributes, node: Node) -> None:
     """Fill in what is known of *node* without asking it to compute anything."""
     entry.st_ino = InodeT(node.inode)
     entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
-    if not node.is_folder and node.is_fixed:
+    if node.is_folder:
+        return
+    entry.st_nlink = node.links
+    if node.is_fixed:
         _fill_size(entry, node.size)
 
 

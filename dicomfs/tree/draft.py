@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import patient, tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.types import Level, type_shown
+from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import CutOffError, FileIdError
 from dicomfs.fileset.fileset import FileSet, Part
@@ -330,6 +330,4 @@ def _stem(
     uid = record.sop_instance_uid or record.file_id or b"%d" % record.offset
     if record.level is Level.OTHER:
         return naming.other_name(record.type, attributes, uid)
-    sop_class = record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
-    type_ = type_shown(record.type, sop_class)
-    return naming.instance_name(type_, attributes, uid, digits.instance)
+    return naming.instance_name(record.shown_type, attributes, uid, digits.instance)

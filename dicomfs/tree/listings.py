@@ -222,7 +222,7 @@ class Listings:
         gone = [each for name, each in old.items() if name not in new]
         hidden = {name: each for name, each in folder.hidden.items() if name not in new}
         for node in gone:
-            if node.is_folder:
+            if isinstance(node, Selection):
                 node.parts = []
                 hidden[node.name] = node
         folder.hidden = hidden

@@ -3,9 +3,10 @@
     Selection    the folder that some records become: a patient, a study, a series
     Instance     a record with its file (both are in ``tree.selection``)
     Fixed        a folder whose children are given
-    Rendered     a file whose bytes are made when somebody asks for them
-    Compiled     a file whose bytes are made when somebody opens it
-    Frozen       a file whose bytes are made once, when it is opened first
+    Made         what all files have in common that no record lists:
+    Rendered     one whose bytes are made when somebody asks for them
+    Compiled     one whose bytes are made when somebody opens it
+    Frozen       one whose bytes are made once, when it is opened first
     Link         a symbolic link
 
 Front ends know ``FolderNode`` and ``FileNode`` and ask ``is_folder`` which of the two a
@@ -122,6 +123,11 @@ class FileNode(Named, Protocol):
         ...
 
     @property
+    def links(self) -> int:
+        """In how many folders it is, under one name or another."""
+        ...
+
+    @property
     def error(self) -> int:
         """The errno that opening it gives, 0 if it can be opened."""
         ...
@@ -141,6 +147,26 @@ class FileNode(Named, Protocol):
 
 
 Node = FolderNode | FileNode
+
+
+class _Beside(Named, Protocol):
+    """What no record lists, made beside what records list."""
+
+    inode: int
+    name: str
+
+    @property
+    def identity(self) -> Hashable:
+        """What stays the same whatever else is in the folder."""
+        ...
+
+
+class ExtraFile(FileNode, _Beside, Protocol):
+    """A file that no record lists."""
+
+
+class ExtraFolder(FolderNode, _Beside, Protocol):
+    """A folder that no record lists."""
 
 
 @dataclass(slots=True, eq=False)
@@ -183,70 +209,64 @@ class Fixed:
 
 
 @dataclass(slots=True, eq=False)
-class Rendered:
-    """A file whose bytes *render* makes, anew each time that somebody asks for them."""
+class Made:
+    """A file that no record lists: what all those have in common that dicomfs makes."""
 
     is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = False
+    is_fixed: ClassVar[bool] = True
     error: ClassVar[int] = 0
     reason: ClassVar[str] = ""
+    links: ClassVar[int] = 1
 
     inode: int
     name: str
     parent: FolderNode
     mtime_ns: int
-    render: Callable[[], bytes]
 
     @property
     def attributes(self) -> Said:
         """What the records of the folders above say."""
         return self.parent.attributes
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is this very file, as it is never listed anew."""
+        return other is self
+
+    def open_cached(self) -> Source | None:
+        """Have nothing in memory."""
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class Rendered(Made):
+    """A file whose bytes *render* makes, anew each time that somebody asks for them."""
+
+    is_fixed: ClassVar[bool] = False
+
+    render: Callable[[], bytes]
 
     @property
     def size(self) -> int:
         """How many bytes there are by now."""
         return len(self.render())
 
-    def is_same(self, other: object) -> bool:
-        """Whether *other* is this very file, as it is never listed anew."""
-        return other is self
-
     def open(self) -> Source:
         """Return the bytes as they are now."""
         return BytesSource(self.render())
 
-    def open_cached(self) -> None:
-        """Have nothing in memory."""
-
 
 @dataclass(slots=True, eq=False)
-class Compiled:
+class Compiled(Made):
     """A file whose bytes *compile* makes, which may take long, when somebody opens it.
 
     Its size is that of the last opening: 0 before, as nobody who only looks at it should
     have to wait for that.
     """
 
-    is_folder: ClassVar[Literal[False]] = False
     is_fixed: ClassVar[bool] = False
-    error: ClassVar[int] = 0
-    reason: ClassVar[str] = ""
 
-    inode: int
-    name: str
-    parent: FolderNode
-    mtime_ns: int
     compile: Callable[[], bytes]
     size: int = 0
-
-    @property
-    def attributes(self) -> Said:
-        """What the records of the folders above say."""
-        return self.parent.attributes
-
-    def is_same(self, other: object) -> bool:
-        """Whether *other* is this very file, as it is never listed anew."""
-        return other is self
 
     def open(self) -> Source:
         """Return the bytes as they are now; raises OSError."""
@@ -254,23 +274,13 @@ class Compiled:
         self.size = len(data)
         return BytesSource(data)
 
-    def open_cached(self) -> None:
-        """Have nothing in memory."""
-
 
 @dataclass(slots=True, eq=False)
-class Link:
+class Link(Made):
     """A symbolic link that leads to *target*, a path from the folder that it is in."""
 
-    is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = True
     error: ClassVar[int] = errno.ELOOP
-    reason: ClassVar[str] = ""
 
-    inode: int
-    name: str
-    parent: FolderNode
-    mtime_ns: int
     target: str
 
     @property
@@ -291,9 +301,6 @@ class Link:
         """Raise OSError: the kernel follows it, nobody opens it."""
         raise OSError(self.error, os.strerror(self.error))
 
-    def open_cached(self) -> None:
-        """Have nothing."""
-
 
 class Once:
     """The bytes that *render* makes, for all who ask: made once, by who asks first."""
@@ -312,25 +319,11 @@ class Once:
 
 
 @dataclass(slots=True, eq=False)
-class Frozen:
+class Frozen(Made):
     """A file of *size* bytes, which are not made before somebody opens it."""
 
-    is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = True
-    error: ClassVar[int] = 0
-    reason: ClassVar[str] = ""
-
-    inode: int
-    name: str
-    parent: FolderNode
-    mtime_ns: int
     size: int
     content: Once
-
-    @property
-    def attributes(self) -> Said:
-        """What the records of the folders above say."""
-        return self.parent.attributes
 
     @property
     def identity(self) -> Hashable:

@@ -29,7 +29,7 @@ from dicomfs.tree.heads import (
     Watched,
     header_of,
 )
-from dicomfs.tree.node import FileNode, Node, Said
+from dicomfs.tree.node import ExtraFile, ExtraFolder, Node, Said
 
 # Folders on these levels have attributes of their own.
 FOLDERS: Final = frozenset({Level.PATIENT, Level.STUDY, Level.SERIES})
@@ -83,6 +83,11 @@ class Instance:
     uid: bytes = b""
     # Whether its head was looked at.
     is_known: bool = False
+
+    @property
+    def links(self) -> int:
+        """In how many folders it is: its series', and those that choose it, too."""
+        return 1 + self.parent.chosen.get(self.uid, 0)
 
     @property
     def record(self) -> DirectoryRecord:
@@ -273,6 +278,8 @@ class Selection:
     uid: bytes = b""
     # That of an instance below it, where the record says too little.
     header: Attributes | None = field(default=None, repr=False)
+    # How many other folders show instances of it, too, by their UIDs.
+    chosen: Mapping[bytes, int] = field(default_factory=dict, repr=False)
     # Of its files, known where it has any.
     claims: Claims = field(default=NO_CLAIMS, repr=False)
     hidden: Mapping[str, Node] = field(default_factory=dict, repr=False)
@@ -369,18 +376,7 @@ def sources_of(file_sets: Sequence[FileSet]) -> list[str]:
     return list(dict.fromkeys(each.source for each in file_sets))
 
 
-class Extra(FileNode, Protocol):
-    """A file that no record lists, made beside those that records list."""
-
-    inode: int
-    name: str
-
-    @property
-    def identity(self) -> Hashable:
-        """What stays the same whatever else is in the folder."""
-        ...
-
-
+Extra = ExtraFile | ExtraFolder
 Entry = Instance | Selection | Extra
 # What records become, and what is made beside it, in the order of names.
 Listing = dict[str, Entry]

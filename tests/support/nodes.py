@@ -22,6 +22,7 @@ class GivenFile:
     data: bytes
     error: int = 0
     reason: str = ""
+    links: int = 1
 
     @property
     def attributes(self) -> Said:

@@ -7,7 +7,6 @@ import pytest
 
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.findings import Kind
-from dicomfs.tree.tree import Tree
 from tests.build.medium import (
     Options,
     Record,
@@ -18,7 +17,7 @@ from tests.build.medium import (
     write_medium,
 )
 from tests.conftest import ExpectLog
-from tests.support.trees import CountingMedium, opened
+from tests.support.trees import CountingMedium, opened, walk
 
 ZHANG = "张^三".encode("gb18030")
 SHOWN = "张, 三 (7)"
@@ -129,7 +128,7 @@ def test_a_header_is_asked_for_what_a_damaged_record_lacks(
         expect_log("a record cannot be read to its end")
     write_medium(tmp_path, disc(b"Doe^Jane"))
     with opened(tmp_path) as tree:
-        sound = walked(tree)
+        sound = list(dict(walk(tree.root)))
     directory = tmp_path / "DICOMDIR"
     data = bytearray(directory.read_bytes())
     for key in keys:
@@ -139,19 +138,7 @@ def test_a_header_is_asked_for_what_a_damaged_record_lacks(
     directory.write_bytes(data)
 
     with opened(tmp_path) as tree:
-        assert walked(tree) == sound
-
-
-def walked(tree: Tree) -> list[str]:
-    found: list[str] = []
-    waiting = [("", tree.root.children())]
-    while waiting:
-        above, nodes = waiting.pop()
-        for name, node in nodes.items():
-            found.append(f"{above}/{name}")
-            if node.is_folder:
-                waiting.append((f"{above}/{name}", node.children()))
-    return found
+        assert list(dict(walk(tree.root))) == sound
 
 
 def test_a_file_set_that_nobody_said_anything_of_prefers_nothing(
