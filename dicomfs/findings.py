@@ -184,6 +184,7 @@ class Kind(Enum):
         "a name is not complete, as a header cannot be read",
     )
     NO_DOCUMENT = "no-document", False, "a document in a DICOM file is not shown"
+    KEY_IMAGES_MISSING = "key-images-missing", False, "key images are not in the study"
     DUPLICATE_INSTANCE = (
         "duplicate-instance",
         True,
@@ -246,7 +247,6 @@ LOUD: Final = frozenset(
     for kind in list(Kind)[: list(Kind).index(Kind.INACTIVE_RECORD)]
     if kind.is_fault
 )
-
 
 # A file with one of these is not there, or not to its end.
 NOT_WHOLE: Final = frozenset(

@@ -102,9 +102,7 @@ class Report(NamedTuple):
 
 def read_report(source: Source) -> Report:
     """Return the report in *source*; raises OSError and DicomfsError."""
-    whole = _data_set(source)
-    if not whole.items(tags.CONTENT_SEQUENCE):
-        raise DocumentError("there is no content in it")
+    whole = read_whole(source, _SEQUENCES)
     said = whole.attributes
     reading = _Content()
     content = reading.entries(whole, "1")
@@ -118,8 +116,11 @@ def read_report(source: Source) -> Report:
     )
 
 
-def _data_set(source: Source) -> DataSet:
-    """Return the data set of the instance in *source*, without its File Meta Information."""
+def read_whole(source: Source, sequences: Collection[int]) -> DataSet:
+    """Return the data set of the report in *source*, with these *sequences* in it.
+
+    It is without its File Meta Information. Raises OSError and DicomfsError.
+    """
     if source.size > _MOST_BYTES:
         raise DocumentError("it is larger than reports are")
     window = Window(BytesSource(source.read_at(0, source.size)))
@@ -128,7 +129,10 @@ def _data_set(source: Source) -> DataSet:
     if meta.transfer_syntax == DEFLATED:
         window = Window(BytesSource(_inflated(window.read(start, source.size))))
         start = 0
-    return read_data_set(window, start, sniff(window.read(start, 8)), _SEQUENCES)
+    whole = read_data_set(window, start, sniff(window.read(start, 8)), sequences)
+    if not whole.items(tags.CONTENT_SEQUENCE):
+        raise DocumentError("there is no content in it")
+    return whole
 
 
 def _inflated(data: bytes) -> bytes:

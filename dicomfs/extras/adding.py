@@ -18,4 +18,4 @@ def add_to(tree: Tree, deadline: float = DEADLINE) -> None:
     So that a folder is listed within *deadline* seconds, files that hang get less.
     """
     welcome = Once(Readme(tree, deadline / _SHARE))
-    tree.beside = Extras(deadline, welcome)
+    tree.beside = Extras(tree, deadline, welcome)

@@ -3,16 +3,13 @@
 import errno
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
 
 from dicomfs.documents.reading import Reader
-from dicomfs.errors import DicomfsError, DocumentError
+from dicomfs.errors import DicomfsError
+from dicomfs.extras.looking import read_in
 from dicomfs.source.source import Source, Wrapper
 from dicomfs.tree.node import Made, Said
 from dicomfs.tree.selection import Instance
-
-# Where it shows that a file is another instance than is listed, or of another patient.
-_HEAD: Final = 8192
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +47,7 @@ class Document(Made):
         """Open the file, and find the document in it; raises OSError."""
         file = self.instance.open()
         try:
-            document = documents_in(file, self.instance, self.read)[self.extension]
+            document = read_in(file, self.instance, self.read)[self.extension]
         except OSError:
             file.close()
             raise
@@ -77,19 +74,6 @@ class Opened(Wrapper):
         """Close the document and the file."""
         super().close()
         self._file.close()
-
-
-def documents_in(file: Source, instance: Instance, read: Reader) -> dict[str, Source]:
-    """Return the documents that *read* finds in the open *file* of *instance*.
-
-    There are none if the file itself says that it is another instance or of another
-    patient: DocumentError. Raises what readers do.
-    """
-    # Who reads the beginning lets it be compared with what is listed.
-    file.read_at(0, _HEAD)
-    if instance.reason:
-        raise DocumentError(instance.reason)
-    return dict(read(file))
 
 
 def _changed() -> OSError:

@@ -43,10 +43,10 @@ class Beside(Protocol):
     def made(
         self,
         folder: Selection,
-        files: Iterable[tuple[Leaf, Instance]],
-        names: Iterable[str],
+        listing: Listing,
+        files: Sequence[tuple[Leaf, Instance]],
     ) -> Iterable[Extra]:
-        """Return it for *folder*, in which there are these *files* and *names*."""
+        """Return it for *folder*, in which there is *listing*, with these *files* in it."""
         ...
 
 
@@ -142,16 +142,24 @@ class Tree:
             before = {each: each.is_mended for each in self.file_sets}
             is_early = folder.level is Level.ROOT and self.completeness.is_behind
             with suppress(LinksMended):
-                listing = self._listing(folder)
+                listing = self._listing(folder, self.beside)
                 # Meanwhile another thread may have found the links to be wrong.
                 if all(each.is_mended == was for each, was in before.items()):
                     if is_early:
                         self._first_look.take(listing)
                     return listing
 
-    def _listing(self, folder: Selection) -> Listing:
+    def recorded(self, folder: Selection) -> Listing:
+        """Compute what records list in *folder*, and nothing that is beside that.
+
+        For who makes what is beside it, while a folder is expanded; raises as ``expand``,
+        and LinksMended for that.
+        """
+        return self._listing(folder, None)
+
+    def _listing(self, folder: Selection, beside: Beside | None) -> Listing:
         # What is beside images is told by records one by one.
-        series = Series.of(folder) if self.beside is None else None
+        series = Series.of(folder) if beside is None else None
         if series is not None:
             return self._listing_of(folder, series)
         branches, leaves = self._drafts(folder)
@@ -162,19 +170,23 @@ class Tree:
             folder.claims = self._claims(folder)
         draft.number(leaves)
         draft.locate(leaves)
-        return self._nodes(folder, branches, leaves)
+        return self._nodes(folder, branches, leaves, beside)
 
     def _listing_of(self, folder: Selection, series: Series) -> Listing:
         """Return what is in the *folder* of a *series*."""
         folder.claims = self._claims(folder)
         listing = series.listing()
         if listing is None:
-            return self._nodes(folder, [], series.leaves())
+            return self._nodes(folder, [], series.leaves(), None)
         self.listed += 1
         return listing
 
     def _nodes(
-        self, folder: Selection, branches: Sequence[Branch], leaves: list[Leaf]
+        self,
+        folder: Selection,
+        branches: Sequence[Branch],
+        leaves: list[Leaf],
+        beside: Beside | None,
     ) -> Listing:
         """Return what *branches* and *leaves* become in *folder*, by name."""
         leaves = self._instances(folder, leaves)
@@ -183,8 +195,9 @@ class Tree:
         folders = [self._maker.folder(folder, each, next(name)) for each in branches]
         files = [self._maker.file(folder, leaf, next(name)) for leaf in leaves]
         listing: Listing = dict(sorted(zip(names, [*folders, *files], strict=True)))
-        if self.beside is not None:
-            found = self.beside.made(folder, zip(leaves, files, strict=True), names)
+        if beside is not None:
+            pairs = list(zip(leaves, files, strict=True))
+            found = beside.made(folder, listing, pairs)
             extras = {extra.name: extra for extra in found}
             listing = dict(sorted({**listing, **extras}.items()))
         if folder.level is Level.ROOT:

@@ -1,6 +1,6 @@
 """Structured reports and choices of key images, with any content."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.build.medium import Value, code
@@ -32,6 +32,25 @@ def reference(sop_class: str, instance: str, **more: Value) -> list[Elements]:
         "ReferencedSOPInstanceUID": instance,
     }
     return [{**about, **more}]
+
+
+def evidence(studies: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Elements]:
+    """Return where instances are: their UIDs by series, and those by study."""
+    return [
+        {
+            "StudyInstanceUID": study,
+            "ReferencedSeriesSequence": [
+                {
+                    "SeriesInstanceUID": series,
+                    "ReferencedSOPSequence": [
+                        each for uid in uids for each in reference(CT, uid)
+                    ],
+                }
+                for series, uids in of_study.items()
+            ],
+        }
+        for study, of_study in studies.items()
+    ]
 
 
 def number(value: str, unit: str, meaning: str) -> list[Elements]:

@@ -159,7 +159,7 @@ def write_documents(root: Path) -> Path:
     study = ["--study-from", str(root / "DICOM/CT3/I1")]
     use("pdf2dcm", "--title", "Arztbrief", *study, *keys, pdf, folder / "PDF1")
     pdf.unlink()
-    for name, document in {"SR1": _REPORT, "KO1": _KEY_OBJECTS}.items():
+    for name, document in {"SR1": REPORT, "KO1": _KEY_OBJECTS}.items():
         xml = root / "document.xml"
         xml.write_text(document, encoding="utf-8")
         need("xml2dsr")
@@ -191,7 +191,7 @@ def _concept(value: str, scheme: str, meaning: str) -> str:
 
 
 _FINDING: Final = _concept("121071", "DCM", "Finding")
-_REPORT: Final = _sr(
+REPORT: Final = _sr(
     "Basic Text SR",
     f'<sopclass uid="{uid.BasicTextSRStorage}">BasicTextSRStorage</sopclass>',
     "<modality>SR</modality>"
