@@ -16,11 +16,13 @@ from tests.build.images import make_iso
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.documents.test_video import MP4
 from tests.extras.test_beside import PDF, pdf, sr, video
+from tests.extras.test_keyimages import choice, choices
 from tests.support.mounting import Mount, Mounter, dicomfs, need, run
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 _STUDY: Final = "Doe, Jane (12345)/2023-07-05 CT Thorax"
+_KINDS: Final = {".dcm", ".pdf", ".mp4", ".html", ".txt"}
 _EXTRAS: Final = {
     f"{_STUDY}/002 DOC Reports/0001 PDF Report.pdf": PDF,
     f"{_STUDY}/004 XC Cine/0001.mp4": MP4,
@@ -36,7 +38,9 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reports = series("1.2.4", [pdf()], number=2, modality="DOC", description="Reports")
     cine = series("1.2.6", [video()], number=4, modality="XC", description="Cine")
     findings = series("1.2.5", [sr()], number=3, modality="SR", description="Findings")
-    one = study("1.2", [thorax, reports, findings, cine], description="CT Thorax")
+    chosen = choices(choice("1.2.3.2", "1.2.3.4"))
+    all_series = [thorax, reports, findings, cine, chosen]
+    one = study("1.2", all_series, description="CT Thorax")
     write_medium(root, [patient("Doe^Jane", "12345", [one])])
     return root
 
@@ -93,28 +97,42 @@ def _python(path: Path, _: Path) -> bytes:
 
 
 def _mapped(path: Path, _: Path) -> bytes:
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as all_,
-    ):
+    how = {"flags": mmap.MAP_PRIVATE, "prot": mmap.PROT_READ}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, **how) as all_:
         return all_[:]
 
 
-@pytest.mark.parametrize(
+_ways = pytest.mark.parametrize(
     "read",
     [_cat, _copied("cp"), _copied("rsync", "-a"), _tar, _python, _mapped],
     ids=["cat", "cp", "rsync", "tar", "python", "mmap"],
 )
+
+
+@_ways
 def test_every_tool_reads_as_many_bytes_as_stat_says(
     mounted: Mount, read: Callable[[Path, Path], bytes], tmp_path: Path
 ) -> None:
-    extras = [each for each in mounted.files() if each.suffix != ".dcm"]
-    found = {
-        str(path.relative_to(mounted.place)): read(path, tmp_path) for path in extras
-    }
+    files = mounted.files()
+    assert {each.suffix for each in files} == _KINDS
+    for path in files:
+        assert len(read(path, tmp_path)) == path.stat().st_size
+    for name, data in _EXTRAS.items():
+        assert read(mounted.place / name, tmp_path) == data
 
-    assert [len(data) for data in found.values()] == [e.stat().st_size for e in extras]
-    assert {path: found[path] for path in _EXTRAS} == _EXTRAS
+
+@_ways
+@pytest.mark.parametrize("name", ["report.txt", "report.json", "catalogue.csv"])
+def test_what_grows_has_the_size_that_it_had_when_it_was_opened(
+    name: str, mounted: Mount, read: Callable[[Path, Path], bytes], tmp_path: Path
+) -> None:
+    file = mounted.place / ".dicomfs" / name
+    # All folders were listed, so it grows no more; the catalogue is made when opened.
+    mounted.files()
+    first = file.read_bytes()
+
+    assert len(first) == file.stat().st_size > 0
+    assert read(file, tmp_path) == first
 
 
 def test_a_second_rsync_moves_nothing(mounted: Mount, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from pydicom import Dataset
 
 from tests.build.medium import Raw, Record, image, leaf, patient, series, study
 from tests.build.medium import write_medium as write
+from tests.extras.test_beside import pdf, sr
+from tests.extras.test_keyimages import choice, choices, lung
 from tests.support import mounting
 from tests.support.mounting import Finished, Mount, Mounter, User, need, run, until
 
@@ -657,3 +659,44 @@ def test_dcmsend_sends_the_rest_where_a_file_is_missing(
 
     assert len(incomplete.files()) == len(TREE)
     assert receiver.received() == by_uid(rest)
+
+
+def _with_documents(root: Path) -> list[Path]:
+    """Write a medium with a PDF, a report and key images; return its instances."""
+    pdfs = series("1.2.4", [pdf(file="PDF1")], number=2, modality="DOC")
+    reports = series("1.2.5", [sr(file="SR1")], number=3, modality="SR")
+    chosen = choices(choice("1.2.3.1", file="KO1"))
+    one = study("1.2", [lung(2), pdfs, reports, chosen])
+    root.mkdir()
+    write(root, [patient("Doe^Jane", "12345", [one])])
+    return [root / name for name in ("L1", "L2", "PDF1", "SR1", "KO1")]
+
+
+@pytest.mark.parametrize(
+    "send", [_send_with_dcmsend, _send_with_storescu], ids=["dcmsend", "storescu"]
+)
+def test_documents_in_instances_keep_nobody_from_sending(
+    send: Callable[[Path, int], Finished],
+    mount: Mounter,
+    tmp_path: Path,
+    receiver: Receiver,
+) -> None:
+    files = _with_documents(tmp_path / "medium")
+    done = send(mount(tmp_path / "medium").place, receiver.port)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert receiver.received() == by_uid(files)
+
+
+def test_with_extras_dcmsend_sends_all_if_told_what_to_send(
+    mount: Mounter, tmp_path: Path, receiver: Receiver
+) -> None:
+    files = _with_documents(tmp_path / "medium")
+    place = mount(tmp_path / "medium", "--extras").place
+    assert _send_with_dcmsend(place, receiver.port).returncode != 0
+    assert receiver.received() == {}
+
+    done = _send_with_dcmsend(place, receiver.port, "--scan-pattern", "*.dcm")
+
+    assert done.returncode == 0
+    assert receiver.received() == by_uid(files)
