@@ -66,6 +66,22 @@ class Dictionary(Protocol):
         ...
 
 
+class AllKeywords:
+    """All keywords of DICOM, loaded for those that the product itself does not know."""
+
+    def find(self, name: str) -> Keyword | None:
+        """Return the attribute with the keyword *name*, None if there is none."""
+        from dicomfs.catalogue import dictionary
+
+        return dictionary.find(name)
+
+    def names(self) -> list[str]:
+        """Return all keywords."""
+        from dicomfs.catalogue import dictionary
+
+        return dictionary.names()
+
+
 def default(level: Level) -> list[Column]:
     """Return the columns of rows on a *level* if nobody asks for others."""
     attributes = [Column(each.name, each) for each in KEYWORDS if each.level <= level]

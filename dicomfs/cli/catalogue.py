@@ -22,7 +22,6 @@ from dicomfs.cli.codes import Exit
 from dicomfs.cli.ending import ended
 from dicomfs.cli.terminal import say
 from dicomfs.cli.usage import misunderstood
-from dicomfs.dicom.keywords import Keyword
 
 # Processes for one source.
 _MOST_SHARES: Final = 8
@@ -39,7 +38,7 @@ def run(given: argparse.Namespace) -> int:
     level = columns.LEVELS[given.level]
     asked: list[Column] = columns.default(level)
     if given.columns:
-        asked = columns.asked_for(given.columns, level, _Dictionary())
+        asked = columns.asked_for(given.columns, level, columns.AllKeywords())
     names = [each.name for each in asked]
     form: Form = Csv(names, is_guarded=given.excel)
     if given.jsonl:
@@ -52,22 +51,6 @@ def run(given: argparse.Namespace) -> int:
     with closing(heard):
         output.write(_text(heard, form, len(names), given.paths, codes), is_json=True)
     return next(filter(None, codes), Exit.OK)
-
-
-class _Dictionary:
-    """All keywords of DICOM, loaded for those that the product itself does not know."""
-
-    def find(self, name: str) -> Keyword | None:
-        """Return the attribute with the keyword *name*, None if there is none."""
-        from dicomfs.catalogue import dictionary
-
-        return dictionary.find(name)
-
-    def names(self) -> list[str]:
-        """Return all keywords."""
-        from dicomfs.catalogue import dictionary
-
-        return dictionary.names()
 
 
 def _crew(told: dict[str, object], path: str) -> list[jobs.Work]:

@@ -210,6 +210,10 @@ class FileSet:
         with closing(self.medium.open(self.place)) as source:
             return self._digests.hold(source.read_at)
 
+    def close(self) -> None:
+        """Close the DICOMDIR; whoever opened the medium closes that."""
+        self._directory.source.close()
+
     # -- records -----------------------------------------------------------------------
 
     @property
@@ -356,13 +360,9 @@ class FileSet:
 
     def _nest(self, source: Source, place: Place, file_id: bytes) -> "FileSet":
         """Open the directory in *source*; raises as the constructor does."""
+        findings, shared, line = self.findings, self.shared, self._line
         nested = FileSet(
-            self.medium,
-            source,
-            self.findings,
-            place,
-            family=self.shared,
-            above=self._line,
+            self.medium, source, findings, place, family=shared, above=line
         )
         # On the same medium one that is referenced twice, or has a twin, is another.
         unique = b"%b %b %b" % (self.identity, nested.identity, file_id)

@@ -31,6 +31,8 @@ _PROMPT: Final = frozenset(
     }
 )
 
+_CLOSED: Final = -1
+
 
 class FolderMedium:
     """A folder by its descriptor, which it owns.
@@ -91,8 +93,10 @@ class FolderMedium:
         return Capacity(found.f_frsize, found.f_blocks)
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self._fd)
+        """Close the descriptor; what gets its number later is never read."""
+        fd, self._fd = self._fd, _CLOSED
+        if fd != _CLOSED:
+            os.close(fd)
 
 
 def _type(entry: os.DirEntry[str]) -> EntryType:

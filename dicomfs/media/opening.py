@@ -15,7 +15,7 @@ import select
 import signal
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, Protocol
 
@@ -206,17 +206,20 @@ def open_source_if_possible(path: Path) -> Opened:
         return Unopened(str(path), failure)
 
 
-def open_source(path: Path) -> OpenedFolder | OpenedFile:
+def open_source(
+    path: Path, looks: Callable[[int], bool] | None = None
+) -> OpenedFolder | OpenedFile:
     """Open the folder, image, archive or device *path*, or the folder of a DICOMDIR.
 
-    Raises Failure for a path that leads to none of them.
+    *looks* says whether the file with that descriptor begins as DICOM; by default a process
+    of its own looks. Raises Failure for a path that leads to none of them.
     """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             return _open_folder(path)
         if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
-            return _open_file(path)
+            return _open_file(path, looks or _begins_as_dicom)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Failure(Problem.SOURCE_MISSING, name=path) from error
     except OSError as error:
@@ -242,11 +245,11 @@ def unreadable(error: OSError, name: str = "the medium") -> Failure:
     return Failure(Problem.SOURCE_UNREADABLE, name=name, reason=error.strerror)
 
 
-def _open_file(path: Path) -> OpenedFolder | OpenedFile:
+def _open_file(path: Path, looks: Callable[[int], bool]) -> OpenedFolder | OpenedFile:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if stat.S_ISBLK(os.fstat(fd).st_mode):
         return OpenedFile(path, fd, _last_session(fd))
-    if is_dicomdir(path.name) or (not _is_known(path.name) and _begins_as_dicom(fd)):
+    if is_dicomdir(path.name) or (not _is_known(path.name) and looks(fd)):
         os.close(fd)
         return _open_folder(path.parent)._replace(dicomdir=os.fsencode(path.name))
     return OpenedFile(path, fd, 0)
@@ -262,6 +265,11 @@ def _is_known(name: str) -> bool:
     return is_image(name) or name.lower().endswith(_SECTORS)
 
 
+def begins_as_dicom(fd: int) -> bool:
+    """Whether the file has the prefix of a DICOM file; raises OSError."""
+    return os.pread(fd, len(_PREFIX), _PREAMBLE) == _PREFIX
+
+
 def _begins_as_dicom(fd: int) -> bool:
     """Whether the file has the prefix of a DICOM file.
 
@@ -271,7 +279,7 @@ def _begins_as_dicom(fd: int) -> bool:
     pid = os.fork()
     if pid == 0:
         try:
-            os._exit(os.pread(fd, len(_PREFIX), _PREAMBLE) != _PREFIX)
+            os._exit(not begins_as_dicom(fd))
         finally:  # the worker will meet the error, too, and say so
             os._exit(1)
     pidfd = os.pidfd_open(pid)

@@ -15,48 +15,30 @@ gives up all rights but those in ``rights``.
 
 import asyncio
 import os
-import random
 import socket
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
+from dicomfs.remote.fetching import Fetching
 from dicomfs.remote.rights import (
     Readable,
     load_name_services,
     prepare_environment,
 )
-from dicomfs.remote.stores import Refusal, Store, load, open_store
+from dicomfs.remote.stores import load
 from dicomfs.remote.wire import (
-    MOST_LISTED,
     REQUEST_SIZE,
-    Outcome,
     ProtocolError,
     Request,
-    UrlStatus,
-    Verb,
     decode_request,
     encode_answer,
     encode_greeting,
-    encode_listing,
-    is_name,
 )
 from dicomfs.sandbox import confine as sandbox
 
-_T = TypeVar("_T")
-
-# Answered at a time, of at most a megabyte each; and URLs looked at.
+# Answered at a time, of at most a megabyte each.
 _MOST_AT_ONCE: Final = 48
-_MOST_LOOKED_AT: Final = 16
-# Looking at URLs is given up sooner: most likely one is misspelt.
-_LONGEST_LOOK: Final = 10.0
-# Seconds before the first repetition; doubled each time.
-_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
-# An answer that stalls is given up in time for another attempt.
-_PATIENCE: Final = 3
-_LONGEST_PATIENCE: Final = 15.0
 
 
 def run(
@@ -94,11 +76,8 @@ class _Fetcher:
     def __init__(
         self, urls: Sequence[str], deadline: float, readable: Readable
     ) -> None:
-        self._urls = urls
-        self._deadline = deadline
-        self._patience = min(deadline / _PATIENCE, _LONGEST_PATIENCE)
         self._readable = readable
-        self._stores: dict[int, Store] = {}
+        self._fetching = Fetching(urls, deadline, self._end_if_outdated)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, connection: socket.socket, *, looks: bool) -> None:
@@ -133,103 +112,16 @@ class _Fetcher:
 
     async def _greet(self, writer: asyncio.StreamWriter) -> None:
         """Look at all URLs, and say what they lead to."""
-        until = time.monotonic() + min(self._deadline, _LONGEST_LOOK)
-        at_once = asyncio.Semaphore(_MOST_LOOKED_AT)
-
-        async def look(which: int) -> UrlStatus:
-            async with at_once:
-                return await self._look(which, until)
-
-        looked = await asyncio.gather(*map(look, range(len(self._urls))))
-        writer.write(encode_greeting(looked))
+        writer.write(encode_greeting(await self._fetching.look_at_all()))
         await writer.drain()
-
-    async def _look(self, which: int, until: float) -> UrlStatus:
-        """Return what a URL leads to, or why to nothing."""
-        try:
-            store = self._store(which)
-            return UrlStatus(Outcome.DONE, await self._persist(store.find, until))
-        except Exception as error:  # noqa: BLE001 - of a library: it costs this URL
-            return _reason(error)
 
     async def _answer(
         self, number: int, request: Request, writer: asyncio.StreamWriter
     ) -> None:
-        try:
-            data = await self._fetch(request)
-            outcome = Outcome.DONE
-        except Refusal as refusal:
-            outcome, data = refusal.outcome, b"Refusal"
-        except Exception as error:  # noqa: BLE001 - of a library: it costs this request
-            self._end_if_outdated()
-            outcome = Outcome.UNREACHABLE
-            data = type(error).__name__.encode()[:64]
-        writer.write(encode_answer(number, outcome, data))
+        writer.write(encode_answer(number, *await self._fetching.answer(request)))
         await writer.drain()
-
-    async def _fetch(self, request: Request) -> bytes:
-        store = self._store(request.which)
-        name = _checked(request.name)
-        seconds = min(request.milliseconds / 1000, self._deadline)
-        until = time.monotonic() + seconds
-        if request.kind is Verb.LIST:
-            listing = await self._persist(lambda: store.list(name), until)
-            data = encode_listing(listing)
-            if len(data) > MOST_LISTED:
-                raise Refusal(Outcome.TOO_LARGE)
-            return data
-        tag = request.tag.decode()
-        place = request.offset, request.size
-        return await self._persist(lambda: store.read(name, tag, *place), until)
-
-    def _store(self, which: int) -> Store:
-        """Return the store of a URL, opened once."""
-        if which >= len(self._urls):
-            raise Refusal(Outcome.MISSING)
-        if which not in self._stores:
-            self._stores[which] = open_store(self._urls[which], self._patience)
-        return self._stores[which]
-
-    async def _persist(self, attempt: Callable[[], Awaitable[_T]], until: float) -> _T:
-        """Return what *attempt* returns, repeated until then unless it is refused."""
-        pause = _PAUSE
-        async with asyncio.timeout(until - time.monotonic()):
-            while True:
-                try:
-                    return await attempt()
-                except Exception as error:
-                    self._end_if_outdated()
-                    # Not all that failed at once are to come again at once.
-                    pause_now = pause * random.uniform(0.5, 1)
-                    is_over = time.monotonic() + pause_now >= until
-                    if isinstance(error, Refusal) or is_over:
-                        raise
-                await asyncio.sleep(pause_now)
-                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _end_if_outdated(self) -> None:
         """Leave it to the next fetcher if that may read what this one may not."""
         if self._readable.is_outdated():
             os._exit(0)
-
-
-def _reason(error: Exception) -> UrlStatus:
-    """Return why a URL leads to nothing, as *error* says; its words may hold secrets."""
-    if isinstance(error, Refusal):
-        return UrlStatus(error.outcome)
-    if isinstance(error, ImportError):
-        return UrlStatus(Outcome.NO_LIBRARY)
-    return UrlStatus(Outcome.UNREACHABLE, None, type(error).__name__)
-
-
-def _checked(name: bytes) -> str:
-    """Return a name below a URL; raises Refusal for one that may lead out of it."""
-    try:
-        text = name.decode()
-    except UnicodeDecodeError as error:
-        raise Refusal(Outcome.MISSING) from error
-    parts = text.split("/") if text else []
-    # S3 takes what follows a question mark for the version of another name.
-    if not all(map(is_name, parts)) or "?" in text:
-        raise Refusal(Outcome.MISSING)
-    return text

@@ -9,19 +9,19 @@ that reads recover when the network does.
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
 from dicomfs.remote.blocks import Blocks
-from dicomfs.remote.connection import Connection
 from dicomfs.remote.wire import (
     MOST_NAME,
     ProtocolError,
     RemoteStatus,
     Request,
+    UrlStatus,
     Verb,
     decode_listing,
 )
@@ -36,10 +36,37 @@ _FETCHERS_SHARE: Final = 0.95
 _SLAB: Final = 8 * 1024 * 1024
 
 
-class Remotes:
-    """What all remote media of a process share: a connection, and blocks in memory."""
+class Asked(Protocol):
+    """Whoever answers requests: the fetcher at the end of a connection, or a thread."""
 
-    def __init__(self, connection: Connection, blocks: Blocks | None = None) -> None:
+    @property
+    def looked(self) -> Sequence[UrlStatus]:
+        """What each URL leads to."""
+        ...
+
+    @property
+    def deadline(self) -> float:
+        """How many seconds a request may take."""
+        ...
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """What of this process belongs to it."""
+        ...
+
+    def ask(self, request: Request) -> Future[bytes]:
+        """Return what the answer to *request* will be, or OSError."""
+        ...
+
+    def leave(self) -> None:
+        """Close what this process has of it; others have it still."""
+        ...
+
+
+class Remotes:
+    """What all remote media of a process share: who is asked, and blocks in memory."""
+
+    def __init__(self, connection: Asked, blocks: Blocks | None = None) -> None:
         self.connection = connection
         self.blocks = blocks or Blocks()
         self.seconds = connection.deadline * _SHARE

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.opening import Bytes, Files
 from dicomfs.remote import keeper
+from dicomfs.remote.inside import Inside
 from dicomfs.remote.medium import Remotes
 from dicomfs.remote.urls import shown, without_dicomdir
 from dicomfs.remote.wire import Outcome, UrlStatus
@@ -58,7 +59,18 @@ def open_urls(
 ) -> list[OpenedUrl]:
     """Start the fetcher for *urls*, and return what it found; see ``keeper.start``."""
     split = [without_dicomdir(url) for url in urls]
-    remotes = Remotes(keeper.start([url for url, _ in split], deadline, variables))
+    connection = keeper.start([url for url, _ in split], deadline, variables)
+    return _opened(split, Remotes(connection))
+
+
+def open_urls_inside(urls: Sequence[str], deadline: float) -> list[OpenedUrl]:
+    """Return what *urls* lead to, asked by this very process; see ``remote.inside``."""
+    split = [without_dicomdir(url) for url in urls]
+    inside = Inside([url for url, _ in split], deadline)
+    return _opened(split, Remotes(inside))
+
+
+def _opened(split: Sequence[tuple[str, bytes]], remotes: Remotes) -> list[OpenedUrl]:
     return [
         OpenedUrl(
             shown(url),

@@ -19,6 +19,7 @@ _NOT_REMOTE: Final = frozenset(
         "asynclocal",
         "blockcache",
         "cached",
+        "dicom",
         "dir",
         "file",
         "filecache",

@@ -20,6 +20,8 @@ from dicomfs.source.source import PAGE, SECTOR, FileKey, Source, Status
 # (ECMA-119 6.7.1.1, 8.4). A volume of UDF alone has the same there as all others.
 _DESCRIPTOR: Final = 16 * SECTOR
 
+_CLOSED: Final = -1
+
 # One for the process, as it opens each file of its media many times.
 _FAILURES: Final = Failures()
 
@@ -192,8 +194,10 @@ class FileSource(Source):
         return count
 
     def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.fd)
+        """Close the descriptor; what gets its number later is never read."""
+        fd, self.fd = self.fd, _CLOSED
+        if fd != _CLOSED:
+            os.close(fd)
 
 
 def _length(fd: int) -> int:

@@ -10,7 +10,7 @@ from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount import control
 from dicomfs.remote.connection import Connection, _Asked, receive_greeting
-from dicomfs.remote.fetcher import _checked
+from dicomfs.remote.fetching import checked
 from dicomfs.remote.medium import RemoteFolder, Remotes
 from dicomfs.remote.stores import Refusal
 from dicomfs.remote.wire import (
@@ -60,7 +60,7 @@ def _request(data: bytes) -> None:
     sent = encode_request(number, whole)
     see(len(rest) < tag + name or data.startswith(sent), "a request changes on its way")
     with suppress(Refusal):
-        path = _checked(whole.name)
+        path = checked(whole.name)
         see(not path or not {"", ".", ".."} & {*path.split("/")}, "a name leads out")
 
 

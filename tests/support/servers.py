@@ -276,14 +276,20 @@ def leave_machine(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
             monkeypatch.delitem(sys.modules, name)
 
 
+class Fetched(Remotes):
+    """What the fetcher reads, at the end of a connection."""
+
+    connection: Connection
+
+
 @contextlib.contextmanager
 def remotes(
     *urls: str, deadline: float = 10.0, most_kept: int = MOST_KEPT
-) -> Iterator[Remotes]:
+) -> Iterator[Fetched]:
     """Start a fetcher for *urls*, and see that it ends with the connection."""
     connection = keeper.start(urls, deadline)
     try:
-        yield Remotes(connection, Blocks(most_kept))
+        yield Fetched(connection, Blocks(most_kept))
     finally:
         connection.close()
         assert mounting.until(lambda: has_ended(connection.pid))

@@ -1,0 +1,45 @@
+"""The examples of the library, in its docstrings and in the manual, do what they say."""
+
+import doctest
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+from dicomfs.library import disc, nodes, opening
+from tests.support.mounting import ROOT, SAMPLES
+
+PAGES: Final = (ROOT / "README.md", ROOT / "docs/library.md")
+_PLACE: Final = "/media/cd"
+
+
+def examples(page: Path) -> list[str]:
+    """Return the programs in *page*: blocks of code that use the library."""
+    blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", page.read_text("utf-8"), re.MULTILINE)
+    return [each for each in blocks if "dicomfs.open(" in each]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [disc, nodes, opening])
+def test_the_examples_of_the_docstrings_are_right(module: ModuleType) -> None:
+    outcome = doctest.testmod(module, extraglobs={"sample": SAMPLES / "DICOMDIR"})
+
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_programs_in_the_manual_run(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, object] = {}
+    programs = examples(page)
+
+    assert programs
+    for program in programs:
+        lines = [line.removeprefix("    ") for line in program.splitlines()]
+        exec("\n".join(lines).replace(_PLACE, str(SAMPLES)), names)
+    assert "Doe, Peter (98890234)" in capsys.readouterr().out
