@@ -48,23 +48,45 @@ def run(given: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
-def mount(paths: Sequence[str], place: Path | None, options: Options) -> Path:
+def mount(
+    paths: Sequence[str],
+    place: Path | None,
+    options: Options,
+    audience: Audience | None = None,
+) -> Path:
     """Mount sources on *place*; return it as the kernel calls it; raises Failure.
 
-    Without a place a folder is made, for the time of the mount.
+    Without a place a folder is made, for the time of the mount. The *audience* hears how
+    it goes, by default who reads stderr.
     """
     opened = sources.opened(paths, options.deadline)
+    options = replace(options, title=_title(paths, opened))
+    audience = audience or Audience(tells_names=not _is_logged(options))
     if place is not None:
-        return _mount(opened, mountpoint.resolve(place), options)
+        return _mount(opened, mountpoint.resolve(place), options, audience)
     made = mountpoint.resolve(places.made_for(paths[0]))
     try:
-        return _mount(opened, made, replace(options, made=made))
+        return _mount(opened, made, replace(options, made=made), audience)
     except BaseException:
         mountpoint.remove(made)
         raise
 
 
-def _mount(opened: Sequence[OpenedSource], place: Path, options: Options) -> Path:
+def _title(paths: Sequence[str], opened: Sequence[OpenedSource]) -> str:
+    """Return what people call the media at *paths*: the first, and how many more."""
+    # Where one could not be opened, its path may hang whoever asks for its label.
+    good = [
+        path
+        for path, each in zip(paths, opened, strict=True)
+        if each.descriptors or is_url(path)
+    ]
+    title = places.title_of(good[0]) if good else ""
+    return f"{title} and {len(good) - 1} more" if title and len(good) > 1 else title
+
+
+def _mount(
+    opened: Sequence[OpenedSource], place: Path, options: Options, audience: Audience
+) -> Path:
     folders = [each.path for each in opened if isinstance(each, OpenedFolder)]
     attachment.clear_stale(place)
     held = mountpoint.hold(place, folders)
@@ -74,7 +96,6 @@ def _mount(opened: Sequence[OpenedSource], place: Path, options: Options) -> Pat
     if options.allow_other and _lets_nobody_in(options):
         say(_NOBODY)
     _begin_log(options)
-    audience = Audience(tells_names=not _is_logged(options))
     if not options.foreground:
         supervisor.mount_in_background(opened, held, options, audience)
         return place

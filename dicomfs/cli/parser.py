@@ -4,17 +4,15 @@ import argparse
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from dicomfs.cli import fstab, output
+from dicomfs.cli import fstab, options, output
 from dicomfs.cli.arguments import (
-    charset_of,
     depth_of,
     id_of,
     jobs_of,
     names_of,
     path_of,
-    seconds_of,
     umask_of,
 )
 from dicomfs.cli.codes import MEANINGS, Exit
@@ -23,15 +21,9 @@ from dicomfs.cli.usage import misunderstood, nearest
 from dicomfs.errors import Failure, Problem
 from dicomfs.mount.options import DEFAULT_UMASK
 from dicomfs.printable import printable
-from dicomfs.source.pulse import DEADLINE
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
-
-_SOURCE_HELP: Final = (
-    "the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar "
-    "archive, a drive, or a URL that leads to any of them; several are joined"
-)
 
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -115,6 +107,7 @@ def parsers() -> tuple[Parser, Mapping[str, Parser]]:
     )
     _add_mount(commands)
     _add_umount(commands)
+    _add_open(commands)
     _add_tree(commands)
     _add_catalogue(commands)
     _add_check(commands)
@@ -147,10 +140,10 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
         "paths",
         metavar="SOURCE ... MOUNTPOINT",
         nargs="+",
-        help=f"{_SOURCE_HELP}; last an empty folder, which one SOURCE can do without",
+        help=f"{options.SOURCES}; last an empty folder, which one SOURCE can do without",
     )
-    _add_ways(parser)
-    _add_extras(parser)
+    options.add_ways(parser)
+    options.add_extras(parser)
     parser.add_argument(
         "--no-pictures",
         action="store_true",
@@ -172,7 +165,7 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
     running.add_argument(
         "-f", "--foreground", action="store_true", help="stay in front until the end"
     )
-    _add_deadline(running, "answer a request with an error after this long")
+    options.add_deadline(running, "answer a request with an error after this long")
     running.add_argument(
         "--log-file",
         type=Path,
@@ -212,6 +205,20 @@ def _add_umount(commands: "_Commands[Parser]") -> None:
     parser.add_argument("mountpoints", metavar="MOUNTPOINT", type=path_of, nargs="+")
 
 
+def _add_open(commands: "_Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "open",
+        help="mount a medium and show it in the file manager",
+        description="Mount a medium in ~/Patients, with --extras, and open it in the "
+        "file manager: what a desktop does at a double click. Where the DICOMDIR is of no "
+        "use, all files are read instead. A notification says what is wrong.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", metavar="SOURCE", help=options.ONE_SOURCE)
+    options.add_ways(parser)
+    options.add_deadline(parser, "answer a request with an error after this long")
+
+
 def _add_tree(commands: "_Commands[Parser]") -> None:
     parser = commands.add_parser(
         "tree",
@@ -220,7 +227,7 @@ def _add_tree(commands: "_Commands[Parser]") -> None:
         "no FUSE.",
         allow_abbrev=False,
     )
-    _add_sources(parser)
+    options.add_sources(parser)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument(
         "--studies",
@@ -236,7 +243,7 @@ def _add_tree(commands: "_Commands[Parser]") -> None:
     forms.add_argument(
         "--jsonl", action="store_true", help="the same as one JSON object a study"
     )
-    _add_extras(parser)
+    options.add_extras(parser)
     parser.add_argument(
         "--depth",
         type=depth_of,
@@ -255,7 +262,7 @@ def _add_catalogue(commands: "_Commands[Parser]") -> None:
         "FUSE.",
         allow_abbrev=False,
     )
-    _add_sources(parser)
+    options.add_sources(parser)
     parser.add_argument(
         "--level",
         choices=("patient", "study", "series", "instance"),
@@ -300,7 +307,7 @@ def _add_check(commands: "_Commands[Parser]") -> None:
         "if the medium cannot be read. Needs no FUSE.",
         allow_abbrev=False,
     )
-    _add_sources(parser)
+    options.add_sources(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -332,59 +339,4 @@ def _add_demo(commands: "_Commands[Parser]") -> None:
         description="Mount the sample medium that pydicom ships on a private folder, "
         "and show what is in it.",
         allow_abbrev=False,
-    )
-
-
-def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="SOURCE", nargs="+", help=_SOURCE_HELP)
-    _add_ways(parser)
-    _add_deadline(parser, "give up a file that does not answer for this long")
-
-
-def _add_deadline(group: argparse._ActionsContainer, what: str) -> None:
-    group.add_argument(
-        "--deadline",
-        type=seconds_of,
-        default=DEADLINE,
-        metavar="SECONDS",
-        help=f"{what} (default: {DEADLINE:g})",
-    )
-
-
-def _add_ways(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--password-file",
-        type=path_of,
-        metavar="FILE",
-        help="passwords of encrypted archives, one a line",
-    )
-    parser.add_argument(
-        "--charset",
-        type=charset_of,
-        default=b"",
-        metavar="TERM",
-        help="read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) "
-        "whatever the medium says, unless the bytes prove something else",
-    )
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument(
-        "--index-only",
-        action="store_true",
-        help="name everything from the DICOMDIR alone: open no instance for a series "
-        "description (or a patient) that the DICOMDIR lacks",
-    )
-    way.add_argument(
-        "--scan",
-        action="store_true",
-        help="leave the DICOMDIR alone and read the headers of all files instead: for "
-        "media without one, or with one that is of no use",
-    )
-
-
-def _add_extras(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--extras",
-        action="store_true",
-        help="list documents, too, as files that other programs open: PDF and the like "
-        "out of DICOM files, reports as pages, and a README.txt",
     )

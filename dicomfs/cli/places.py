@@ -31,7 +31,7 @@ def made_for(source: str) -> Path:
     One that a mount has left behind is taken again.
     """
     above = Path.home() / _ABOVE
-    name = naming.clean(_name(source)) or _NAMELESS
+    name = title_of(source) or _NAMELESS
     try:
         above.mkdir(mode=0o700, exist_ok=True)
         names = chain([name], (f"{name} ({number})" for number in count(2)))
@@ -52,6 +52,11 @@ def _is_free(place: Path) -> bool:
             return mountpoint.is_ours(found) and mountpoint.is_stale(place)
         return place.is_dir() and not any(place.iterdir())
     return True
+
+
+def title_of(source: str) -> str:
+    """Return what people call the medium *source*, fit for a name; it may be empty."""
+    return naming.clean(_name(source))
 
 
 def _name(source: str) -> str:

@@ -32,6 +32,8 @@ class Options:
     log_names: bool = False
     # What the list of mounts, which is for all to read, calls it.
     shown_as: str = "dicomfs"
+    # What people call the media, as side bars show it; empty if they have no name.
+    title: str = ""
     # What all text is in, as a term of Specific Character Set; empty if nobody said it.
     charset: bytes = b""
     # The mountpoint, if it was made for this mount, and is to go with it.

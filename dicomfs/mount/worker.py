@@ -109,7 +109,7 @@ def run(
 def _tree(file_sets: Sequence[FileSet], options: Options) -> Tree:
     """Return the tree of *file_sets*, with the folder that is on no medium."""
     tree = Tree(file_sets, read_headers=not options.index_only)
-    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)})
+    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)}, options.title)
     ours.hidden = {byuid.NAME: byuid.ByUid(tree, ours)}
     return tree
 

@@ -1,6 +1,7 @@
 """What is in the tree and on no medium: the hidden folder ``.dicomfs`` with the report.
 
-Another file or folder of our own is added here, as an entry of that folder.
+Another file or folder of our own is added here, as an entry of that folder. Beside it lies
+what file managers look for in the root.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dicomfs.tree import report as reports
+from dicomfs.tree import volume
 from dicomfs.tree.identity import ROOT_INODE, Position, inode
 from dicomfs.tree.node import Compiled, Fixed, FolderNode, Node, Rendered
 from dicomfs.tree.report import Report
@@ -25,13 +27,18 @@ _FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
 _OWN: Final = Position(FOLDER.encode(), 0)
 
 
-def add_to(tree: Tree, more: Compilers = NO_MORE) -> Fixed:
+def add_to(tree: Tree, more: Compilers = NO_MORE, title: str = "") -> Fixed:
     """Put the folder into the root of *tree*, with a report that grows with its use.
 
-    There are *more* files in it, by their names. Return it.
+    There are *more* files in it, by their names. Side bars call the mount by its *title*.
+    Return the folder.
     """
-    made = folder(tree.root, partial(reports.of, tree), more)
-    tree.root.hidden = {FOLDER: made}
+    root = tree.root
+    made = folder(root, partial(reports.of, tree), more)
+    number = inode(_OWN, volume.FILE, ROOT_INODE)
+    told = volume.info(title)
+    info = Rendered(number, volume.FILE, root, root.mtime_ns, lambda: told)
+    root.hidden = {FOLDER: made, volume.FILE: info}
     return made
 
 

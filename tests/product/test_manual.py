@@ -20,7 +20,7 @@ from dicomfs.mount.mountpoint import FSTYPE
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
 COMMANDS: Final = (
-    *("mount", "umount", "tree", "catalogue", "check"),
+    *("mount", "umount", "open", "tree", "catalogue", "check"),
     *("list", "doctor", "demo"),
 )
 README: Final = ROOT / "README.md"
@@ -170,7 +170,7 @@ def test_the_manual_has_every_option_of_a_command_and_no_other(command: str) -> 
 
 def test_the_manual_names_no_option_that_does_not_exist() -> None:
     known = {"--version"}.union(*map(options_of_help, COMMANDS))
-    shown = re.findall(r"dicomfs (?:mount|umount|tree|check)[^`\n#]*", all_text())
+    shown = re.findall(r"dicomfs (?:mount|umount|open|tree|check)[^`\n#]*", all_text())
 
     assert shown
     assert {o for each in shown for o in re.findall(r"--[a-z][a-z-]+", each)} <= known

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from dicomfs.tree import own
+from dicomfs.tree import own, volume
 from dicomfs.tree.tree import Tree
 from tests.support.trees import SAMPLES, opened
 
@@ -33,6 +33,21 @@ def test_our_own_folder_is_found_and_not_listed() -> None:
     assert folder.is_folder
     assert list(folder.children()) == ["report.json", "report.txt"]
     assert own.FOLDER not in listed
+
+
+def test_the_name_for_side_bars_is_found_in_the_root_and_not_listed() -> None:
+    with opened(SAMPLES) as tree:
+        own.add_to(tree, title="CD 1")
+
+        file = tree.root.lookup(volume.FILE)
+        listed = tree.root.children()
+
+    assert volume.FILE not in listed
+    assert file is not None
+    assert not file.is_folder
+    with closing(file.open()) as source:
+        data = bytes(source.read_at(0, file.size))
+    assert data == volume.info("CD 1")
 
 
 def test_looking_for_it_reads_nothing() -> None:

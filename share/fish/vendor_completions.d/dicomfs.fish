@@ -50,7 +50,7 @@ function _shtab_dicomfs_using
   test "$_shtab_dicomfs_cmdpath" = "$argv"
 end
 
-set -g _shtab_dicomfs_commands mount umount tree catalogue check list doctor demo
+set -g _shtab_dicomfs_commands mount umount open tree catalogue check list doctor demo
 set -g _shtab_dicomfs_opts_with_value --charset --columns --deadline --depth --gid --jobs --level --log-file --password-file --uid --umask -o
 
 complete -c dicomfs -e
@@ -81,6 +81,14 @@ complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 
 complete -c dicomfs -n '_shtab_dicomfs_using umount' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using umount' -s z -l lazy -d 'take it out of sight now, even if files are open'
 complete -c dicomfs -n '_shtab_dicomfs_using umount; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_directories)" -d MOUNTPOINT
+complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a open -d 'Mount a medium in ~/Patients, with --extras, and open it in the file manager: what a desktop does at a double click. Where the DICOMDIR is of no use, all files are read instead. A notification says what is wrong.'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -s h -l help -d 'show this help message and exit'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -l charset -x -d 'read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) whatever the medium says, unless the bytes prove something else'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -l index-only -d 'name everything from the DICOMDIR alone: open no instance for a series description (or a patient) that the DICOMDIR lacks'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
+complete -c dicomfs -n '_shtab_dicomfs_using open' -l deadline -x -d 'answer a request with an error after this long (default: 30)'
+complete -c dicomfs -n '_shtab_dicomfs_using open; and test $_shtab_dicomfs_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them'
 complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a tree -d 'Print the same names and structure that a mount shows. Needs no FUSE.'
 complete -c dicomfs -n '_shtab_dicomfs_using tree' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using tree' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
