@@ -86,10 +86,10 @@ class Desktop:
 
 
 @contextmanager
-def desktop(folder: Path) -> Iterator[Desktop]:
+def desktop(folder: Path, *, listens: bool = True) -> Iterator[Desktop]:
     """Give a desktop with its files in *folder*, and leave nothing of it.
 
-    Only root gets the service that tells of disks, and of the names of mounts.
+    It shows no notifications itself unless it *listens*. Only root gets the service that tells of disks, and of the names of mounts.
     """
     need("gio", "xdg-open", "notify-send", "dbus-daemon")
     need("update-mime-database", "update-desktop-database")
@@ -102,7 +102,8 @@ def desktop(folder: Path) -> Iterator[Desktop]:
                 stack.enter_context(_disks(made))
             address = stack.enter_context(_bus(made, "--session"))
             made.variables["DBUS_SESSION_BUS_ADDRESS"] = address
-            stack.enter_context(_listening(address, made.notes))
+            if listens:
+                stack.enter_context(_listening(address, made.notes))
             yield made
     finally:
         for place in made.places:
@@ -119,7 +120,7 @@ def _disks(desk: Desktop) -> Iterator[None]:
     config.write_text(_SYSTEM_BUS.format(socket=socket), "utf-8")
     with _bus(desk, f"--config-file={config}") as address:
         desk.variables["DBUS_SYSTEM_BUS_ADDRESS"] = address
-        with _started(desk, _UDISKSD):
+        with started(desk, _UDISKSD):
             ping = f"{_UDISKS} --object-path / --method org.freedesktop.DBus.Peer.Ping"
             call = ["gdbus", "call", "--system", "--dest", *ping.split()]
             assert until(lambda: desk.run(*call).returncode == 0)
@@ -159,7 +160,7 @@ def _install(desk: Desktop) -> None:
 
 
 @contextmanager
-def _started(
+def started(
     desk: Desktop, *command: str, **how: Any
 ) -> Iterator["subprocess.Popen[str]"]:
     env = mounting.environment(desk.mark, desk.variables)
@@ -176,7 +177,7 @@ def _started(
 def _bus(desk: Desktop, kind: str) -> Iterator[str]:
     """Start a bus; give its address."""
     pipe = {"stdout": subprocess.PIPE}
-    with _started(
+    with started(
         desk, "dbus-daemon", kind, "--nofork", "--print-address", **pipe
     ) as bus:
         assert bus.stdout is not None

@@ -1,0 +1,1 @@
+"""A double click on a disc, on a screen without a monitor: see scripts/doubleclick."""
