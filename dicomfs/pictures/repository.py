@@ -138,6 +138,7 @@ class Picture:
     is_fixed: ClassVar[bool] = True
     error: ClassVar[int] = 0
     reason: ClassVar[str] = ""
+    links: ClassVar[int] = 1
 
     name: str
     parent: Shelf
