@@ -46,8 +46,12 @@ def _extras(given: argparse.Namespace) -> Callable[[Tree], None]:
     if not given.extras:
         return lambda _: None
     from dicomfs.extras import adding
+    from dicomfs.extras.preview import Previews, nobody
+    from dicomfs.pictures.studio import can_paint
+    from dicomfs.pictures.wire import PREVIEW_SIZE
 
-    return partial(adding.add_to, deadline=given.deadline)
+    previews = Previews(nobody, PREVIEW_SIZE) if can_paint() else None
+    return partial(adding.add_to, deadline=given.deadline, previews=previews)
 
 
 def _outlined(tree: Tree, given: argparse.Namespace) -> Iterator[str]:

@@ -27,6 +27,8 @@ _NOT_IN_USE: Final = 0x0000
 
 # Longer values are not names; icons and private data are passed over unread.
 _MAX_VALUE: Final = 4096
+# Only who asks for an icon gets it: 128 times 128 pixels in colour fit in.
+_LONG_VALUES: Final = {tags.ICON_IMAGE_SEQUENCE: 64 * 1024}
 _MAX_LINK: Final = 4
 ITEM_HEADER: Final = 8
 _NO_TAG: Final = bytes(4)
@@ -233,7 +235,7 @@ def more_of(
     """
     values: dict[int, bytes] = {}
     start, end = record.offset + ITEM_HEADER, record.offset + record.length
-    wanted = dict.fromkeys(more, _MAX_VALUE)
+    wanted = {tag: _LONG_VALUES.get(tag, _MAX_VALUE) for tag in more}
     with suppress(ElementError, OSError):
         read_values(window, start, end, syntax, wanted, values, is_sorted=False)
     return numbers.legible(values, more, syntax)

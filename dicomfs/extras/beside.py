@@ -12,6 +12,7 @@ from dicomfs.extras import keyimages, readme
 from dicomfs.extras.choices import Choices
 from dicomfs.extras.document import Document
 from dicomfs.extras.looking import Allowance, Looker
+from dicomfs.extras.preview import Previews
 from dicomfs.source.source import Source
 from dicomfs.tree import naming
 from dicomfs.tree.draft import Leaf
@@ -30,11 +31,18 @@ class Extras:
     """Makes what lies beside what records list in *tree*; see ``tree.Beside``.
 
     All files that hang together take about *deadline* seconds of a listing. In the root
-    lies a file with the text that *welcome* makes.
+    lies a file with the text that *welcome* makes, in each series one of *previews*.
     """
 
-    def __init__(self, tree: Tree, deadline: float, welcome: Once) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        deadline: float,
+        welcome: Once,
+        previews: Previews | None = None,
+    ) -> None:
         self._welcome = welcome
+        self._previews = previews
         # What it says may be another thing on the next mount.
         self._time_ns = time.time_ns()
         self._looker = Looker(deadline)
@@ -61,6 +69,8 @@ class Extras:
             )
         elif folder.level is Level.SERIES:
             folder.chosen = self._choices.counts(folder)
+            if self._previews is not None:
+                yield from self._previews.made(folder, files, taken)
         yield from self._documents(folder, files, taken, int(is_told_apart))
 
     def _readme_in(self, root: Selection, taken: set[str]) -> Frozen:

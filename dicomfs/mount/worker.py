@@ -32,6 +32,7 @@ from dicomfs.mount.options import Options
 from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.pictures.gallery import Gallery
+from dicomfs.pictures.wire import PREVIEW_SIZE
 from dicomfs.sandbox.voice import Voice
 from dicomfs.tree import own
 from dicomfs.tree.tree import Tree
@@ -59,9 +60,9 @@ def run(
     The *listener* hears how their opening goes; all that is said goes to the *voice*.
     """
     passwords = options.password_file.read() if options.password_file else ()
-    add_extras = _extras(options)
-    held = [connection.fileno(), voice.pipe]
-    held += [] if studio is None else [studio.fileno()]
+    gallery = Gallery(studio) if studio else None
+    add_extras = _extras(options, gallery)
+    held = [connection.fileno(), voice.pipe, *([studio.fileno()] if studio else [])]
     for lacking in confine_to(sources, held, scan=options.scan):
         log.warning("the sandbox lacks %s", lacking)
     # What is loaded stays: to look through it again and again would free nothing.
@@ -95,7 +96,7 @@ def run(
         Ownership(options.uid, options.gid, options.umask),
         capacity_of(file_sets),
         on_init=greeting.cancel,
-        pictures=Pictures(Gallery(studio), options.deadline) if studio else None,
+        pictures=Pictures(gallery, options.deadline) if gallery else None,
     )
     say_ready = functools.partial(_say_ready, connection)
     handshake = Handshake(device)
@@ -114,7 +115,7 @@ def _tree(file_sets: Sequence[FileSet], options: Options) -> Tree:
     return tree
 
 
-def _extras(options: Options) -> Callable[[Tree], None]:
+def _extras(options: Options, gallery: Gallery | None) -> Callable[[Tree], None]:
     """Return what adds extras to a tree, if they are wanted.
 
     It is loaded now: nothing can be loaded once rights are given up.
@@ -123,7 +124,14 @@ def _extras(options: Options) -> Callable[[Tree], None]:
         return lambda _: None
     from dicomfs.extras import adding
 
-    return functools.partial(adding.add_to, deadline=options.deadline)
+    previews = None
+    if gallery is not None:
+        from dicomfs.extras.preview import Previews
+
+        previews = Previews(gallery.preview, PREVIEW_SIZE)
+    return functools.partial(
+        adding.add_to, deadline=options.deadline, previews=previews
+    )
 
 
 def _say_ready(connection: socket.socket) -> None:

@@ -75,6 +75,10 @@ class Excerpt(NamedTuple):
     deflated: bool = False
 
 
+# Of what there is no picture.
+NOTHING: Final = Excerpt(b"", b"")
+
+
 def excerpt(source: Source) -> Excerpt:
     """Return what the picture of the image in the file *source* is made of.
 

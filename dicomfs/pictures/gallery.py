@@ -9,12 +9,15 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import closing
+from functools import partial
 from typing import Final
 
+from dicomfs.dicom import tags
+from dicomfs.dicom.element import items, sniff
 from dicomfs.errors import DicomfsError, PictureError
-from dicomfs.pictures.excerpt import Excerpt, excerpt
+from dicomfs.pictures.excerpt import NOTHING, Excerpt, excerpt, icon
 from dicomfs.pictures.wire import (
     Form,
     ProtocolError,
@@ -23,6 +26,8 @@ from dicomfs.pictures.wire import (
     send_request,
 )
 from dicomfs.source.cache import Cache
+from dicomfs.source.source import BytesSource
+from dicomfs.source.window import Window
 from dicomfs.tree.selection import Instance
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,7 @@ _OVERHEAD: Final = 512
 _PATIENCE: Final = 15.0
 # Where it shows that a file is another instance than is listed, or of another patient.
 _HEAD: Final = 8192
+_ITEM: Final = 8
 # A connection that was handed out for somebody who gave up has ended since.
 _ATTEMPTS: Final = 3
 
@@ -57,16 +63,31 @@ class Gallery:
     def picture(self, file: Instance, form: Form) -> bytes:
         """Return the picture of *file*, empty if none can be made of it.
 
+        A preview says so then.
         Raises OSError if the medium cannot be read, or nobody can paint now.
         """
         kept = self.kept(file, form)
         if kept is None:
-            try:
-                kept = self._paint(Request(form, _excerpt(file)))
-            except DicomfsError:
-                kept = b""
+            kept = b""
+            if form is Form.NORMAL:
+                # Then the image need not be read; others are larger than any icon.
+                kept = self._painted(form, partial(_icon, file))
+            kept = kept or self._painted(form, partial(_excerpt, file))
+            if form is Form.PREVIEW and not kept:
+                kept = self._paint(Request(form, NOTHING))
             self._kept.put((file.identity, form), kept)
         return kept
+
+    def preview(self, file: Instance) -> bytes:
+        """Return the preview of *file*; raises as ``picture``."""
+        return self.picture(file, Form.PREVIEW)
+
+    def _painted(self, form: Form, take: Callable[[], Excerpt]) -> bytes:
+        """Return the picture of what *take* gives, empty if none can be made of it."""
+        try:
+            return self._paint(Request(form, take()))
+        except DicomfsError:
+            return b""
 
     def _paint(self, request: Request) -> bytes:
         """Return the picture that *request* asks for; raises OSError (EAGAIN)."""
@@ -109,6 +130,19 @@ class Gallery:
         if not self._is_over:
             self._is_over = True
             log.info("nobody paints pictures any more")
+
+
+def _icon(file: Instance) -> Excerpt:
+    """Return what the icon in the record of *file* is made of; raises DicomfsError."""
+    try:
+        record = file.file_set.reader({tags.ICON_IMAGE_SEQUENCE: "SQ"})(file.offset)
+    except OSError as error:
+        raise PictureError("its record cannot be read") from error
+    data = record.attributes.values.get(tags.ICON_IMAGE_SEQUENCE, b"")
+    syntax = sniff(data[_ITEM : 2 * _ITEM])
+    for start, end in items(Window(BytesSource(data)), 0, len(data), syntax):
+        return icon(data[start:end], syntax)
+    raise PictureError("its record has no icon")
 
 
 def _excerpt(file: Instance) -> Excerpt:

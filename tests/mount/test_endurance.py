@@ -36,7 +36,16 @@ from tests.build.medium import (
 )
 from tests.support import mounting
 from tests.support.amounts import part_of, tries_all
-from tests.support.mounting import Mount, Mounter, dicomfs, is_mounted, need, run, until
+from tests.support.mounting import (
+    OF_A_MOUNT,
+    Mount,
+    Mounter,
+    dicomfs,
+    is_mounted,
+    need,
+    run,
+    until,
+)
 from tests.support.readers import reading, write_truth
 
 pytestmark = [pytest.mark.mount, pytest.mark.alone]
@@ -197,7 +206,7 @@ def test_a_worker_whose_supervisor_is_killed_serves_on_until_it_is_unmounted(
         wait_a_moment()
         mounting.kill(supervisor)
         assert until(lambda: shown.supervisor == watcher)
-        assert until(lambda: len(shown.processes) == 3)
+        assert until(lambda: len(shown.processes) == OF_A_MOUNT)
         wait_a_moment()
 
     assert len(shown.files()) == IMAGES

@@ -27,6 +27,7 @@ from tests.build.medium import (
 from tests.support import mounting
 from tests.support.mounting import (
     COMMAND,
+    OF_A_MOUNT,
     BarePython,
     Finished,
     Mount,
@@ -569,7 +570,7 @@ def test_what_runs_in_the_background_holds_nothing_of_its_caller(
     # Mounter reads stdout and stderr of the command to their ends.
     shown = mount(medium)
 
-    assert len(shown.processes) == 3
+    assert len(shown.processes) == OF_A_MOUNT
     for pid in shown.processes:
         proc = Path(f"/proc/{pid}")
         assert until(lambda proc=proc: str((proc / "cwd").readlink()) == "/")  # type: ignore[misc]

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from dicomfs.pictures.thumbnail import NAME
 from tests.build.archives import files_in, zipped
 from tests.product.test_manual import DOCS, rows_of, section
 from tests.sandbox.test_sandbox import (
@@ -228,18 +229,36 @@ def _rights_in_a_mount(
             assert started.wait(PATIENCE) == 0
         # All that it ever makes is there: threads, and what is opened once.
         assert shown.files()[0].read_bytes()
-        named = _named(shown.processes)
-        found = {name: rights_of(pid, stage, medium) for name, pid in named.items()}
+        picture = f"getfattr -n {NAME.decode()}".split()
+        with subprocess.Popen(
+            [*picture, shown.files()[0]],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as asking:
+            assert until(lambda: _paints(shown.processes))
+            named = _named(shown.processes)
+            found = {name: rights_of(pid, stage, medium) for name, pid in named.items()}
+            kill(named["brush"])
+            assert asking.wait(PATIENCE) != 0
         shown.unmount()
     return found
+
+
+def _paints(pids: list[int]) -> bool:
+    """Whether somebody is about to paint a picture, and waits."""
+    return any(name_of(pid) == WAITS for pid in pids)
 
 
 def _named(pids: list[int]) -> dict[str, int]:
     """Return the processes of a mount, each by what it does."""
     parents = {pid: int(statuses(pid)[0]["PPid"]) for pid in pids}
     [worker] = [pid for pid in pids if "/dev/fuse" in _links(pid)]
-    named = {"supervisor": parents[worker], "worker": worker}
-    for pid in set(pids) - {worker}:
+    [brush] = [pid for pid in pids if name_of(pid) == WAITS]
+    # It is waited for a few seconds only, so it comes first.
+    named = {"brush": brush, "painter": parents[brush]}
+    named |= {"studio": parents[parents[brush]]}
+    named |= {"supervisor": parents[worker], "worker": worker}
+    for pid in set(pids) - set(named.values()):
         if parents[pid] == parents[worker]:
             named["watcher"] = pid
         elif parents[pid] in pids:

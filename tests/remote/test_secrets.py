@@ -14,7 +14,7 @@ import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.support import mounting
-from tests.support.mounting import Mount, Mounter, name_of, need_root, until
+from tests.support.mounting import OF_A_MOUNT, Mount, Mounter, name_of, need_root, until
 from tests.support.servers import WebServer, leave_machine, web_server
 
 pytestmark = pytest.mark.mount
@@ -120,7 +120,7 @@ def test_credentials_are_in_no_environment_and_in_no_memory_but_where_they_belon
     fetcher = fetcher_of(shown)
     belong = {fetcher, parent(fetcher)}
 
-    assert len(processes) == 5
+    assert len(processes) == OF_A_MOUNT + 2
     for pid in processes:
         block = Path(f"/proc/{pid}/environ").read_bytes()
         assert b"DICOMFS_TEST=" in block
@@ -176,7 +176,7 @@ def test_a_mount_ends_with_all_its_processes_however_its_keeper_ended(
 ) -> None:
     shown = mount(web.url("disc.zip"), env=variables())
     os.kill(parent(fetcher_of(shown)), signal.SIGKILL)
-    assert until(lambda: len(shown.processes) == 4)
+    assert until(lambda: len(shown.processes) == OF_A_MOUNT + 1)
 
     assert sorted(read(shown)) == sorted(originals(tmp_path))
     shown.unmount()

@@ -20,6 +20,7 @@ from tests.sandbox.test_sandbox import FORBIDDEN, REFUSED, limit
 from tests.support.intruder import BEGIN, END
 from tests.support.mounting import (
     COMMAND,
+    OF_A_MOUNT,
     PATIENCE,
     Mount,
     Mounter,
@@ -109,8 +110,7 @@ def mounted(
     os.close(ours)
     os.close(lock)
     os.close(said)
-    # Supervisor, watcher and worker.
-    assert until(lambda: len(shown.processes) == 3 and os.listdir(place))  # noqa: PTH208
+    assert until(lambda: len(shown.processes) == OF_A_MOUNT and os.listdir(place))  # noqa: PTH208
     again = os.open(tmp_path / "lock", os.O_RDWR)
     yield shown, again, heard
     for each in (again, heard, terminal):

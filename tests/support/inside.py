@@ -6,7 +6,7 @@ It is dicomfs with these arguments. A process that gets SIGUSR2 tries to do four
 as an intruder would, and writes what became of them into its name, which all can read:
 whether it read FILE, wrote beside it, spoke to PORT on this machine, and started a
 program. The commands that read media themselves wait for ever before they do, so that
-there is time for that.
+there is time for that. So does who is to paint a picture.
 """
 
 import ctypes
@@ -21,6 +21,7 @@ from typing import Final, NoReturn
 
 from dicomfs.cli.main import main
 from dicomfs.fileset import open as opening
+from dicomfs.pictures import wire
 
 PROBED: Final = "probed:"
 WAITS: Final = "waits"
@@ -62,6 +63,7 @@ def _run() -> int:
         _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
     signal.signal(signal.SIGUSR2, probe)
+    wire.receive_request = _wait
     if arguments[0] in READERS:
         opening.file_sets_of = _wait
     return main(arguments)

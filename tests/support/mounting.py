@@ -31,9 +31,13 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLES: Final = Path(pydicom.__file__).parent / "data/test_files/dicomdirtests"
 
+# Supervisor, watcher, worker and studio; keeper and fetcher, too, if there are URLs.
+OF_A_MOUNT: Final = 4
+
 # How long anything may take before it is given up; not how long it takes.
 PATIENCE: Final = 30.0
 
+_PAINTERS: Final = ("studio", "painter", "brush")
 _MARK: Final = "DICOMFS_TEST"
 _SESSION: Final = uuid.uuid4().hex
 _NOBODY: Final = 65534
@@ -383,7 +387,7 @@ class Mount:
     @property
     def supervisor(self) -> int:
         """The process that mounted it, or has taken the place of that."""
-        others = ("dicomfs-worker", "dicomfs-watcher")
+        others = [f"dicomfs-{name}" for name in ("worker", "watcher", *_PAINTERS)]
         return next(pid for pid in self.processes if name_of(pid) not in others)
 
     @property

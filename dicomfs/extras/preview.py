@@ -1,0 +1,129 @@
+"""The preview of a series: a picture of the image in its middle, as a file beside it."""
+
+import errno
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from dicomfs.dicom import tags
+from dicomfs.dicom.types import IMAGE, type_shown
+from dicomfs.source.source import BytesSource, Source
+from dicomfs.tree import naming
+from dicomfs.tree.draft import Leaf
+from dicomfs.tree.identity import Position, inode
+from dicomfs.tree.naming import Name
+from dicomfs.tree.node import Said
+from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.whose import says_who_and_when
+
+STEM: Final = "preview"
+EXTENSION: Final = ".jpg"
+
+# Where the file comes from that no record is the reason for.
+_OWN: Final = Position(b"preview", 0)
+
+# Returns the picture of an instance, always of the same size; raises OSError.
+Paint = Callable[[Instance], bytes]
+
+
+@dataclass(slots=True, eq=False)
+class Preview:
+    """The picture that *paint* gives of *image*, of *size* bytes, made when it is opened."""
+
+    is_folder: ClassVar[Literal[False]] = False
+    is_fixed: ClassVar[bool] = True
+    error: ClassVar[int] = 0
+    reason: ClassVar[str] = ""
+
+    inode: int
+    name: str
+    image: Instance
+    paint: Paint
+    size: int
+
+    @property
+    def parent(self) -> Selection:
+        """The folder that the image is in."""
+        return self.image.parent
+
+    @property
+    def mtime_ns(self) -> int:
+        """The time of the image."""
+        return self.image.mtime_ns
+
+    @property
+    def attributes(self) -> Said:
+        """What the records of the folders above say."""
+        return self.parent.attributes
+
+    @property
+    def identity(self) -> Hashable:
+        """What stays the same whatever else is in the folder."""
+        return self.parent.key, STEM
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is the same preview."""
+        return isinstance(other, Preview) and other.image.is_same(self.image)
+
+    def open(self) -> Source:
+        """Return the bytes; raises OSError."""
+        try:
+            picture = self.paint(self.image)
+        except BlockingIOError as error:
+            raise _nobody() from error
+        if len(picture) != self.size:
+            raise _nobody()
+        return BytesSource(picture, self.mtime_ns)
+
+    def open_cached(self) -> None:
+        """Have nothing in memory."""
+
+
+class Previews:
+    """Makes the previews of series, which *paint* gives with *size* bytes."""
+
+    def __init__(self, paint: Paint, size: int) -> None:
+        self._paint = paint
+        self._size = size
+
+    def made(
+        self,
+        folder: Selection,
+        files: Iterable[tuple[Leaf, Instance]],
+        taken: set[str],
+    ) -> Iterator[Preview]:
+        """Yield the preview of *folder*, under a name not yet *taken*, if it has images."""
+        images = sorted(
+            (file.name, leaf.keys, file)
+            for leaf, file in files
+            if _is_image(leaf, file)
+        )
+        if not images:
+            return
+        _, keys, image = images[len(images) // 2]
+        name = Name(STEM, EXTENSION, (folder.uid, *keys))
+        yield Preview(
+            inode(_OWN, STEM, folder.inode),
+            naming.beside(name, taken, 0 if says_who_and_when(folder) else 1),
+            image,
+            self._paint,
+            self._size,
+        )
+
+
+def _is_image(leaf: Leaf, file: Instance) -> bool:
+    """Whether a file has a picture, as far as its record tells."""
+    sop_class = leaf.record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
+    return not file.error and type_shown(leaf.record.type, sop_class) == IMAGE
+
+
+def nobody(image: Instance) -> bytes:
+    """Raise OSError: nobody paints."""
+    del image
+    raise _nobody()
+
+
+def _nobody() -> OSError:
+    """Return the error of a picture that nobody can paint now."""
+    return OSError(errno.EIO, os.strerror(errno.EIO))
