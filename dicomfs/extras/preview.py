@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.types import IMAGE, type_shown
@@ -13,7 +13,7 @@ from dicomfs.tree import naming
 from dicomfs.tree.draft import Leaf
 from dicomfs.tree.identity import Position, inode
 from dicomfs.tree.naming import Name
-from dicomfs.tree.node import Said
+from dicomfs.tree.node import Made
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.whose import says_who_and_when
 
@@ -28,39 +28,17 @@ Paint = Callable[[Instance], bytes]
 
 
 @dataclass(slots=True, eq=False)
-class Preview:
+class Preview(Made):
     """The picture that *paint* gives of *image*, of *size* bytes, made when it is opened."""
 
-    is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = True
-    error: ClassVar[int] = 0
-    reason: ClassVar[str] = ""
-
-    inode: int
-    name: str
     image: Instance
     paint: Paint
     size: int
 
     @property
-    def parent(self) -> Selection:
-        """The folder that the image is in."""
-        return self.image.parent
-
-    @property
-    def mtime_ns(self) -> int:
-        """The time of the image."""
-        return self.image.mtime_ns
-
-    @property
-    def attributes(self) -> Said:
-        """What the records of the folders above say."""
-        return self.parent.attributes
-
-    @property
     def identity(self) -> Hashable:
         """What stays the same whatever else is in the folder."""
-        return self.parent.key, STEM
+        return self.image.parent.key, STEM
 
     def is_same(self, other: object) -> bool:
         """Whether *other* is the same preview."""
@@ -75,9 +53,6 @@ class Preview:
         if len(picture) != self.size:
             raise _nobody()
         return BytesSource(picture, self.mtime_ns)
-
-    def open_cached(self) -> None:
-        """Have nothing in memory."""
 
 
 class Previews:
@@ -106,6 +81,8 @@ class Previews:
         yield Preview(
             inode(_OWN, STEM, folder.inode),
             naming.beside(name, taken, 0 if says_who_and_when(folder) else 1),
+            folder,
+            image.mtime_ns,
             image,
             self._paint,
             self._size,

@@ -19,7 +19,7 @@ from dicomfs.dicom.types import Level
 from dicomfs.pictures.wire import Form
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.identity import Position, inode
-from dicomfs.tree.node import Fixed, FolderNode, Node, Said
+from dicomfs.tree.node import Fixed, FolderNode, Made, Node, Said
 from dicomfs.tree.selection import Instance, Selection
 
 FOLDER: Final = ".sh_thumbnails"
@@ -123,7 +123,9 @@ class Shelf:
         """Return the *painted* picture of *image* as a file, None if it is empty."""
         if not painted:
             return None
-        return Picture(_name_of(image.name), self, image, len(painted))
+        name = _name_of(image.name)
+        number = inode(_OWN, name, self.inode)
+        return Picture(number, name, self, image.mtime_ns, self, image, len(painted))
 
     def forget(self) -> None:
         """Give up what is kept."""
@@ -131,29 +133,12 @@ class Shelf:
 
 
 @dataclass(slots=True, eq=False)
-class Picture:
-    """The picture of *image*, of so many bytes."""
+class Picture(Made):
+    """The picture of *image*, which stands on *shelf*, of so many bytes."""
 
-    is_folder: ClassVar[Literal[False]] = False
-    is_fixed: ClassVar[bool] = True
-    error: ClassVar[int] = 0
-    reason: ClassVar[str] = ""
-    links: ClassVar[int] = 1
-
-    name: str
-    parent: Shelf
+    shelf: Shelf
     image: Instance
     size: int
-
-    @property
-    def inode(self) -> int:
-        """The number of the node, the same on every mount."""
-        return inode(_OWN, self.name, self.parent.inode)
-
-    @property
-    def mtime_ns(self) -> int:
-        """The time of the image."""
-        return self.image.mtime_ns
 
     @property
     def attributes(self) -> Said:
@@ -163,25 +148,22 @@ class Picture:
     @property
     def identity(self) -> Hashable:
         """What stays the same whatever else is in the folder."""
-        return self.image.identity, self.parent.form
+        return self.image.identity, self.shelf.form
 
     def is_same(self, other: object) -> bool:
         """Whether *other* is the same picture."""
         return (
             isinstance(other, Picture)
-            and other.parent.form is self.parent.form
+            and other.shelf.form is self.shelf.form
             and other.image.is_same(self.image)
         )
 
     def open(self) -> Source:
         """Return the bytes; raises OSError."""
-        painted = self.parent.paint(self.image, self.parent.form)
+        painted = self.shelf.paint(self.image, self.shelf.form)
         if len(painted) != self.size:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return BytesSource(painted, self.mtime_ns)
-
-    def open_cached(self) -> None:
-        """Have nothing in memory."""
 
 
 def _name_of(name: str) -> str:
