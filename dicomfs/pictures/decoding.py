@@ -78,7 +78,8 @@ def _values(dataset: Dataset, excerpt: Excerpt) -> Array:
     else:
         setattr(dataset, keyword, pixels + bytes(len(pixels) % 2))
     if keyword == "PixelData":
-        dataset[keyword].VR = "OB" if excerpt.encapsulated else "OW"
+        is_plain = excerpt.words and not excerpt.encapsulated
+        dataset[keyword].VR = "OW" if is_plain else "OB"
     return np.asarray(pixel_array(dataset))
 
 

@@ -61,7 +61,8 @@ class Excerpt(NamedTuple):
     """A data set up to its pixels, and the *pixels* of its frame number *frame*.
 
     It is encoded as *explicit* and *little* say, and the pixels by *transfer_syntax* if
-    they are *encapsulated*. One that is *deflated* is all that the file has.
+    they are *encapsulated*. Others are *words* or bytes, which tells in big endian. One
+    that is *deflated* is all that the file has.
     """
 
     transfer_syntax: bytes
@@ -73,6 +74,7 @@ class Excerpt(NamedTuple):
     little: bool = True
     encapsulated: bool = False
     deflated: bool = False
+    words: bool = True
 
 
 # Of what there is no picture.
@@ -144,6 +146,7 @@ def _excerpt(
         syntax.explicit,
         syntax.little,
         encapsulated,
+        words=pixels.vr != b"OB",
     )
 
 

@@ -23,7 +23,7 @@ _MOST_DATA: Final = max(MOST_DEFLATED, 8 * 1024 * 1024)
 # Form, flags, frame, tag of the pixels, lengths of UID, header and pixels.
 _REQUEST: Final = struct.Struct("<BBIIBII")
 _ANSWER: Final = struct.Struct("<I")
-_EXPLICIT, _LITTLE, _ENCAPSULATED, _DEFLATED = 1, 2, 4, 8
+_EXPLICIT, _LITTLE, _ENCAPSULATED, _DEFLATED, _WORDS = 1, 2, 4, 8, 16
 
 
 class Form(IntEnum):
@@ -56,6 +56,7 @@ def send_request(connection: socket.socket, request: Request) -> None:
         | of.little * _LITTLE
         | of.encapsulated * _ENCAPSULATED
         | of.deflated * _DEFLATED
+        | of.words * _WORDS
     )
     uid = of.transfer_syntax[:_MOST_UID]
     lengths = len(uid), len(of.header), len(of.pixels)
@@ -82,6 +83,7 @@ def receive_request(connection: socket.socket) -> Request:
         bool(flags & _LITTLE),
         bool(flags & _ENCAPSULATED),
         bool(flags & _DEFLATED),
+        bool(flags & _WORDS),
     )
     return Request(Form(form), excerpt)
 

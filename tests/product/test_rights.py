@@ -162,7 +162,10 @@ def _size(limit: str) -> str:
 
 
 def _time(limit: str) -> str:
-    return "no limit" if limit == "unlimited" else f"{int(limit) // 3600} h a source"
+    if limit == "unlimited":
+        return "no limit"
+    hours, seconds = divmod(int(limit), 3600)
+    return f"{hours} h a source" if hours else f"{seconds} s"
 
 
 def _kinds(links: list[str], stage: Stage, medium: Path) -> Iterator[str]:
