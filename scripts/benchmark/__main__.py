@@ -20,6 +20,7 @@ from scripts.benchmark import (
     index,
     page,
     passing,
+    pictures,
     remote,
 )
 from scripts.benchmark.bench import Bench, Row
@@ -47,6 +48,7 @@ _ROWS: Final[dict[int, Row]] = {
     13: index.large_folder,
     14: checking.looking_at_all,
     15: remote.far_away,
+    16: pictures.in_sight,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 

@@ -35,6 +35,7 @@ class Sizes:
     slow_series: Study = Study(200, 512 * KIB)
     slow_large: Study = Study(8, 4 * MIB)  # several requests of the kernel for each
     discs: int = 200
+    pictured: int = 2_000  # images of the series whose pictures are looked at
 
     @classmethod
     def quick(cls) -> Self:
@@ -51,6 +52,7 @@ class Sizes:
             slow_series=Study(40, 512 * KIB),
             slow_large=Study(4, 4 * MIB),
             discs=40,
+            pictured=200,
         )
 
     def with_records(self, records: int) -> Self:

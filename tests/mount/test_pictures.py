@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -20,10 +22,12 @@ from dicomfs.pictures.gallery import Gallery
 from dicomfs.pictures.repository import FOLDER
 from dicomfs.pictures.wire import Form
 from dicomfs.tree.selection import Instance
-from tests.build.archives import files_in
+from tests.build.archives import files_in, zipped
+from tests.build.images import make_iso
 from tests.build.pixels import corner, slope
 from tests.pictures.discs import write_disc
-from tests.support.mounting import Mounter, name_of, need, run, until
+from tests.support.mounting import Mounter, name_of, need, need_root, run, until
+from tests.support.tracing import OPENS, Call, traced
 from tests.support.trees import opened, walk
 
 ATTRIBUTE: Final = "user.dicomfs.thumbnail"
@@ -178,6 +182,83 @@ def test_a_mount_has_pictures_for_who_asks_by_name(
     assert os.listdir(shared(first).parent) == []  # noqa: PTH208
     with pytest.raises(FileNotFoundError):
         (shared(first).parent / f"{'0' * 32}.png").stat()
+
+
+_MAPPED: Final = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file:
+    with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        sys.stdout.buffer.write(data[:])
+"""
+_READERS: Final = {
+    "cat": ["cat", "{}"],
+    "cp": ["sh", "-c", 'cp "$1" "$2" && cat "$2"', "sh", "{}", "{copy}"],
+    "rsync": ["sh", "-c", 'rsync -a "$1" "$2" && cat "$2"', "sh", "{}", "{copy}"],
+    "tar": ["sh", "-c", 'tar -cPf - "$1" | tar -xPOf -', "sh", "{}"],
+    "mmap": [sys.executable, "-c", _MAPPED, "{}"],
+}
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "zip", "iso"])
+def test_every_tool_reads_as_many_bytes_of_a_picture_as_stat_says(
+    mount: Mounter, tmp_path: Path, kind: str
+) -> None:
+    need("rsync", "xorriso")
+    disc = write_disc(tmp_path / "disc", {1: corner(300), 2: slope(300)})
+    source = tmp_path / f"disc.{kind}"
+    if kind == "zip":
+        source.write_bytes(zipped(files_in(disc)))
+    elif kind == "iso":
+        make_iso(disc, source)
+    shown = mount(disc if kind == "folder" else source)
+    pictures = [
+        shared(file, size) for file in shown.files() for size in ("normal", "large")
+    ]
+
+    for picture in pictures:
+        size, data = picture.stat().st_size, picture.read_bytes()
+        assert len(data) == size
+        for name, words in _READERS.items():
+            copy = str(tmp_path / f"copy-{name}")
+            command = [word.format(picture, copy=copy) for word in words]
+            read = subprocess.run(command, capture_output=True, check=True).stdout
+            assert read == data, name
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_a_listing_opens_no_image_and_a_picture_opens_its_own(
+    mount: Mounter, tmp_path: Path
+) -> None:
+    need("strace")
+    need_root()
+    disc = write_disc(tmp_path / "disc", {n: corner(8) for n in range(1, 21)})
+    shown = mount(disc)
+    worker = shown.worker
+
+    with traced(worker, OPENS, tmp_path / "listed") as listed:
+        files = shown.files()
+        for file in files:
+            # As file managers do that look for what they know.
+            assert not (file.parent / ".hidden").exists()
+            assert (file.parent / FOLDER / "normal").is_dir()
+    with traced(worker, OPENS, tmp_path / "seen") as seen:
+        for file in files[:3]:
+            assert shared(file).exists()
+
+    assert opened_images(listed) == []
+    assert len(opened_images(seen)) == 3
+
+
+def opened_images(calls: list[Call]) -> list[Call]:
+    """Return what opened an image; the folder is opened for the sizes of all."""
+    return [
+        call
+        for call in calls
+        if "IMAGES" in call.arguments and "O_PATH" not in call.arguments
+    ]
 
 
 @pytest.mark.mount
