@@ -1,4 +1,4 @@
-"""Row 13: the pictures of what is in sight of a large series, from a slow drive."""
+"""Row 16: the pictures of what is in sight of a large series, from a slow drive."""
 
 import hashlib
 import json
@@ -41,7 +41,7 @@ for path in sys.argv[1:]:
 
 
 def in_sight(bench: Bench) -> Iterator[Result]:
-    """Row 13: pictures of a series on a slow drive."""
+    """Row 16: pictures of a series on a slow drive."""
     medium = _medium(bench.folder / "pictured", bench.sizes.pictured)
     files = sorted((medium / "DICOM").rglob("I*"))[:_IN_SIGHT]
     read: dict[str, list[int]] = {"mount": [], "pictures": [], "files": []}
@@ -74,7 +74,7 @@ def in_sight(bench: Bench) -> Iterator[Result]:
     against = "reading the same files"
     nominal = bench.is_nominal("pictured")
     yield Comparison(
-        row=13,
+        row=16,
         what=f"{what}, until the last one is there",
         against=against,
         a=a,
@@ -84,7 +84,7 @@ def in_sight(bench: Bench) -> Iterator[Result]:
         cache=_COLD,
     )
     yield Comparison(
-        row=13,
+        row=16,
         what=f"{what}, read for them",
         against=against,
         a=[each / KIB for each in read["pictures"]],
