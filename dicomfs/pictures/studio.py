@@ -8,7 +8,6 @@ which it does when nobody has wanted one for a while. It reads nothing that othe
 made: it sees that there is something on the line, and leaves it there.
 """
 
-import gc
 import os
 import select
 import signal
@@ -20,9 +19,6 @@ from typing import Final, NoReturn
 
 from dicomfs.sandbox import process
 
-# Signals for the group that dicomfs was started in; it ends by its line.
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ANY_DESCRIPTOR: Final = 2**20
 # Of painters that failed: whatever ended them would end the next one.
 _MOST_FAILED: Final = 8
 _NEEDED: Final = ("numpy", "PIL")
@@ -46,7 +42,7 @@ def start() -> socket.socket | None:
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # A signal in between would find a process that still has its parent's handlers.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, process.GROUP_SIGNALS)
     try:
         if os.fork() == 0:
             _run(theirs)
@@ -62,24 +58,10 @@ def start() -> socket.socket | None:
 def _run(line: socket.socket) -> NoReturn:
     try:
         process.call("dicomfs-studio")
-        _settle(line.fileno())
+        process.leave_parent(line.fileno())
         _keep(line)
     finally:
         os._exit(0)
-
-
-def _settle(line: int) -> None:
-    """Leave behind all that came from the parent but the *line*."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    # Objects of the parent are never taken away here: those that own a descriptor
-    # would close one of ours that has got its number.
-    gc.freeze()
-    os.closerange(3, line)
-    os.closerange(line + 1, _ANY_DESCRIPTOR)
-    process.detach()
-    process.forbid_dumps()
 
 
 def _keep(line: socket.socket) -> None:

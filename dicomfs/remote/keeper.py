@@ -8,17 +8,12 @@ that others have made: it forks, waits, and hands the worker the end of each new
 connection, over a line that stays. It ends when nobody holds the other end of that.
 """
 
-import gc
 import importlib.util
-import logging
 import os
 import select
 import signal
 import socket
-import sys
-import threading
 import time
-import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -32,10 +27,6 @@ from dicomfs.remote.urls import check
 from dicomfs.remote.wire import ProtocolError
 from dicomfs.sandbox import process
 
-# Signals for the group that dicomfs was started in. Keeper and fetcher end by their
-# sockets: earlier, they would take from the worker what it still reads.
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_ANY_DESCRIPTOR: Final = 2**20
 _NO_VARIABLES: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 # So many fetchers are started in so many seconds, and with a gap: a server whose answers
@@ -68,7 +59,7 @@ def start(
         raise Failure(Problem.NO_FSSPEC)
     line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     # A signal in between would find a process that still has its parent's handlers.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, process.GROUP_SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:
@@ -100,34 +91,12 @@ def _run(
     variables: Mapping[bytes, bytes],
 ) -> NoReturn:
     try:
-        _settle(line.fileno())
+        # Ended by a signal, it would take from the worker what that still reads.
+        process.leave_parent(line.fileno())
         os.environb.update(variables)
         _keep(line, urls, deadline)
     finally:
         os._exit(0)
-
-
-def _settle(line: int) -> None:
-    """Leave behind all that came from the parent but the *line*."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-    # Objects of the parent are never taken away here: those that own a descriptor
-    # would close one of ours that has got its number.
-    gc.freeze()
-    os.closerange(3, line)
-    os.closerange(line + 1, _ANY_DESCRIPTOR)
-    process.detach()
-    _say_nothing()
-    process.forbid_dumps()
-
-
-def _say_nothing() -> None:
-    """Keep libraries from logging: they quote URLs, headers and keys."""
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda _: None
-    threading.excepthook = lambda _: None
 
 
 def _keep(line: socket.socket, urls: Sequence[str], deadline: float) -> None:

@@ -1,9 +1,9 @@
 """Giving up rights: what is left to a process that parses what others have made.
 
 The worker may read what lies beneath the medium, serve the descriptors that it holds,
-and think about it. The fetcher may read a few files of the system, and has the network. The painter hands out connections.
-Whoever takes one of them over has no more than that: no other file, no program, no
-other process.
+and think about it. The fetcher may read a few files of the system, and has the network.
+Who paints a picture has a connection. Whoever takes one of them over has no more than
+that: no other file, no program, no other process.
 """
 
 import ctypes

@@ -1,9 +1,19 @@
 """What a process is: a daemon, a child that ends with its parent, one without a dump."""
 
 import ctypes
+import gc
+import logging
 import os
 import resource
+import signal
+import sys
+import threading
+import warnings
 from typing import Final
+
+GROUP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals for the group that dicomfs was started in."""
+_ANY_DESCRIPTOR: Final = 2**20
 
 _PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWNS: Final = 0x20000
@@ -11,6 +21,33 @@ _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def leave_parent(kept: int) -> None:
+    """Leave behind all that came from who forked this process, but the descriptor *kept*.
+
+    It ends by that: signals for the group of its parent are none for it. They have to be
+    blocked until then.
+    """
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
+    # Objects of the parent are never taken away here: those that own a descriptor
+    # would close one of ours that has got its number.
+    gc.freeze()
+    os.closerange(3, kept)
+    os.closerange(kept + 1, _ANY_DESCRIPTOR)
+    detach()
+    _say_nothing()
+    forbid_dumps()
+
+
+def _say_nothing() -> None:
+    """Keep libraries from logging: they quote URLs, headers and keys."""
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
 
 
 def forbid_dumps() -> None:
