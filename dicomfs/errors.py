@@ -174,6 +174,12 @@ class Problem(Enum):
     URL_NO_PROTOCOL = "has a protocol that fsspec does not know"
     URL_NO_FOLDERS = "is a folder of a web server, which cannot be listed"
 
+    # What is copied of a medium, and where to.
+    PATH_MISSING = "is not on the medium"
+    DESTINATION_UNUSABLE = "cannot be written into"
+    DESTINATION_OVERLAPS = "lies inside the source"
+    DESTINATION_FAILED = "the copy cannot be written any more"
+
     # The File-sets of a source.
     NO_DICOMDIR = "there is no DICOMDIR on the medium"
     ONLY_PACKED = "the DICOM files on the medium are packed one by one"

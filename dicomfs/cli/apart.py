@@ -49,10 +49,12 @@ class Child:
             say(f"the sandbox lacks {lacking}")
 
 
-def apart(work: Callable[[Child], int], *, is_json: bool = False) -> int:
+def apart(
+    work: Callable[[Child], int], *, is_json: bool = False, own: Sequence[int] = ()
+) -> int:
     """Do *work* in a child process; return what it returns, an exit code.
 
-    It prints on our stdout, JSON or text, and on our stderr. It is interrupted when this
+    It keeps descriptors of its *own* when it gives up its rights. It prints on our stdout, JSON or text, and on our stderr. It is interrupted when this
     process is, and ends with it. Raises Failure if stdout takes no more, and if the child
     ends in a way that is not its own.
     """
@@ -69,7 +71,7 @@ def apart(work: Callable[[Child], int], *, is_json: bool = False) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     child = os.fork()
     if child == 0:
-        _end_after(work, Voice(theirs, waits=True), end, parent)
+        _end_after(work, Voice(theirs, waits=True), [end, *own], parent)
     os.close(theirs)
     os.close(end)
 
@@ -140,19 +142,19 @@ def _has_ended(child: int) -> bool:
 
 
 def _end_after(
-    work: Callable[[Child], int], voice: Voice, end: int, parent: int
+    work: Callable[[Child], int], voice: Voice, own: Sequence[int], parent: int
 ) -> NoReturn:
-    """Do *work* in the child, say in the pipe *end* what it returns, and end."""
+    """Do *work* in the child, say in the first of its *own* what it returns, and end."""
     code = 1
     try:
         _settle(voice, parent)
-        child = Child([voice.pipe, end])
+        child = Child([voice.pipe, *own])
         code = ended(lambda: work(child))
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()
     finally:
-        os.write(end, bytes([code]))
+        os.write(own[0], bytes([code]))
         os._exit(code)
 
 

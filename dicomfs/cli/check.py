@@ -11,12 +11,12 @@ from dicomfs.cli import output, sources
 from dicomfs.cli.apart import Child, apart
 from dicomfs.cli.codes import Exit
 from dicomfs.cli.exits import complaint
+from dicomfs.cli.progress import how_fast, so_far
 from dicomfs.cli.terminal import Audience, Pace, complain, status_line
 from dicomfs.errors import Failure, Problem
 from dicomfs.tree import report
 from dicomfs.tree.report import Report, Stage
 
-_MB: Final = 1_000_000
 _SHOWN: Final = {
     Stage.INDEX: "directory records",
     Stage.FOLDERS: "folders of the tree",
@@ -77,23 +77,6 @@ def _shown(show: Callable[[str], None]) -> Callable[[Stage, Amount], None]:
         if stage is Stage.FOLDERS and Stage.FILES in paces:
             return
         pace = paces.setdefault(stage, Pace())
-        show(f"{_SHOWN[stage]}: {_so_far(amount)}{_pace(amount, pace)}")
+        show(f"{_SHOWN[stage]}: {so_far(amount)}{how_fast(amount, pace)}")
 
     return tell
-
-
-def _pace(amount: Amount, pace: Pace) -> str:
-    """Return how fast it goes: in bytes, where those are most of the work."""
-    if amount.of_size:
-        return pace.told(amount.part, amount.size / _MB, " MB")
-    return pace.told(amount.part, amount.number)
-
-
-def _so_far(amount: Amount) -> str:
-    if not amount.of:
-        return f"{amount.number:,}"
-    told = f"{amount.number:,} of {amount.of:,}"
-    if not amount.of_size:
-        return told
-    size = min(amount.size, amount.of_size)
-    return f"{told}, {size / _MB:,.0f} of {amount.of_size / _MB:,.0f} MB"

@@ -20,7 +20,11 @@ class Exit(IntEnum):
     OK = 0, "all went well"
     UNEXPECTED = 1, "an error that dicomfs did not foresee"
     USAGE = 2, "the command line is not understood"
-    FAULTS = 4, "check: the medium has faults; doctor: something is missing"
+    FAULTS = (
+        4,
+        "check: the medium has faults; copy: not all was copied; "
+        "doctor: something is missing",
+    )
     UNCHECKED = 8, "check: the medium could not be read to the end, or not at all"
     SOURCE_MISSING = 10, "SOURCE does not exist"
     SOURCE_UNSUPPORTED = (
@@ -46,6 +50,7 @@ class Exit(IntEnum):
     UNMOUNT_BUSY = 28, "umount: the mount is in use, or somebody else's"
     IMAGE_BROKEN = 29, "the image or archive is damaged as a whole"
     PASSWORD_NEEDED = 30, "the archive is encrypted, and no password fits"
+    DESTINATION = 31, "copy: DESTINATION cannot be written"
     INTERRUPTED = 130, "interrupted by Ctrl-C"
 
 

@@ -245,6 +245,24 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "{name} is a folder of a web server, which cannot be listed",
         "give the URL of an image or archive",
     ),
+    Problem.PATH_MISSING: Complaint(
+        Exit.SOURCE_MISSING,
+        "there is no {name} on the medium",
+        "see what there is: {dicomfs} tree {source:shell}",
+    ),
+    Problem.DESTINATION_UNUSABLE: Complaint(
+        Exit.DESTINATION,
+        "{name} cannot be written into: {reason}",
+        "DESTINATION comes last: give a folder of your own, or the name of a new one",
+    ),
+    Problem.DESTINATION_OVERLAPS: Complaint(
+        Exit.DESTINATION, "{name} lies inside {source}", "give a folder elsewhere"
+    ),
+    Problem.DESTINATION_FAILED: Complaint(
+        Exit.DESTINATION,
+        "the copy cannot be written any more: {reason}",
+        "make room, and run the same command again: it goes on where it stopped",
+    ),
     # -- the File-sets of a source -----------------------------------------------------
     Problem.NO_DICOMDIR: Complaint(
         Exit.NO_DICOMDIR,

@@ -111,6 +111,7 @@ def parsers() -> tuple[Parser, Mapping[str, Parser]]:
     _add_tree(commands)
     _add_catalogue(commands)
     _add_check(commands)
+    _add_copy(commands)
     _add_list(commands)
     _add_doctor(commands)
     _add_demo(commands)
@@ -309,6 +310,36 @@ def _add_check(commands: "_Commands[Parser]") -> None:
     )
     options.add_sources(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_copy(commands: "_Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "copy",
+        help="copy what a mount would show, without mounting",
+        description="Copy what a mount would show into a folder, under the same names "
+        "and with the same times: all of it, or what PATH leads to. What is written is "
+        "read back. What is there already is passed over, so a copy that was "
+        "interrupted goes on. 4 is the exit code if not all could be copied. Needs no "
+        "FUSE.",
+        usage="%(prog)s [OPTION ...] SOURCE[/PATH] [SOURCE ...] DESTINATION",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "paths",
+        metavar="SOURCE ... DESTINATION",
+        nargs="+",
+        help=f"{options.SOURCES}; behind it perhaps a path as a mount shows it; last a "
+        "folder, which is made if it is not there",
+    )
+    options.add_ways(parser)
+    options.add_extras(parser)
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="compare files that are there already byte by byte, too, and not only by "
+        "size and time",
+    )
+    options.add_deadline(parser, "give up a file that does not answer for this long")
 
 
 def _add_list(commands: "_Commands[Parser]") -> None:

@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _print(given: argparse.Namespace, child: Child) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
-    add_extras = _extras(given)
+    add_extras = extras(given)
     file_sets = sources.file_sets(given, Audience(), child)
     tree = Tree(file_sets, read_headers=not given.index_only)
     add_extras(tree)
@@ -38,7 +38,7 @@ def _print(given: argparse.Namespace, child: Child) -> Exit:
     return Exit.OK
 
 
-def _extras(given: argparse.Namespace) -> Callable[[Tree], None]:
+def extras(given: argparse.Namespace) -> Callable[[Tree], None]:
     """Return what adds extras to a tree, if they are wanted.
 
     It is loaded now: nothing can be loaded once rights are given up.

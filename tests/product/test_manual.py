@@ -20,7 +20,7 @@ from dicomfs.mount.mountpoint import FSTYPE
 from tests.support.mounting import ROOT, SAMPLES, dicomfs, run
 
 COMMANDS: Final = (
-    *("mount", "umount", "open", "tree", "catalogue", "check"),
+    *("mount", "umount", "open", "tree", "catalogue", "check", "copy"),
     *("list", "doctor", "demo"),
 )
 README: Final = ROOT / "README.md"

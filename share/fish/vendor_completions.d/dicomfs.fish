@@ -50,7 +50,7 @@ function _shtab_dicomfs_using
   test "$_shtab_dicomfs_cmdpath" = "$argv"
 end
 
-set -g _shtab_dicomfs_commands mount umount open tree catalogue check list doctor demo
+set -g _shtab_dicomfs_commands mount umount open tree catalogue check copy list doctor demo
 set -g _shtab_dicomfs_opts_with_value --charset --columns --deadline --depth --gid --jobs --level --log-file --password-file --uid --umask -o
 
 complete -c dicomfs -e
@@ -126,6 +126,15 @@ complete -c dicomfs -n '_shtab_dicomfs_using check' -l scan -d 'leave the DICOMD
 complete -c dicomfs -n '_shtab_dicomfs_using check' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
 complete -c dicomfs -n '_shtab_dicomfs_using check' -l json -d 'one JSON object'
 complete -c dicomfs -n '_shtab_dicomfs_using check; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them; several are joined'
+complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a copy -d 'Copy what a mount would show into a folder, under the same names and with the same times: all of it, or what PATH leads to. What is written is read back. What is there already is passed over, so a copy that was interrupted goes on. 4 is the exit code if not all could be copied. Needs no FUSE.'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -s h -l help -d 'show this help message and exit'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l charset -x -d 'read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) whatever the medium says, unless the bytes prove something else'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l index-only -d 'name everything from the DICOMDIR alone: open no instance for a series description (or a patient) that the DICOMDIR lacks'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l extras -d 'list documents, too, as files that other programs open: PDF and the like out of DICOM files, reports as pages, and a README.txt'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l compare -d 'compare files that are there already byte by byte, too, and not only by size and time'
+complete -c dicomfs -n '_shtab_dicomfs_using copy' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
 complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a list -d 'Show the mounts of dicomfs, of all users, as the kernel has them.'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -l json -d 'one JSON object'

@@ -1,0 +1,327 @@
+"""The process that writes a copy: it parses nothing, and has the right to write.
+
+A file gets its name when all of it is written and was read back. Until then it has the
+name ``PART``, so that one that was interrupted is never taken for a whole one.
+"""
+
+import errno
+import os
+import stat
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from ctypes import CDLL, get_errno
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+from dicomfs.copying.wire import (
+    COMPARED,
+    FOLDER,
+    MOST,
+    Answer,
+    BrokenWireError,
+    Entry,
+    Verb,
+    encoded,
+    entry_of,
+    number_of,
+    pieces,
+)
+
+PART: Final = b".dicomfs-part"
+
+# As in a mount: what is copied is as private.
+_FOLDER: Final = 0o700
+_FILE: Final = 0o600
+_DEEPEST: Final = 100
+_MOST_FILES: Final = 10_000_000
+
+# FAT has times of two seconds, and none before 1980; a time zone may move that.
+_WINDOW_NS: Final = 2 * 10**9
+_FIRST_OF_FAT_NS: Final = 315_532_800 * 10**9
+_DAY_NS: Final = 86_400 * 10**9
+
+_libc: Final = CDLL(None, use_errno=True)
+
+
+@dataclass
+class _Open:
+    """The file that is written: its number, and what is wrong with it so far.
+
+    If it was there already, it is *compared* with what comes.
+    """
+
+    number: int
+    entry: Entry
+    fd: int
+    compared: bool
+    done: int = 0
+    error: int = 0
+
+
+@dataclass
+class _Folder:
+    """A folder that was entered, and what was offered in it."""
+
+    fd: int
+    mtime_ns: int
+    offered: list[Entry] = field(default_factory=list)
+    # Numbers of those that are there already.
+    there: set[int] = field(default_factory=set)
+
+
+class Writer:
+    """Writes below the folder *root*, a descriptor, what is said to it.
+
+    Files that are there with the same size and time are passed over, or *compared* with
+    what is copied.
+    """
+
+    def __init__(self, root: int, *, compares: bool) -> None:
+        self._folders = [_Folder(root, 0)]
+        self._compares = compares
+        self._open: _Open | None = None
+        self._failed: list[Answer] = []
+        # How many folders deep we are in one that could not be made, and how many files
+        # were offered there: all that is said of them is passed over.
+        self._lost = 0
+        self._lost_files = 0
+        self._buffer = memoryview(bytearray(MOST))
+
+    def serve(self, pipe: BinaryIO, answers: int) -> None:
+        """Do what is said in *pipe*, and answer; raises BrokenWireError."""
+        steps: dict[Verb, Callable[[memoryview], None]] = {
+            Verb.ENTER: self._enter,
+            Verb.LEAVE: self._leave,
+            Verb.OFFER: self._offer,
+            Verb.BEGIN: self._begin,
+            Verb.DATA: self._data,
+            Verb.END: self._end,
+            Verb.BROKEN: self._broken,
+        }
+        try:
+            for verb, data in pieces(pipe):
+                if verb is Verb.ASK:
+                    _write_all(answers, encoded(self._looked_at()))
+                elif verb is Verb.SETTLE:
+                    _write_all(answers, encoded(self._settled()))
+                else:
+                    steps[verb](data)
+        finally:
+            self._drop()
+
+    # -- folders -----------------------------------------------------------------------
+
+    @property
+    def _here(self) -> _Folder:
+        return self._folders[-1]
+
+    def _enter(self, data: memoryview) -> None:
+        entry = entry_of(data)
+        if len(self._folders) + self._lost > _DEEPEST:
+            raise BrokenWireError("folders that are too deep")
+        if self._lost:
+            self._lost += 1
+            return
+        try:
+            fd = _made(self._here.fd, entry.name)
+        except OSError as error:
+            self._lost = 1
+            self._failed.append(Answer(FOLDER, error.errno or errno.EIO))
+            return
+        self._folders.append(_Folder(fd, entry.mtime_ns))
+
+    def _leave(self, data: memoryview) -> None:
+        del data
+        if self._lost:
+            self._lost -= 1
+            return
+        if len(self._folders) == 1:
+            raise BrokenWireError("nothing is above")
+        folder = self._folders.pop()
+        with suppress(OSError):  # a stick may not know such times
+            os.utime(folder.fd, ns=(folder.mtime_ns, folder.mtime_ns))
+        os.close(folder.fd)
+
+    # -- what is wanted ----------------------------------------------------------------
+
+    def _offer(self, data: memoryview) -> None:
+        entry = entry_of(data)
+        if self._lost:
+            self._lost_files += 1
+        elif len(self._here.offered) == _MOST_FILES:
+            raise BrokenWireError("too many files in a folder")
+        else:
+            self._here.offered.append(entry)
+
+    def _looked_at(self) -> list[Answer]:
+        """Return which of the offered files are not wanted, and why."""
+        if self._lost:
+            count, self._lost_files = self._lost_files, 0
+            return [Answer(number, errno.ENOENT) for number in range(count)]
+        return [
+            Answer(number, error, entry.size)
+            for number, entry in enumerate(self._here.offered)
+            if (error := self._refusal(number, entry)) is not None
+        ]
+
+    def _refusal(self, number: int, entry: Entry) -> int | None:
+        """Return why a file is not wanted: an errno, 0 if it is there; None if it is.
+
+        COMPARED is for one that is there, and wanted all the same.
+        """
+        try:
+            found = os.stat(entry.name, dir_fd=self._here.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return error.errno or errno.EIO
+        if not _is_same(found, entry):
+            return errno.EEXIST
+        if not self._compares:
+            return 0
+        self._here.there.add(number)
+        return COMPARED
+
+    # -- one file ----------------------------------------------------------------------
+
+    def _begin(self, data: memoryview) -> None:
+        number = number_of(data)
+        if self._open or self._lost or number >= len(self._here.offered):
+            raise BrokenWireError("a file begins where none can")
+        entry = self._here.offered[number]
+        compared = number in self._here.there
+        self._open = _Open(number, entry, -1, compared)
+        try:
+            self._open.fd = self._opened(entry.name) if compared else self._new()
+        except OSError as error:
+            self._open.error = error.errno or errno.EIO
+
+    def _opened(self, name: bytes) -> int:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        return os.open(name, flags, dir_fd=self._here.fd)
+
+    def _new(self) -> int:
+        with suppress(FileNotFoundError):
+            os.unlink(PART, dir_fd=self._here.fd)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(PART, flags, _FILE, dir_fd=self._here.fd)
+
+    def _data(self, data: memoryview) -> None:
+        now = self._current()
+        if now.error:
+            return
+        if now.done + len(data) > now.entry.size:
+            raise BrokenWireError("a file is longer than was said")
+        try:
+            if now.compared:
+                self._compare(now, data)
+            else:
+                done = 0
+                while done < len(data):
+                    done += os.write(now.fd, data[done:])
+        except OSError as error:
+            now.error = error.errno or errno.EIO
+        now.done += len(data)
+
+    def _compare(self, now: _Open, data: memoryview) -> None:
+        if self._read(now.fd, now.done, len(data)) != data:
+            now.error = errno.EEXIST
+
+    def _read(self, fd: int, offset: int, size: int) -> memoryview:
+        done = 0
+        while done < size:
+            more = os.preadv(fd, [self._buffer[done:size]], offset + done)
+            if not more:
+                break
+            done += more
+        return self._buffer[:done]
+
+    def _end(self, data: memoryview) -> None:
+        now = self._current()
+        checksum = number_of(data)
+        if now.done != now.entry.size and not now.error:
+            raise BrokenWireError("a file is shorter than was said")
+        if not now.error and not now.compared:
+            try:
+                self._finish(now, checksum)
+            except OSError as error:
+                now.error = error.errno or errno.EIO
+        if now.error:
+            self._failed.append(Answer(now.number, now.error))
+        self._drop()
+
+    def _finish(self, now: _Open, checksum: int) -> None:
+        """Read back what was written, and give it time and name; raises OSError."""
+        found = 0
+        for offset in range(0, now.entry.size, MOST):
+            size = min(MOST, now.entry.size - offset)
+            found = zlib.crc32(self._read(now.fd, offset, size), found)
+        if found != checksum:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        with suppress(OSError):
+            os.utime(now.fd, ns=(now.entry.mtime_ns, now.entry.mtime_ns))
+        here = self._here.fd
+        os.rename(PART, now.entry.name, src_dir_fd=here, dst_dir_fd=here)
+        os.close(now.fd)
+        now.fd = -1
+
+    def _broken(self, data: memoryview) -> None:
+        del data
+        self._current()
+        self._drop()
+
+    def _current(self) -> _Open:
+        if self._open is None:
+            raise BrokenWireError("no file has begun")
+        return self._open
+
+    def _drop(self) -> None:
+        """Leave nothing of a file that is not whole."""
+        now, self._open = self._open, None
+        if now is None or now.fd < 0:
+            return
+        os.close(now.fd)
+        if not now.compared:
+            with suppress(OSError):
+                os.unlink(PART, dir_fd=self._here.fd)
+
+    # -- settling ----------------------------------------------------------------------
+
+    def _settled(self) -> list[Answer]:
+        """Return what could not be written since that was asked last.
+
+        Between folders all of it is brought to the disk.
+        """
+        failed, self._failed = self._failed, []
+        if len(self._folders) == 1 and not self._lost and (error := self._synced()):
+            failed.append(Answer(FOLDER, error))
+        return failed
+
+    def _synced(self) -> int:
+        """Bring all to the disk; return an errno, 0 if it is there."""
+        return get_errno() if _libc.syncfs(self._folders[0].fd) else 0
+
+
+def _made(above: int, name: bytes) -> int:
+    """Return the folder *name*, made if it is not there; raises OSError."""
+    with suppress(FileExistsError):
+        os.mkdir(name, _FOLDER, dir_fd=above)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, dir_fd=above)
+
+
+def _is_same(found: os.stat_result, entry: Entry) -> bool:
+    """Whether a file that is there is what is to be copied, as size and time tell."""
+    if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
+        return False
+    if abs(found.st_mtime_ns - entry.mtime_ns) < _WINDOW_NS:
+        return True
+    is_earlier = entry.mtime_ns < _FIRST_OF_FAT_NS
+    return is_earlier and abs(found.st_mtime_ns - _FIRST_OF_FAT_NS) <= _DAY_NS
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

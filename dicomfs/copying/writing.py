@@ -1,0 +1,61 @@
+"""Starting the process that writes a copy, and the pipes to it."""
+
+import fcntl
+import os
+import signal
+from contextlib import suppress
+from typing import Final, NoReturn
+
+from dicomfs.copying.wire import MOST, BrokenWireError, Speaker
+from dicomfs.copying.writer import Writer
+from dicomfs.sandbox import inheritance, process
+
+_F_SETPIPE_SZ: Final = 1031
+
+
+class Writing:
+    """A process that writes below the folder *root*, a descriptor.
+
+    Forked before anybody reads the medium. It ends when nobody holds the other ends of
+    its pipes, and leaves nothing half written.
+    """
+
+    def __init__(self, root: int, *, compares: bool) -> None:
+        heard, self._to = os.pipe()
+        self._answers, answered = os.pipe()
+        with suppress(OSError):  # then more turns are taken
+            fcntl.fcntl(heard, _F_SETPIPE_SZ, MOST)
+        self._pid = os.fork()
+        if self._pid == 0:
+            _serve(root, heard, answered, compares=compares)
+        os.close(heard)
+        os.close(answered)
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Our ends of the pipes, for whoever speaks to it."""
+        return self._to, self._answers
+
+    def speaker(self) -> Speaker:
+        """Return what speaks to it."""
+        return Speaker(self._to, self._answers)
+
+    def end(self) -> None:
+        """Let go of it, and wait until it has ended."""
+        for each in self.descriptors:
+            os.close(each)
+        os.waitpid(self._pid, 0)
+
+
+def _serve(root: int, heard: int, answered: int, *, compares: bool) -> NoReturn:
+    try:
+        # Ctrl-C ends who speaks; then nothing half written stays.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        process.end_with_parent(signal.SIGKILL)
+        inheritance.keep_descriptors([root, heard, answered])
+        process.silence(process.open_null())
+        writer = Writer(root, compares=compares)
+        with suppress(BrokenWireError, OSError), open(heard, "rb", MOST) as pipe:
+            writer.serve(pipe, answered)
+    finally:
+        os._exit(os.EX_OK)
