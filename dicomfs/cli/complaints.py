@@ -149,7 +149,8 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     Problem.LIBRARY_NEEDED: Complaint(
         Exit.PASSWORD_NEEDED,
         "the archive cannot be opened: {reason}",
-        "install it: pip install 'dicomfs[aes]'",
+        "install it: pip install 'dicomfs[aes]' (with the package of Debian: "
+        "sudo apt install python3-pycryptodome)",
     ),
     Problem.METHOD_UNSUPPORTED: Complaint(
         Exit.SOURCE_UNSUPPORTED,

@@ -47,7 +47,11 @@ _LIBRARIES: Final = (
     ("zlib", "packed archives", "install a Python that was built with zlib"),
     ("bz2", "bzip2 in archives", "install a Python that was built with libbz2"),
     ("lzma", "xz in archives", "install a Python that was built with liblzma"),
-    ("Cryptodome", "archives encrypted with AES", "{pip} 'dicomfs[aes]'"),
+    (
+        *("Cryptodome", "archives encrypted with AES"),
+        "{pip} 'dicomfs[aes]' (with the package of Debian: "
+        "sudo apt install python3-pycryptodome)",
+    ),
     ("fsspec", "URLs as SOURCE", "{pip} 'dicomfs[remote]'"),
 )
 
