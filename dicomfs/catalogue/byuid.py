@@ -79,6 +79,7 @@ class ByUid:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = True
+    has_images: ClassVar[bool] = False
     name: ClassVar[str] = NAME
     hidden: ClassVar[Mapping[str, Node]] = {}
 

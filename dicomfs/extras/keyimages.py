@@ -34,6 +34,7 @@ class KeyImages:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = False
+    has_images: ClassVar[bool] = True
     hidden: ClassVar[Mapping[str, Node]] = {}
 
     inode: int

@@ -19,12 +19,11 @@ from dicomfs.pictures.repository import (
     FOLDER,
     Picture,
     Shelf,
-    is_shared_in,
     repository,
 )
 from dicomfs.pictures.wire import Form
 from dicomfs.tree.node import Fixed, FolderNode, Node
-from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.selection import Instance
 from dicomfs.tree.whose import has_own_time, says_who_and_when
 
 _AT_ONCE: Final = 2
@@ -48,7 +47,7 @@ class Pictures:
 
     def shared_in(self, folder: FolderNode, name: str) -> Fixed | None:
         """Return the repository in *folder*, if *name* is that of one."""
-        if name == FOLDER and isinstance(folder, Selection) and is_shared_in(folder):
+        if name == FOLDER and folder.has_images:
             return repository(folder, self._gallery.picture)
         return None
 
@@ -65,7 +64,7 @@ class Pictures:
             painted = await self._picture(image, shelf.form)
         except (OSError, trio.TooSlowError) as error:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
-        return shelf.picture(image, painted)
+        return shelf.picture(name, image, painted)
 
     async def thumbnail(self, node: Node) -> bytes:
         """Return the attribute that has the picture of *node*, empty if it has none.

@@ -1,4 +1,4 @@
-"""The shared thumbnail repository of a series: ``.sh_thumbnails``, which is not listed.
+"""The shared thumbnails of a folder with images: ``.sh_thumbnails``, which is not listed.
 
     .sh_thumbnails/normal/MD5.png    128 pixels
     .sh_thumbnails/large/MD5.png     256 pixels
@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
-from dicomfs.dicom.types import Level
 from dicomfs.pictures.wire import Form
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.identity import Position, inode
 from dicomfs.tree.node import Fixed, FolderNode, Made, Node, Said
-from dicomfs.tree.selection import Instance, Selection
+from dicomfs.tree.selection import Instance
 
 FOLDER: Final = ".sh_thumbnails"
 
@@ -34,12 +33,7 @@ _NOTHING: Final[Mapping[str, Node]] = MappingProxyType({})
 Paint = Callable[[Instance, Form], bytes]
 
 
-def is_shared_in(folder: FolderNode) -> bool:
-    """Whether there is a repository for what is in *folder*: it is a series."""
-    return isinstance(folder, Selection) and folder.level is Level.SERIES
-
-
-def repository(series: Selection, paint: Paint) -> Fixed:
+def repository(series: FolderNode, paint: Paint) -> Fixed:
     """Return the repository for *series*, whose pictures *paint* gives."""
     number = inode(_OWN, FOLDER, series.inode)
     made = Fixed(number, FOLDER, series, series.mtime_ns)
@@ -55,12 +49,13 @@ class Shelf:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = True
+    has_images: ClassVar[bool] = False
     hidden: ClassVar[Mapping[str, Node]] = _NOTHING
 
     parent: Fixed
     name: str
     form: Form
-    series: Selection
+    series: FolderNode
     paint: Paint
     _named: tuple[object, Mapping[str, Instance]] = (None, MappingProxyType({}))
 
@@ -115,17 +110,17 @@ class Shelf:
     def lookup(self, name: str) -> "Picture | None":
         """Return the picture called *name*, None if there is none; raises OSError."""
         image = self.image(name)
-        return (
-            None if image is None else self.picture(image, self.paint(image, self.form))
-        )
+        if image is None:
+            return None
+        return self.picture(name, image, self.paint(image, self.form))
 
-    def picture(self, image: Instance, painted: bytes) -> "Picture | None":
+    def picture(self, name: str, image: Instance, painted: bytes) -> "Picture | None":
         """Return the *painted* picture of *image* as a file, None if it is empty."""
         if not painted:
             return None
-        name = _name_of(image.name)
-        number = inode(_OWN, name, self.inode)
-        return Picture(number, name, self, image.mtime_ns, self, image, len(painted))
+        number, when = inode(_OWN, name, self.inode), image.mtime_ns
+        size = len(painted)
+        return Picture(number, name, self, when, image, self.form, self.paint, size)
 
     def forget(self) -> None:
         """Give up what is kept."""
@@ -134,10 +129,11 @@ class Shelf:
 
 @dataclass(slots=True, eq=False)
 class Picture(Made):
-    """The picture of *image*, which stands on *shelf*, of so many bytes."""
+    """The picture of *image* that *paint* gives, of *size* bytes."""
 
-    shelf: Shelf
     image: Instance
+    form: Form
+    paint: Paint
     size: int
 
     @property
@@ -148,19 +144,19 @@ class Picture(Made):
     @property
     def identity(self) -> Hashable:
         """What stays the same whatever else is in the folder."""
-        return self.image.identity, self.shelf.form
+        return self.image.identity, self.form
 
     def is_same(self, other: object) -> bool:
         """Whether *other* is the same picture."""
         return (
             isinstance(other, Picture)
-            and other.shelf.form is self.shelf.form
+            and other.form is self.form
             and other.image.is_same(self.image)
         )
 
     def open(self) -> Source:
         """Return the bytes; raises OSError."""
-        painted = self.shelf.paint(self.image, self.shelf.form)
+        painted = self.paint(self.image, self.form)
         if len(painted) != self.size:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return BytesSource(painted, self.mtime_ns)

@@ -77,6 +77,11 @@ class FolderNode(Named, Protocol):
         ...
 
     @property
+    def has_images(self) -> bool:
+        """Whether it is a series, or a choice of images: pictures can be had of them."""
+        ...
+
+    @property
     def hidden(self) -> "Mapping[str, Node]":
         """Children that are found by name and not listed, so that nobody copies them."""
         ...
@@ -175,6 +180,7 @@ class Fixed:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = False
+    has_images: ClassVar[bool] = False
 
     inode: int
     name: str

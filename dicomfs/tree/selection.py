@@ -304,6 +304,11 @@ class Selection:
         self.lister.forget(self)
 
     @property
+    def has_images(self) -> bool:
+        """Whether it is a series."""
+        return self.level is Level.SERIES
+
+    @property
     def own_attributes(self) -> Attributes | None:
         """What the folder's record says, read anew, the first of joined ones.
 

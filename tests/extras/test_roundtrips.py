@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 
 from tests.documents.test_encapsulated import KINDS
+from tests.mount.test_pictures import shared
 from tests.product.test_writers import (
     REPORT,
     on_disk,
@@ -236,6 +237,14 @@ def test_dcmtks_choice_is_one_too_and_what_is_missing_is_said(mounted: Mount) ->
     told = (mounted.place / ".dicomfs/report.txt").read_text()
     assert "key images are not in the study" in told
     assert "1 of 3 not there" in told
+
+
+def test_thunar_finds_pictures_of_key_images_too(mounted: Mount) -> None:
+    link = mounted.place / _STUDY / "Key images for Surgery/01 003-0010.dcm"
+    file = mounted.place / _IMAGES / "0010.dcm"
+
+    assert shared(link).read_bytes() == shared(file).read_bytes()
+    assert not shared(link.with_name("0010.dcm")).exists()
 
 
 def test_what_one_choice_has_another_need_not_have(mounted: Mount) -> None:
