@@ -1,0 +1,1 @@
+"""Recipes that are run as the manual has them: see scripts/recipes."""
