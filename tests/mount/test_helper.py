@@ -120,6 +120,17 @@ def test_flags_of_mount_are_understood(host: System, source: Path, place: Path) 
     assert_ends(host, "umount", "-n", place)
 
 
+@pytest.mark.parametrize("kind", ["fuse", "fuse3"])
+def test_the_type_may_stand_in_front_of_the_source(
+    host: System, source: Path, place: Path, kind: str
+) -> None:
+    # As older tables have it: mount.fuse3 finds the program there.
+    done = host.run("mount", "-t", kind, f"dicomfs#{source}", place)
+
+    assert_mounted(host, done, source, place)
+    assert_ends(host, "umount", place)
+
+
 def test_a_verbose_mount_says_where_it_is(
     host: System, source: Path, place: Path
 ) -> None:

@@ -41,10 +41,11 @@ def test_the_commands_of_a_recipe_are_ones_that_a_shell_takes(name: str) -> None
 
 @pytest.mark.mount
 @pytest.mark.slow
+@pytest.mark.late
 @pytest.mark.parametrize("name", ["tar", "rsync", "dcm2niix"])
 def test_recipes_for_what_every_system_has_come_out_well(name: str) -> None:
     command = [sys.executable, "-P", "-m", "scripts.cooking", name]
 
-    done = run(command, env={"PYTHONPATH": str(ROOT)})
+    done = run(command, env={"PYTHONPATH": str(ROOT)}, seconds=120)
 
     assert (done.returncode, done.stdout) == (0, f"{name}: well\n"), done.stderr

@@ -152,6 +152,7 @@ def test_shells_complete_commands_and_options(shell: str) -> None:
     assert offered(shell, "mo") == {"mount"}
     assert offered(shell, "mount", "--in") == {"--index-only"}
     assert offered(shell, "do") == {"doctor"}
+    assert offered(shell, "open", "--sc") == {"--scan"}
 
 
 @pytest.mark.slow
