@@ -26,5 +26,9 @@ override_dh_auto_install:
 execute_after_dh_install:
 	PYTHONPATH=$(PRIVATE) python3 -P -B -c 'import dicomfs.mount.worker, dicomfs.cli.main'
 
+# Who looks for a fault in pyfuse3 builds the package anew.
+override_dh_strip:
+	dh_strip --no-automatic-dbgsym
+
 override_dh_python3:
 	dh_python3 --no-guessing-deps /usr/lib/dicomfs

@@ -30,6 +30,8 @@ make_root() {  # make_root RELEASE FOLDER
     }
     # A root that is thrown away need not outlive a power cut.
     echo force-unsafe-io >"$2/etc/dpkg/dpkg.cfg.d/roots"
+    # Made when a system starts; fusermount3 of Debian 12 wants it to unmount.
+    ln -s /proc/self/mounts "$2/etc/mtab" 2>/dev/null || true
     keep "$suite" "$2"
 }
 
