@@ -35,16 +35,32 @@ def printable(text: str) -> str:
     return _shown(text, _escape)
 
 
+def printable_lines(text: str) -> str:
+    """Return *text* with the same escapes; its line feeds stay."""
+    return _lines_shown(text, _escape)
+
+
 def printable_json(text: str) -> str:
     """Return the JSON *text* with the same letters escaped, in the way of JSON.
 
     It means what it meant. Outside of its strings there may be line feeds.
     """
-    return "\n".join(_shown(line, _json_escape) for line in text.split("\n"))
+    return _lines_shown(text, _json_escape)
+
+
+def _lines_shown(text: str, escape: Callable[[str], str]) -> str:
+    # Most text is plain, and quicker looked at as a whole.
+    if text.replace("\n", "").isprintable() and not _hides(text):
+        return text
+    return "\n".join(_shown(line, escape) for line in text.split("\n"))
+
+
+def _hides(text: str) -> bool:
+    return not text.isascii() and _HIDDEN.search(text) is not None
 
 
 def _shown(text: str, escape: Callable[[str], str]) -> str:
-    if text.isprintable() and (text.isascii() or not _HIDDEN.search(text)):
+    if text.isprintable() and not _hides(text):
         return text
     text = _HIDDEN.sub(lambda found: escape(found[0]), text)
     return "".join(

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from dicomfs.printable import printable, printable_json
+from dicomfs.printable import printable, printable_json, printable_lines
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,21 @@ from dicomfs.printable import printable, printable_json
 )
 def test_what_a_terminal_would_obey_or_hide_is_escaped(name: str, shown: str) -> None:
     assert printable(name) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "├── Doe\n│   └── 0001.dcm\n",
+        "├── Doe\n│   └── \x1b[31m\r\n\n",
+        "\u0646\u200c\n\u0627",
+        "\u0646\n\u200d\u0627",
+        "plain\n",
+        "",
+    ],
+)
+def test_lines_are_escaped_one_by_one(text: str) -> None:
+    assert printable_lines(text) == "\n".join(map(printable, text.split("\n")))
 
 
 def test_json_means_what_it_meant_and_hides_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from dicomfs.catalogue.groups import Group, children_once, groups, recorded_once
 from dicomfs.dicom.keywords import of_level
 from dicomfs.dicom.types import Level
+from dicomfs.tree.files import Files
 from dicomfs.tree.node import FolderNode, Node
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
@@ -27,6 +28,12 @@ Json = dict[str, object]
 def lines(folder: FolderNode, depth: int = DEEPEST, indent: str = "") -> Iterator[str]:
     """Yield a line for each node below *folder*, drawn as a tree *depth* folders deep."""
     nodes = children_once(folder)
+    if isinstance(nodes, Files):
+        # All of them can be opened, and no node has to be made of any.
+        *names, final = nodes
+        yield from map(f"{indent}├── ".__add__, names)
+        yield f"{indent}└── {final}"
+        return
     for place, (name, node) in enumerate(nodes.items(), start=1):
         last = place == len(nodes)
         yield f"{indent}{'└── ' if last else '├── '}{name}{_remark(node)}"

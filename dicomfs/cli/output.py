@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from dicomfs.errors import Failure, Problem
-from dicomfs.printable import printable, printable_json
+from dicomfs.printable import printable_json, printable_lines
 
 
 def write(lines: Iterable[str], *, is_json: bool) -> None:
@@ -25,7 +25,7 @@ def say(lines: Iterable[str]) -> None:
     """Say *lines* to the process that shows them, as long as that wants more."""
     try:
         for line in lines:
-            print(line)
+            sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         pass
@@ -45,10 +45,7 @@ class Relay:
         """
         if sys.stdout is None:
             return True
-        if self._is_json:
-            text = printable_json(text)
-        else:
-            text = "\n".join(map(printable, text.split("\n")))
+        text = printable_json(text) if self._is_json else printable_lines(text)
         try:
             sys.stdout.write(text)
             sys.stdout.flush()

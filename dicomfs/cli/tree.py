@@ -4,7 +4,7 @@ import argparse
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from time import monotonic
 from typing import Final
 
 from dicomfs.cli import outline, output, sources, studies
@@ -16,8 +16,9 @@ from dicomfs.fileset.patience import Workers
 from dicomfs.media.opening import unreadable
 from dicomfs.tree.tree import Tree
 
-# Lines that are made together.
-_BATCH: Final = 100
+# Lines that are made together: as many as come within so many seconds, up to a number.
+_SOON: Final = 0.1
+_MOST: Final = 2000
 
 
 def run(given: argparse.Namespace) -> int:
@@ -73,7 +74,18 @@ def in_time(lines: Iterator[str], deadline: float) -> Iterator[str]:
     """Yield *lines*; raises Failure if the medium cannot be read, or does not answer."""
     workers = Workers(1, deadline, "tree")
     try:
-        while batch := workers.ask(lambda: [*islice(lines, _BATCH)]):
+        while batch := workers.ask(lambda: _next(lines)):
             yield from batch
     except OSError as error:
         raise unreadable(error) from error
+
+
+def _next(lines: Iterator[str]) -> list[str]:
+    """Return the *lines* that come soon, and at least one; none at their end."""
+    end = monotonic() + _SOON
+    batch: list[str] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == _MOST or monotonic() >= end:
+            break
+    return batch

@@ -4,8 +4,8 @@ Values are left where they lie, so that an element of any length costs the readi
 its header only.
 """
 
-from collections.abc import Iterator, Mapping
-from struct import Struct
+from collections.abc import Iterator, Mapping, Sequence
+from struct import Struct, unpack
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, Literal, NamedTuple
 
@@ -50,6 +50,13 @@ class Syntax:
     def integer(self, value: bytes) -> int:
         """Return the unsigned integer that *value* holds."""
         return int.from_bytes(value, "little" if self.little else "big")
+
+    def integers(self, values: Sequence[bytes]) -> Sequence[int]:
+        """Return the unsigned integers that *values* hold."""
+        if set(map(len, values)) != {4}:
+            return [self.integer(value) for value in values]
+        order = "<" if self.little else ">"
+        return unpack(f"{order}{len(values)}L", b"".join(values))
 
     def tag(self, tag: int) -> bytes:
         """Return *tag* as it is written: group, then element."""

@@ -10,6 +10,7 @@ over values, and is led by headers alone.
 import re
 from collections.abc import Container, Mapping, Sequence
 from functools import cached_property
+from operator import eq, sub
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Final, NamedTuple
 
@@ -174,16 +175,17 @@ class Alike(NamedTuple):
     starts: list[int]
     end: int
     same: Mapping[int, bytes]
-    # Of each Item what was found; of each tag where it is there, and what is in front.
-    rows: list[tuple[bytes, ...]]
+    # What was found of all Items; of each tag where it is there, and what is in front.
+    columns: Sequence[Sequence[bytes]]
     places: Mapping[int, tuple[int, int]]
 
-    def values(self, tag: int) -> list[bytes]:
+    def values(self, tag: int) -> Sequence[bytes]:
         """Return the value that each Item has of a *tag*; KeyError if it is not there."""
         if tag in self.same:
-            return [self.same[tag]] * len(self.rows)
+            return [self.same[tag]] * len(self.starts)
         number, width = self.places[tag]
-        return [row[number][width:] for row in self.rows]
+        column = self.columns[number]
+        return [each[width:] for each in column] if width else column
 
 
 class Layout:
@@ -196,31 +198,39 @@ class Layout:
         self.same = dict(form.same)
         self._lengths = lengths
         self._syntax = syntax
-        read = [part for part in form.parts if part.tag]
-        self._places = {
-            part.tag: (number, part.width) for number, part in enumerate(read)
-        }
+        # Of each value that is read: which group it is, and how much is in front of it.
+        self._places: dict[int, tuple[int, int]] = {}
+        varying = [part for part in form.parts if part.width]
+        for part, ways in zip(varying, lengths, strict=True):
+            if part.tag:
+                width = part.width if len(ways) > 1 else 0
+                self._places[part.tag] = len(self._places) + 1, width
 
     @cached_property
     def _expression(self) -> "re.Pattern[bytes]":
         lengths = iter(self._lengths)
         said = re.escape(b"\xff" * 4) if self.form.is_open else b"...."
-        parts = [re.escape(self._syntax.tag(ITEM)), said]
+        parts = [re.escape(self._syntax.tag(ITEM)), b"(%b)" % said]
         for part in self.form.parts:
             parts.append(re.escape(part.fixed))
             if not part.width:
                 parts.append(b".{%d}" % part.passed)
                 continue
-            ways = b"|".join(self._ways(part.width, next(lengths)))
-            parts.append(b"(%b)" % ways if part.tag else b"(?:%b)" % ways)
+            ways = self._ways(part.width, next(lengths), is_read=bool(part.tag))
+            parts.append(ways)
         return re.compile(b"".join(parts), re.DOTALL)
 
-    def _ways(self, width: int, lengths: frozenset[int]) -> list[bytes]:
+    def _ways(self, width: int, lengths: frozenset[int], *, is_read: bool) -> bytes:
+        """Return what finds a length and its value; if that is read, in a group."""
         order: Final = "little" if self._syntax.little else "big"
-        return [
-            re.escape(each.to_bytes(width, order)) + b".{%d}" % each
+        ways = [
+            (re.escape(each.to_bytes(width, order)), b".{%d}" % each)
             for each in sorted(lengths)
         ]
+        if len(ways) == 1 and is_read:
+            return b"%b(%b)" % ways[0]
+        joined = b"|".join(map(b"".join, ways))
+        return b"(%b)" % joined if is_read else b"(?:%b)" % joined
 
     def read(self, data: bytes, at: int) -> tuple[int, dict[int, bytes]] | None:
         """Return where the Item at *at* ends, and its values by tag.
@@ -230,30 +240,38 @@ class Layout:
         found = self._expression.match(data, at)
         if found is None:
             return None
-        end = found.end()
-        if not (self.form.is_open or self._is_long(data, at, end)):
+        row = found.groups()
+        if not self._sound([at, found.end()], row[:1]):
             return None
         values = self.same.copy()
-        row = found.groups()
         for tag, (number, width) in self._places.items():
             values[tag] = row[number][width:]
-        return end, values
+        return found.end(), values
 
     def run(self, data: bytes, at: int, most: int) -> Alike | None:
         """Return the Item at *at* and those behind it that are laid out so, *most* in all."""
-        starts: list[int] = []
+        places = [at]
         rows: list[tuple[bytes, ...]] = []
-        match, is_open = self._expression.match, self.form.is_open
+        match = self._expression.match
         while len(rows) < most and (found := match(data, at)) is not None:
-            end = found.end()
-            if not (is_open or self._is_long(data, at, end)):
-                break
-            starts.append(at)
+            at = found.end()
+            places.append(at)
             rows.append(found.groups())
-            at = end
-        return Alike(starts, at, self.same, rows, self._places) if rows else None
+        count = self._sound(places, [row[0] for row in rows])
+        if not count:
+            return None
+        columns = list(zip(*rows[:count], strict=True))
+        return Alike(places[:count], places[count], self.same, columns, self._places)
 
-    def _is_long(self, data: bytes, start: int, end: int) -> bool:
-        """Whether the Item says that it is as long as its elements are."""
-        said = self._syntax.integer(data[start + 4 : start + _HEADER])
-        return said == end - start - _HEADER
+    def _sound(self, places: Sequence[int], said: Sequence[bytes]) -> int:
+        """Return how many Items, from the first on, are as long as they have *said*.
+
+        Each goes from one of *places* to the next.
+        """
+        if self.form.is_open or not said:
+            return len(said)
+        lengths = list(map(_HEADER.__rsub__, map(sub, places[1:], places)))
+        told = [*self._syntax.integers(said)]
+        if lengths == told:
+            return len(said)
+        return list(map(eq, lengths, told)).index(False)

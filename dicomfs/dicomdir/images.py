@@ -4,8 +4,9 @@ Records of images that are linked as they lie in the file are read many at a tim
 with anything else in it, or with any damage, is left to those who read record by record.
 """
 
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import eq
 from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
@@ -61,7 +62,7 @@ class _Reader:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._integer = directory.header.syntax.integer
+        self._integers = directory.header.syntax.integers
         self._window = Window(directory.source)
         self._found = Images([], [], [], [])
 
@@ -116,12 +117,11 @@ class _Reader:
             return None
         nexts, lowers, file_ids, uids, numbers = map(alike.values, _READ)
         offsets = list(map(self._window.start.__add__, alike.starts))
-        links = list(map(self._integer, nexts))
+        links = [*self._integers(nexts)]
         # What lies behind them may be of another entity.
-        following = zip(links, chain(offsets[1:], [NO_RECORD]), strict=True)
-        count = next(
-            n for n, (link, at) in enumerate(following, 1) if link != at or not at
-        )
+        count = len(offsets)
+        if links[:-1] != offsets[1:]:
+            count = 1 + list(map(eq, links, offsets[1:])).index(False)
         if any(map(any, set(lowers[:count]))):
             return None
         found, before = self._found, len(self._found.uids)
@@ -141,11 +141,15 @@ def _is_image(type_: str, sop_class: bytes) -> bool:
     return type_ == IMAGE and type_shown(type_, sop_class) == IMAGE
 
 
-def _raw(values: Iterable[bytes]) -> list[bytes]:
+def _raw(values: Sequence[bytes]) -> Sequence[bytes]:
     """Return *values* as ``Attributes.raw`` does."""
+    joined = b"".join(values)
+    if b"\0" not in joined and b" " not in joined:
+        return values
     return [value.partition(b"\0")[0].strip(b" ") for value in values]
 
 
+@lru_cache(maxsize=4096)
 def _number(value: bytes) -> int:
     """Return the number that *value* is; ValueError if it is not a plain one."""
     if value.isdigit() and len(value) <= _MOST_DIGITS:

@@ -21,7 +21,6 @@ from dicomfs.dicom.element import (
     UNDEFINED_LENGTH,
     elements,
 )
-from dicomfs.dicom.layout import Alike
 from dicomfs.dicom.types import (
     MRDR,
     PRIVATE,
@@ -182,7 +181,8 @@ class _Reader:
             return None
         self._left -= size
         start, count = self._window.start, len(found.starts)
-        nexts, lowers = (self._links_of(found, tag) for tag in _LINKS)
+        values = map(found.values, _LINKS)
+        nexts, lowers = (array("I", self._syntax.integers(each)) for each in values)
         in_use = found.same.get(tags.RECORD_IN_USE_FLAG, b"")
         return Run(
             list(map(start.__add__, found.starts)),
@@ -192,13 +192,6 @@ class _Reader:
             bytes([kind]) * count,
             start + found.end,
         )
-
-    def _links_of(self, alike: Alike, tag: int) -> "array[int]":
-        values = alike.values(tag)
-        joined = b"".join(values)
-        if len(joined) == _LINK * len(values):
-            return usual.numbers("I", joined, self._syntax)
-        return array("I", map(self._syntax.integer, values))
 
     def _add_all(self, run: Run) -> None:
         index = self._index

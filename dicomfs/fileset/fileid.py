@@ -7,7 +7,7 @@ matched against the names that are really there.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -40,6 +40,29 @@ def components(file_id: bytes) -> Place:
     if len(path) > _MAX_COMPONENTS:
         raise FileIdError("a File ID has too many components")
     return path
+
+
+def in_one_folder(file_ids: Sequence[bytes]) -> tuple[Place, list[bytes]] | None:
+    """Return the folder of *file_ids*, and their names in it; None if there are several.
+
+    None, too, if any of them is not a plain name, or there is none.
+    """
+    if not file_ids:
+        return None
+    folder, separator, _ = file_ids[0].rpartition(b"\\")
+    above = folder + separator
+    # What begins the first and the last in their order begins all between them.
+    if not (min(file_ids).startswith(above) and max(file_ids).startswith(above)):
+        return None
+    names = [file_id[len(above) :] for file_id in file_ids]
+    is_plain = all(names) and _PLAIN.fullmatch(b"".join(names))
+    if not is_plain or max(map(len, names)) > _MAX_COMPONENT:
+        return None
+    try:
+        place = _parts(folder)
+    except FileIdError:
+        return None
+    return (place, names) if len(place) < _MAX_COMPONENTS else None
 
 
 @lru_cache(maxsize=256)

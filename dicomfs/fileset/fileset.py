@@ -21,7 +21,7 @@ from dicomfs.dicomdir.record import NO_RECORD, DirectoryRecord
 from dicomfs.errors import CutOffError, DirectoryError
 from dicomfs.fileset.guesses import Clue
 from dicomfs.fileset.links import LinkCheck, LinkedRecords
-from dicomfs.fileset.locate import Locator
+from dicomfs.fileset.locate import Locator, Together
 from dicomfs.fileset.nested import Family, NestedSets
 from dicomfs.fileset.references import Found, References, clue_of
 from dicomfs.fileset.settling import Settling
@@ -231,11 +231,9 @@ class FileSet:
     @property
     def unlinked(self) -> list[Part]:
         """The parts that belong nowhere: whole entities, and single records that strayed."""
-        links = self._links
-        return [
-            *(self._top(first, whole_entity=True) for first in links.unlinked),
-            *(self._top(stray, whole_entity=False) for stray in links.strays),
-        ]
+        whole = [self._top(at, whole_entity=True) for at in self._links.unlinked]
+        strays = [self._top(at, whole_entity=False) for at in self._links.strays]
+        return whole + strays
 
     def children(self, part: Part) -> Iterator[Item]:
         """Yield what *part* consists of: its active records, in the order of links.
@@ -252,9 +250,8 @@ class FileSet:
 
     def images(self, part: Part) -> Images | None:
         """Return all that *part* consists of, if that is plain images; None if in doubt."""
-        if not (part.whole_entity and self._links.is_plain(part.offset, part.owner)):
-            return None
-        return images_of(self._directory, part.offset)
+        is_plain = part.whole_entity and self._links.is_plain(part.offset, part.owner)
+        return images_of(self._directory, part.offset) if is_plain else None
 
     def everything(self) -> Iterator[Item]:
         """Yield all records in the order of the file, inactive and unlinked ones too.
@@ -329,11 +326,14 @@ class FileSet:
     def locate_all(
         self, file_ids: Iterable[bytes], clue: Callable[[int], Clue] | None = None
     ) -> list[Found]:
-        """Return where the files of *file_ids* lie, and their statuses, or why not.
-
-        A *clue* to each by its number finds it under another name, too.
-        """
+        """Return where the files of *file_ids* lie, or why not; see ``References``."""
         return self._references.locate_all(file_ids, clue)
+
+    def find_all(
+        self, file_ids: Sequence[bytes], clue: Callable[[int], Clue]
+    ) -> Together | list[Found]:
+        """Return the same; in short if all lie in one folder, and nothing is amiss."""
+        return self._references.find_all(file_ids, clue)
 
     def headers(self, record: DirectoryRecord) -> Iterator[tuple[Item, Attributes]]:
         """Yield the headers of instances that *record* has or leads to, with their items.

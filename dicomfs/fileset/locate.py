@@ -10,7 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, cast
 
 from dicomfs.fileset.fileid import Names
 from dicomfs.media.medium import Medium, Place, Status
@@ -27,6 +27,19 @@ class Start(NamedTuple):
 
     folder: Place
     dropped: int = 0
+
+
+class Together(NamedTuple):
+    """Files of a *folder*, all of them there: a status for each of *names*."""
+
+    folder: Place
+    names: Sequence[bytes]
+    statuses: Sequence[Status]
+
+    def located(self) -> list[Located]:
+        """Return where each of them lies, and its status."""
+        folder, names = self.folder, self.names
+        return [((*folder, n), s) for n, s in zip(names, self.statuses, strict=True)]
 
 
 class Locator(ABC):
@@ -53,6 +66,12 @@ class Locator(ABC):
 
         The error is FileNotFoundError where the medium has no such file.
         """
+
+    def locate_in(
+        self, folder: Place, names: Sequence[bytes]
+    ) -> Together | list[Located | OSError]:
+        """Return the same for *names* in one folder; in short if nothing is amiss."""
+        return self.locate_all([(*folder, name) for name in names])
 
     def locate(self, path: Place) -> Located:
         """Return where the file of *path* lies, and its status; raises OSError."""
@@ -87,18 +106,21 @@ class WrittenLocator(Locator):
         for folder, path in zip(above, paths, strict=True):
             folders.setdefault(folder, []).append(path[-1])
         found = {
-            folder: iter(self._locate_in(folder, names))
+            folder: iter(one_by_one(self.locate_in(folder, names)))
             for folder, names in folders.items()
         }
         return [next(found[folder]) for folder in above]
 
-    def _locate_in(
+    def locate_in(
         self, folder: Place, names: Sequence[bytes]
-    ) -> list[Located | OSError]:
+    ) -> Together | list[Located | OSError]:
+        """Return where the files lie, as in ``Locator``."""
         try:
             real, statuses = self._statuses(folder, names)
         except OSError as error:
             return [error] * len(names)
+        if set(map(type, statuses)) == {Status}:
+            return Together(real, names, cast("list[Status]", statuses))
         return [
             ((*real, name), status)
             if isinstance(status, Status)
@@ -210,6 +232,13 @@ def statuses(
         return medium.statuses(folder, names)
     except OSError as error:
         return [error] * len(names)
+
+
+def one_by_one(
+    found: Together | list[Located | OSError],
+) -> Sequence[Located | OSError]:
+    """Return what was *found* of each file."""
+    return found.located() if isinstance(found, Together) else found
 
 
 def is_missing(found: object) -> bool:

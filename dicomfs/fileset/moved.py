@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from typing import Final, NamedTuple
 
 from dicomfs.fileset.fileid import Names
-from dicomfs.fileset.locate import Located, Locator, Start, WrittenLocator, is_missing
+from dicomfs.fileset.locate import (
+    Located,
+    Locator,
+    Start,
+    Together,
+    WrittenLocator,
+    is_missing,
+)
 from dicomfs.fileset.uids import Uids
 from dicomfs.media.medium import Medium, Place, shown
 from dicomfs.media.walk import Walk
@@ -90,7 +97,21 @@ class MovedLocator(Locator):
 
     def locate_all(self, paths: Sequence[Place]) -> list[Located | OSError]:
         """Return where the files lie; what is not where it should be may be moved."""
-        found = self._written.locate_all(paths)
+        return self._or_moved(paths, self._written.locate_all(paths))
+
+    def locate_in(
+        self, folder: Place, names: Sequence[bytes]
+    ) -> Together | list[Located | OSError]:
+        """Return the same for *names* in one folder."""
+        found = self._written.locate_in(folder, names)
+        if isinstance(found, Together):
+            return found
+        return self._or_moved([(*folder, name) for name in names], found)
+
+    def _or_moved(
+        self, paths: Sequence[Place], found: list[Located | OSError]
+    ) -> list[Located | OSError]:
+        """Return what was *found* of *paths*, elsewhere what is missing there."""
         if any(map(is_missing, found)) and (move := self._sought()):
             numbers = [
                 number

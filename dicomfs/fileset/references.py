@@ -17,7 +17,7 @@ from dicomfs.errors import DicomfsError, DirectoryError, FileIdError
 from dicomfs.fileset import fileid
 from dicomfs.fileset.beside import Neighbourhood
 from dicomfs.fileset.guesses import Clue, Guesses
-from dicomfs.fileset.locate import Located, Locator, is_missing
+from dicomfs.fileset.locate import Located, Locator, Together, is_missing
 from dicomfs.fileset.moved import Move, MovedLocator, Sample
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Medium, Place, shown
@@ -103,6 +103,30 @@ class References:
         found: list[Found] = [
             path if isinstance(path, FileIdError) else next(there) for path in paths
         ]
+        return self._sure(file_ids, paths, found, clue)
+
+    def find_all(
+        self, file_ids: Sequence[bytes], clue: Callable[[int], Clue]
+    ) -> Together | list[Found]:
+        """Return the same as ``locate_all``; in short if all lie in one folder."""
+        parts = fileid.in_one_folder(file_ids)
+        if parts is None:
+            return self.locate_all(file_ids, clue)
+        folder, names = parts
+        found = self.locator.locate_in(folder, names)
+        if isinstance(found, Together):
+            return found
+        paths = [(*folder, name) for name in names]
+        return self._sure(file_ids, paths, [*found], clue)
+
+    def _sure(
+        self,
+        file_ids: Sequence[bytes],
+        paths: Sequence[Place | FileIdError],
+        found: list[Found],
+        clue: Callable[[int], Clue] | None,
+    ) -> list[Found]:
+        """Return what was *found* of *paths*, guesses confirmed by a *clue* to each."""
         if clue is None or not self.locator.by_name:
             return found
         for number, (path, where) in enumerate(zip(paths, found, strict=True)):

@@ -90,19 +90,26 @@ def statuses(
     """
     fd = _open(root, folder, _LOOK | os.O_DIRECTORY)
     try:
-        return [_status_in(fd, name) for name in names]
+        return _statuses_in(fd, names)
     finally:
         os.close(fd)
 
 
-def _status_in(folder: int, name: bytes) -> os.stat_result | OSError:
-    beat()
-    if not _IS_NAME(name) or len(name) > _MAX_COMPONENT:
-        return OSError(errno.EINVAL, "no file name")
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        return error
+def _statuses_in(folder: int, names: Iterable[bytes]) -> list[os.stat_result | OSError]:
+    """Return them for a folder that is open; there are as many as files on a medium."""
+    found: list[os.stat_result | OSError] = []
+    add, look = found.append, os.stat
+    for name in names:
+        beat()
+        is_name = name.isalnum() or _IS_NAME(name)
+        if not is_name or len(name) > _MAX_COMPONENT:
+            add(OSError(errno.EINVAL, "no file name"))
+            continue
+        try:
+            add(look(name, dir_fd=folder, follow_symlinks=False))
+        except OSError as error:
+            add(error)
+    return found
 
 
 def _regular(fd: int) -> int:

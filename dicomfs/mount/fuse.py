@@ -8,7 +8,6 @@ import errno
 import functools
 import logging
 import os
-import stat
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import (
     Any,
@@ -30,7 +29,6 @@ from pyfuse3 import (
     FileNameT,
     FlagT,
     InodeT,
-    ModeT,
     ReaddirToken,
     RequestContext,
     StatvfsData,
@@ -41,12 +39,24 @@ from dicomfs import logs
 from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
 from dicomfs.mount import xattrs
+from dicomfs.mount.entries import (
+    FILE_MODE,
+    FOLDER_MODE,
+    LINK_MODE,
+    TIMEOUT,
+    Ownership,
+    blank,
+    fill,
+    fill_size,
+    fill_times,
+)
 from dicomfs.mount.lookups import Lookups
 from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.pictures import thumbnail
 from dicomfs.pictures.repository import Shelf
 from dicomfs.source.source import Source
+from dicomfs.tree.files import Files
 from dicomfs.tree.node import FolderNode, Link, Node
 
 log = logging.getLogger(__name__)
@@ -54,21 +64,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Nothing in the tree changes but what the kernel is told of, so it may keep the rest.
-_TIMEOUT: Final = 24 * 3600.0
 _MAX_NAME: Final = 255
-_SECTOR: Final = 512
-_FOLDER_MODE: Final = stat.S_IFDIR | 0o777
-_LINK_MODE: Final = stat.S_IFLNK | 0o777
-_FILE_MODE: Final = stat.S_IFREG | 0o666
-
-
-class Ownership(NamedTuple):
-    """Whose the files are shown to be, and which permission bits are taken away."""
-
-    uid: int
-    gid: int
-    umask: int
 
 
 class _Opened(NamedTuple):
@@ -76,7 +72,7 @@ class _Opened(NamedTuple):
 
     folder: FolderNode
     names: Sequence[str]
-    nodes: Sequence[Node]
+    nodes: Sequence[Node] | Files
 
 
 def _guarded(
@@ -149,7 +145,7 @@ class Operations(pyfuse3.Operations):
         node = await self._find(self._folder(parent_inode), name)
         if node is None:
             absent = EntryAttributes()
-            absent.entry_timeout = _TIMEOUT
+            absent.entry_timeout = TIMEOUT
             return absent
         if not self._lookups.is_free(node):
             self._refuse(node)
@@ -199,7 +195,11 @@ class Operations(pyfuse3.Operations):
         folder = self._folder(inode)
         children = await self._scheduler.children(folder)
         handle = self._new_handle()
-        self._opened[handle] = _Opened(folder, [*children], [*children.values()])
+        if isinstance(children, Files):
+            self._opened[handle] = _Opened(folder, (), children)
+        else:
+            names, nodes = [*children], [*children.values()]
+            self._opened[handle] = _Opened(folder, names, nodes)
         return handle
 
     @_guarded
@@ -214,7 +214,13 @@ class Operations(pyfuse3.Operations):
                 token, FileNameT(name), await self._attributes(dot), place
             ):
                 return
-        file_entry, folder_entry = self._blank(_FILE_MODE), self._blank(_FOLDER_MODE)
+        if isinstance(nodes, Files):
+            self._list_files(folder, nodes, max(start_id - 2, 0), token)
+            return
+        file_entry, folder_entry = (
+            blank(self._ownership, FILE_MODE),
+            blank(self._ownership, FOLDER_MODE),
+        )
         now = folder.children_cached()
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
@@ -222,10 +228,10 @@ class Operations(pyfuse3.Operations):
                 self._refuse(node)
             if node.is_folder or node.is_fixed:
                 entry = folder_entry if node.is_folder else file_entry
-                _fill(entry, node)
+                fill(entry, node)
                 # Links were mended since the folder was opened: that is not to be kept.
                 is_there = now is None or names[place] in now
-                entry.entry_timeout = _TIMEOUT if is_there else 0
+                entry.entry_timeout = TIMEOUT if is_there else 0
             else:
                 entry = await self._attributes(node)
             # Not its own: a file may be in several folders, and has one name of its own.
@@ -234,6 +240,39 @@ class Operations(pyfuse3.Operations):
                 return
             # Each entry but those two counts as a lookup by the kernel.
             self._lookups.add(node)
+
+    def _list_files(
+        self, folder: FolderNode, files: Files, start: int, token: ReaddirToken
+    ) -> None:
+        """List *files* from number *start* on, without making a node of any.
+
+        This is gone through for every file of a medium: nothing is called in vain.
+        """
+        listed = self._lookups.listed(files)
+        if listed is None:
+            self._refuse(folder)
+        now = folder.children_cached()
+        node_with, reply = listed.node_with, pyfuse3.readdir_reply
+        entry, time_ns, place = blank(self._ownership, FILE_MODE), None, start
+        entry.st_nlink = 1
+        for place, (name, inode, size, mtime_ns) in enumerate(
+            files.shown(start), start
+        ):
+            known = node_with(inode)
+            if known is not None and not listed.is_free(place, known):
+                self._refuse(known)
+            entry.st_ino = inode
+            if mtime_ns != time_ns:
+                fill_times(entry, time_ns := mtime_ns)
+            fill_size(entry, size)
+            if now is not None and now is not files:
+                # Links were mended since the folder was opened: see ``readdir``.
+                entry.entry_timeout = TIMEOUT if name in now else 0
+            if not reply(token, name.encode(), entry, place + 3):
+                break
+        else:
+            place = len(files)
+        listed.add(range(start, place))
 
     @_guarded
     async def releasedir(self, fh: FileHandleT) -> None:
@@ -349,35 +388,10 @@ class Operations(pyfuse3.Operations):
     # -- attributes ----------------------------------------------------------
 
     async def _attributes(self, node: Node) -> EntryAttributes:
-        mode = _FOLDER_MODE if node.is_folder else _FILE_MODE
-        entry = self._blank(_LINK_MODE if isinstance(node, Link) else mode)
-        _fill(entry, node)
+        mode = FOLDER_MODE if node.is_folder else FILE_MODE
+        entry = blank(self._ownership, LINK_MODE if isinstance(node, Link) else mode)
+        fill(entry, node)
         if not node.is_folder and not node.is_fixed:
-            _fill_size(entry, await self._scheduler.size(node))
+            fill_size(entry, await self._scheduler.size(node))
             entry.entry_timeout = entry.attr_timeout = 0
         return entry
-
-    def _blank(self, mode: int) -> EntryAttributes:
-        """Return what the attributes of all nodes of one *mode* have in common."""
-        entry = EntryAttributes()
-        entry.entry_timeout = entry.attr_timeout = _TIMEOUT
-        entry.st_uid, entry.st_gid, umask = self._ownership
-        entry.st_mode = ModeT(mode & ~umask)
-        entry.st_nlink = 2
-        return entry
-
-
-def _fill(entry: EntryAttributes, node: Node) -> None:
-    """Fill in what is known of *node* without asking it to compute anything."""
-    entry.st_ino = InodeT(node.inode)
-    entry.st_atime_ns = entry.st_mtime_ns = entry.st_ctime_ns = node.mtime_ns
-    if node.is_folder:
-        return
-    entry.st_nlink = node.links
-    if node.is_fixed:
-        _fill_size(entry, node.size)
-
-
-def _fill_size(entry: EntryAttributes, size: int) -> None:
-    entry.st_size = size
-    entry.st_blocks = -(-size // _SECTOR)

@@ -26,7 +26,8 @@ from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control
-from dicomfs.mount.fuse import Operations, Ownership
+from dicomfs.mount.entries import Ownership
+from dicomfs.mount.fuse import Operations
 from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
 from dicomfs.mount.pictures import Pictures

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NamedTuple, TextIO
@@ -30,8 +30,6 @@ _GLANCE: Final = 2.0
 _MOST_LINES: Final = 1000
 _MINUTE: Final = 60.0
 _F_GETPIPE_SZ: Final = 1032
-# A letter is four bytes of UTF-8 at most.
-_LETTERS: Final = _MOST // 4
 
 
 class Kind(IntEnum):
@@ -40,6 +38,9 @@ class Kind(IntEnum):
     OUT = 1
     ERR = 2
     LOG = 3
+
+
+_KINDS: Final = frozenset(Kind)
 
 
 class Said(NamedTuple):
@@ -62,8 +63,7 @@ class Voice:
 
     def say(self, kind: Kind, text: str, level: int = 0) -> None:
         """Say *text*; raises BrokenPipeError if nobody hears it."""
-        for begin in range(0, len(text), _LETTERS):
-            data = _encoded(text[begin : begin + _LETTERS])
+        for data in _pieces(text):
             try:
                 os.write(self.pipe, _HEAD.pack(kind, level, len(data)) + data)
             except BlockingIOError:
@@ -77,6 +77,17 @@ class Voice:
             handler.close()
         sys.stdout = _Stream(self, Kind.OUT, sys.stdout)
         sys.stderr = _Stream(self, Kind.ERR, sys.stderr)
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """Yield *text* in pieces of whole letters, which the kernel keeps whole."""
+    begin = 0
+    while begin < len(text):
+        count = _MOST
+        while len(data := _encoded(text[begin : begin + count])) > _MOST:
+            count //= 2
+        yield data
+        begin += count
 
 
 def _encoded(text: str) -> bytes:
@@ -103,7 +114,7 @@ class _Stream(io.TextIOBase):
         with self._lock:
             self._waiting.append(text)
             self._length += len(text)
-            is_due = self._length >= _LETTERS or (self._is_by_line and "\n" in text)
+            is_due = self._length >= _MOST or (self._is_by_line and "\n" in text)
         if is_due:
             self.flush()
         return len(text)
@@ -198,7 +209,7 @@ class Ears:
         try:
             while len(self._heard) >= at + _HEAD.size:
                 kind, level, size = _HEAD.unpack_from(self._heard, at)
-                if kind not in set(Kind) or size > _MOST:
+                if kind not in _KINDS or size > _MOST:
                     return False
                 begin, end = at + _HEAD.size, at + _HEAD.size + size
                 if len(self._heard) < end:

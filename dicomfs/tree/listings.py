@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from dicomfs import logs
 from dicomfs.errors import DicomfsError
+from dicomfs.tree.files import Files
 from dicomfs.tree.identity import file_inode
 from dicomfs.tree.node import FolderNode
 from dicomfs.tree.selection import Entry, Listing, Selection
@@ -210,7 +211,8 @@ class Listings:
         except Exception as error:  # noqa: BLE001 - all other folders go on
             logs.unforeseen(log, "listing a folder anew", error)
             return
-        self._replace(folder, old, merged(old, new))
+        if not (isinstance(new, Files) and new.is_same(old)):
+            self._replace(folder, old, merged(old, new))
 
     def _replace(self, folder: Selection, old: Listing, new: Listing) -> None:
         with self._lock:
@@ -259,7 +261,7 @@ def merged(old: Listing, new: Listing) -> Listing:
     and numbers, as nobody knows them yet.
     """
     known = {node.identity: node for node in old.values()}
-    result: Listing = {}
+    result: dict[str, Entry] = {}
     added: list[Entry] = []
     for node in new.values():
         if (before := known.get(node.identity)) is None:
@@ -278,8 +280,14 @@ def merged(old: Listing, new: Listing) -> Listing:
             node.inode = inode
             used.add(inode)
         if node.name in old or node.name in result:
-            stem, dot, extension = node.name.rpartition(".")
-            node.name = f"{stem or extension} [{node.inode:x}]{dot if stem else ''}"
-            node.name += extension if stem else ""
+            node.name = _told_apart(node)
         result[node.name] = node
     return dict(sorted(result.items()))
+
+
+def _told_apart(node: Entry) -> str:
+    """Return the name of *node* with its inode number in it."""
+    stem, dot, extension = node.name.rpartition(".")
+    if not stem:
+        return f"{extension} [{node.inode:x}]"
+    return f"{stem} [{node.inode:x}]{dot}{extension}"

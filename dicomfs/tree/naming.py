@@ -248,18 +248,13 @@ def instance_name(
     )
 
 
-def numbered(numbers: Sequence[int]) -> list[str]:
-    """Return the names of a folder's images that have these *numbers*, none of them twice.
-
-    They are those of ``instance_name``. Every series has a ``0001.dcm``: in all of them it
-    is one and the same string.
-    """
-    width = width_of(numbers, INSTANCE_DIGITS)
-    return [_numbered(number, width) for number in numbers]
-
-
 @lru_cache(maxsize=4096)
-def _numbered(number: int, width: int) -> str:
+def numbered(number: int, width: int) -> str:
+    """Return the name of an image with a *number*, padded to *width* digits.
+
+    It is that of ``instance_name``. Every series has a ``0001.dcm``: in all of them it is
+    one and the same string.
+    """
     return sys.intern(_padded(number, width) + EXTENSION)
 
 

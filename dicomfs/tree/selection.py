@@ -384,4 +384,4 @@ def sources_of(file_sets: Sequence[FileSet]) -> list[str]:
 Extra = ExtraFile | ExtraFolder
 Entry = Instance | Selection | Extra
 # What records become, and what is made beside it, in the order of names.
-Listing = dict[str, Entry]
+Listing = Mapping[str, Entry]

@@ -5,16 +5,18 @@ see, as files are missing, or two images claim to be one, they become drafts aft
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.images import Images
 from dicomfs.fileset.fileset import Item, Part
 from dicomfs.fileset.guesses import Clue
-from dicomfs.media.medium import Place, Status
-from dicomfs.tree import draft, naming
+from dicomfs.fileset.locate import Together
+from dicomfs.media.medium import Status
+from dicomfs.tree import draft
 from dicomfs.tree.draft import Leaf
-from dicomfs.tree.identity import file_inode
-from dicomfs.tree.selection import Instance, Listing, Selection
+from dicomfs.tree.files import Columns, Files
+from dicomfs.tree.selection import Selection
 
 
 class Series:
@@ -24,9 +26,7 @@ class Series:
         self._folder = folder
         self._part = part
         self._images = images
-        self._found = part.file_set.locate_all(images.file_ids, self._clue)
-        # Most files of a series have the same: one number for all is enough.
-        self._same: dict[int, int] = {}
+        self._found = part.file_set.find_all(images.file_ids, self._clue)
 
     @classmethod
     def of(cls, folder: Selection) -> "Series | None":
@@ -63,64 +63,58 @@ class Series:
             for item, file_id in items
         ]
         draft.number(leaves)
+        found = self._found
+        each = found.located() if isinstance(found, Together) else found
         # Should links be mended in between, there may be fewer, and all begins anew.
-        draft.place(leaves, self._found[: len(leaves)])
+        draft.place(leaves, each[: len(leaves)])
         return leaves
 
-    def listing(self) -> Listing | None:
+    def listing(self) -> Files | None:
         """Return the files by name; None if there is more to be said of any of them."""
         offsets, file_ids, uids, numbers = self._images
         count = len(uids)
         if not len(set(uids)) == len(set(numbers)) == count:
             return None
-        located = [each for each in self._found if not isinstance(each, Exception)]
-        places = {place for place, _ in located}
-        if len(places) != count or self._part.file_set.place in places:
+        found = self._files()
+        if found is None:
             return None
-        if not all(status.size for _, status in located):
+        paths, statuses = found
+        sizes, mtimes_ns, changes_ns = zip(*statuses, strict=True)
+        places, own = set(paths), b"/".join(self._part.file_set.place)
+        if len(places) != count or own in places or not all(sizes):
             return None
-        names = naming.numbered(numbers)
-        ordinals = _ordinals(file_ids)
-        return {
-            names[n]: self._file(
-                names[n], offsets[n], ordinals[n], uids[n], *located[n]
-            )
-            for n in sorted(range(count), key=names.__getitem__)
-        }
+        columns: list[Sequence[Any]] = [
+            *(numbers, _ordinals(file_ids), offsets, uids, paths),
+            *(sizes, mtimes_ns, changes_ns),
+        ]
+        if (order := _order(numbers)) is not None:
+            columns = [[column[n] for n in order] for column in columns]
+        return Files(self._folder, self._part.file_set, Columns(*columns))
 
-    def _file(
-        self,
-        name: str,
-        offset: int,
-        ordinal: int,
-        uid: bytes,
-        place: Place,
-        status: Status,
-    ) -> Instance:
-        folder, same = self._folder, self._same.setdefault
-        said = folder.claims.heads.reason((self._part.file_set.identity, offset))
-        return Instance(
-            file_inode(folder.inode, ordinal),
-            name,
-            folder,
-            same(status.mtime_ns, status.mtime_ns),
-            self._part.file_set,
-            offset,
-            place,
-            same(status.size, status.size),
-            0,
-            said,
-            (),
-            same(status.changed_ns, status.changed_ns),
-            uid,
-            bool(said),
-        )
+    def _files(self) -> tuple[list[bytes], Sequence[Status]] | None:
+        """Return paths and statuses of the files; None if any is not there."""
+        found = self._found
+        if isinstance(found, Together):
+            above = b"".join(name + b"/" for name in found.folder)
+            return [above + name for name in found.names], found.statuses
+        located = [each for each in found if not isinstance(each, Exception)]
+        if len(located) != len(found):
+            return None
+        return [b"/".join(place) for place, _ in located], [each for _, each in located]
 
 
-def _ordinals(file_ids: Sequence[bytes]) -> list[int]:
+def _order(values: Sequence[Any]) -> list[int] | None:
+    """Return the places of *values* in their order, None if they are in it."""
+    if sorted(values) == values:
+        return None
+    return sorted(range(len(values)), key=values.__getitem__)
+
+
+def _ordinals(file_ids: Sequence[bytes]) -> Sequence[int]:
     """Return which each of *file_ids* is in their order."""
+    if (order := _order(file_ids)) is None:
+        return range(len(file_ids))
     ordinals = [0] * len(file_ids)
-    order = sorted(range(len(file_ids)), key=file_ids.__getitem__)
     for ordinal, number in enumerate(order):
         ordinals[number] = ordinal
     return ordinals

@@ -32,7 +32,7 @@ from dicomfs.tree.heads import Claims, Heads
 from dicomfs.tree.identity import ROOT_INODE
 from dicomfs.tree.listings import Listings
 from dicomfs.tree.making import Maker
-from dicomfs.tree.selection import Extra, Instance, Listing, Selection
+from dicomfs.tree.selection import Entry, Extra, Instance, Listing, Selection
 from dicomfs.tree.series import Series
 from dicomfs.tree.sorting import Sorter
 
@@ -194,7 +194,9 @@ class Tree:
         name = iter(names)
         folders = [self._maker.folder(folder, each, next(name)) for each in branches]
         files = [self._maker.file(folder, leaf, next(name)) for leaf in leaves]
-        listing: Listing = dict(sorted(zip(names, [*folders, *files], strict=True)))
+        listing: dict[str, Entry] = dict(
+            sorted(zip(names, [*folders, *files], strict=True))
+        )
         if beside is not None:
             pairs = list(zip(leaves, files, strict=True))
             found = beside.made(folder, listing, pairs)
@@ -285,7 +287,7 @@ class Tree:
         who = folder.attributes.get(Level.PATIENT)
         return Claims(self._heads, folder.key, folder.path, who)
 
-    def _add_unlinked(self, listing: Listing) -> None:
+    def _add_unlinked(self, listing: dict[str, Entry]) -> None:
         """Add the folder of what belongs nowhere to the root's.
 
         It is there if there is anything, and as long as that is not known.

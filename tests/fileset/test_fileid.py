@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomfs.errors import FileIdError
-from dicomfs.fileset.fileid import Names, components
+from dicomfs.fileset.fileid import Names, components, in_one_folder
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,54 @@ def test_a_component_is_matched_against_the_names_that_are_there(
     matched = Names(name.encode() for name in names).match(component)
 
     assert matched == (None if found is None else found.encode())
+
+
+_FILE_IDS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                b"S\\I1",
+                b"S\\I2",
+                b"S\\I1.DCM",
+                b"S\\ I3",
+                b"S/I4",
+                b"T\\I1",
+                b"I1",
+                b"I2",
+            ),
+            *(
+                b"",
+                b"S\\",
+                b"\\I5",
+                b"D:\\S\\I6",
+                b"..\\I7",
+                b"S\\..",
+                b"ST\\I8",
+                b"S\\T\\I9",
+            ),
+            *(b"S\\" + b"I" * 255, b"S\\" + b"I" * 256, b"\\".join([b"A"] * 17)),
+            *(b"\\".join([b"A"] * 16), b"S\\I\0", b"D:\\I1"),
+        ]
+    ),
+    max_size=4,
+)
+
+
+@given(_FILE_IDS)
+def test_file_ids_in_one_folder_are_split_as_each_of_them(
+    file_ids: list[bytes],
+) -> None:
+    found = in_one_folder(file_ids)
+
+    if found is not None:
+        folder, names = found
+        assert [(*folder, name) for name in names] == list(map(components, file_ids))
+
+
+def test_the_file_ids_of_a_series_are_split_together() -> None:
+    file_ids = [b"DICOM\\S1\\I2", b"DICOM\\S1\\I10", b"DICOM\\S1\\I1"]
+
+    assert in_one_folder(file_ids) == ((b"DICOM", b"S1"), [b"I2", b"I10", b"I1"])
+    assert in_one_folder([b"I2", b"I1"]) == ((), [b"I2", b"I1"])
+    assert in_one_folder([*file_ids, b"DICOM\\S2\\I1"]) is None
+    assert in_one_folder([]) is None

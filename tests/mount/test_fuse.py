@@ -33,7 +33,8 @@ from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.media.folder import FolderMedium as Medium
 from dicomfs.media.medium import Capacity
 from dicomfs.mount import xattrs
-from dicomfs.mount.fuse import Operations, Ownership
+from dicomfs.mount.entries import Ownership
+from dicomfs.mount.fuse import Operations
 from dicomfs.mount.scheduler import Scheduler
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree import own

@@ -154,3 +154,13 @@ def test_no_more_is_logged_than_a_disk_has_room_for(
     said = [record.getMessage() for record in caplog.records]
     caplog.clear()
     assert said == [*["line"] * 3, "7 lines are left out here", "the next"]
+
+
+def test_a_long_text_is_said_in_pieces_that_the_kernel_keeps_whole() -> None:
+    text = 2000 * "a" + 2000 * "é" + 2000 * "山" + 2000 * "\U0001f600" + "\udcff"
+
+    pieces = list(voice._pieces(text))
+
+    assert all(0 < len(piece) <= select.PIPE_BUF - 4 for piece in pieces)
+    said = [piece.decode("utf-8", "surrogateescape") for piece in pieces]
+    assert "".join(said) == text

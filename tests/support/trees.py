@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Unpack
 
 import pydicom
 
+from dicomfs.dicom.types import Level
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.open import file_sets_of
@@ -19,8 +20,18 @@ from dicomfs.media.opening import open_sources
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree.completeness import MOST_AWAITED, MOST_CHECKED
 from dicomfs.tree.node import FileNode, FolderNode, Node
+from dicomfs.tree.selection import Selection
 from dicomfs.tree.tree import Tree
-from tests.build.medium import Options, Record, write_medium
+from tests.build.medium import (
+    Options,
+    Record,
+    build_dicomdir,
+    image,
+    patient,
+    series,
+    study,
+    write_medium,
+)
 
 SAMPLES: Final = Path(pydicom.__file__).parent / "data/test_files/dicomdirtests"
 
@@ -242,6 +253,20 @@ def opened(
     finally:
         for medium in made:
             medium.close()
+
+
+@contextmanager
+def series_of_two() -> Iterator[Selection]:
+    """Open a medium with a series of two images; give the folder of that."""
+    images = [image(f"1.1.{n}", number=n, file=f"I{n}") for n in (1, 2)]
+    records = [patient("A", "1", [study("1", [series("1.1", images)])])]
+    files = {"I1": b"1", "I2": b"2", "DICOMDIR": build_dicomdir(records)}
+    with opened(FakeMedium(files)) as tree:
+        yield next(
+            node
+            for _, node in walk(tree.root)
+            if isinstance(node, Selection) and node.level is Level.SERIES
+        )
 
 
 @contextmanager
