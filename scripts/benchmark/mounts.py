@@ -99,12 +99,20 @@ class Mounts:
 
     @contextlib.contextmanager
     def dicomfs(
-        self, *sources: Path | str, user: User = US, wrapper: Sequence[str] = ()
+        self,
+        *sources: Path | str,
+        user: User = US,
+        wrapper: Sequence[str] = (),
+        options: Sequence[str] = (),
+        name: str = "",
     ) -> Iterator[Mount]:
-        """Mount *sources* with dicomfs; with *wrapper* in front, do not wait for it."""
-        command = [*user.dicomfs_prefix, *wrapper, *DICOMFS, "mount"]
+        """Mount *sources* with dicomfs; with *wrapper* in front, do not wait for it.
+
+        The folder of the mount has this *name*, or a new one.
+        """
+        command = [*user.dicomfs_prefix, *wrapper, *DICOMFS, "mount", *options]
         command += map(str, sources)
-        with self._mounted(command, user, waits=not wrapper) as mount:
+        with self._mounted(command, user, name, waits=not wrapper) as mount:
             yield mount
 
     @contextlib.contextmanager
@@ -129,9 +137,13 @@ class Mounts:
 
     @contextlib.contextmanager
     def _mounted(
-        self, command: list[str], user: User, *, waits: bool = True
+        self, command: list[str], user: User, name: str = "", *, waits: bool = True
     ) -> Iterator[Mount]:
-        place = Path(tempfile.mkdtemp(dir=self.folder))
+        place = self.folder / name
+        if name:
+            place.mkdir()
+        else:
+            place = Path(tempfile.mkdtemp(dir=self.folder))
         user.owns(place)
         mark = uuid.uuid4().hex
         full = [*command, str(place)]

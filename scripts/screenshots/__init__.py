@@ -1,0 +1,1 @@
+"""Screenshots of file managers that show a mount; see ``scripts/desktop``."""
