@@ -43,7 +43,10 @@ _WORDS: Final[Mapping[str, str]] = {
     "file": "the file",
     "mountpoint": "its folder",
 }
-_WORDS_OF: Final = {Problem.SOURCE_MISSING: {"name": "such medium"}}
+_WORDS_OF: Final = {
+    Problem.SOURCE_MISSING: {"name": "such medium"},
+    Problem.NO_PLACE: {"name": "a folder for it"},
+}
 # What lies here belongs to no patient.
 _SYSTEM: Final = ("/dev/", "/usr/", "/etc/")
 # So long folders are looked into for what is missing.

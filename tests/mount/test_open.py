@@ -189,6 +189,19 @@ def test_what_is_not_there_is_told_in_a_sentence(desk: Desk, tmp_path: Path) -> 
     assert text.startswith("there is no such medium\n")
 
 
+def test_a_home_that_takes_no_folder_is_told_without_its_path(
+    desk: Desk, tmp_path: Path
+) -> None:
+    (desk.home / "Patients").touch()
+
+    desk.opens(a_medium(tmp_path / "Doe Jane"))
+
+    ((_, text),) = desk.notes
+    expected = "there is no MOUNTPOINT, and a folder for it cannot be made: File exists"
+    assert text.startswith(f"{expected}\n")
+    (desk.home / "Patients").unlink()
+
+
 def test_who_has_no_notifications_finds_a_failure_where_others_do(
     desk: Desk, tmp_path: Path
 ) -> None:

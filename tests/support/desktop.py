@@ -89,7 +89,8 @@ class Desktop:
 def desktop(folder: Path, *, listens: bool = True) -> Iterator[Desktop]:
     """Give a desktop with its files in *folder*, and leave nothing of it.
 
-    It shows no notifications itself unless it *listens*. Only root gets the service that tells of disks, and of the names of mounts.
+    It shows no notifications itself unless it *listens*. Only root gets the service that
+    tells of disks, and of the names of mounts.
     """
     need("gio", "xdg-open", "notify-send", "dbus-daemon")
     need("update-mime-database", "update-desktop-database")
