@@ -183,7 +183,9 @@ def _told(outcome: Outcome) -> Iterator[str]:
     """Yield what a copy came to, line by line."""
     yield f"{_files(outcome.copied)} copied, {outcome.size / MB:,.1f} MB"
     if outcome.there:
-        compared = ", and the same byte for byte" if outcome.compared else ""
+        compared = (
+            f", {outcome.compared:,} of them compared" if outcome.compared else ""
+        )
         yield f"{_files(outcome.there)} there already{compared}"
     if outcome.doubtful:
         yield f"{_files(len(outcome.doubtful))} copied as they are:"

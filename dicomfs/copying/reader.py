@@ -101,10 +101,8 @@ class Reader:
 
     def _folder(self, folder: FolderNode) -> None:
         self._speaker.enter(_entry(folder, 0))
-        try:
-            self._content(folder)
-        finally:
-            self._speaker.leave()
+        self._content(folder)
+        self._speaker.leave()
 
     def _content(self, folder: FolderNode) -> None:
         where = path_of(folder)
@@ -121,12 +119,11 @@ class Reader:
     # -- the files of a folder ---------------------------------------------------------
 
     def _files(self, files: Sequence[FileNode], where: Sequence[str]) -> None:
-        wanted = []
-        for file in sorted(files, key=lambda file: file.inode):
+        for file in files:
             if file.error:
                 self._leave(file, where, file.reason)
-            else:
-                wanted.append(file)
+        there = (file for file in files if not file.error)
+        wanted = sorted(there, key=lambda file: file.inode)
         answers = self._speaker.offer(_entry(file, file.size) for file in wanted)
         self._there = frozenset(e.number for e in answers if e.error == COMPARED)
         refused = {e.number: e for e in answers if e.error != COMPARED}

@@ -36,6 +36,9 @@ _FILE: Final = 0o600
 _DEEPEST: Final = 100
 _MOST_FILES: Final = 10_000_000
 
+# What may follow until a file that has begun ends.
+_OF_A_FILE: Final = frozenset({Verb.DATA, Verb.END, Verb.BROKEN})
+
 # FAT has times of two seconds, and none before 1980; a time zone may move that.
 _WINDOW_NS: Final = 2 * 10**9
 _FIRST_OF_FAT_NS: Final = 315_532_800 * 10**9
@@ -73,8 +76,8 @@ class _Folder:
 class Writer:
     """Writes below the folder *root*, a descriptor, what is said to it.
 
-    Files that are there with the same size and time are passed over, or *compared* with
-    what is copied.
+    Files that are there with the same size and time are passed over, unless it *compares*
+    all of them. Those of another time are compared with what comes.
     """
 
     def __init__(self, root: int, *, compares: bool) -> None:
@@ -101,6 +104,8 @@ class Writer:
         }
         try:
             for verb, data in pieces(pipe):
+                if self._open is not None and verb not in _OF_A_FILE:
+                    raise BrokenWireError("a file is not at its end")
                 if verb is Verb.ASK:
                     _write_all(answers, encoded(self._looked_at()))
                 elif verb is Verb.SETTLE:
@@ -176,9 +181,9 @@ class Writer:
             return None
         except OSError as error:
             return error.errno or errno.EIO
-        if not _is_same(found, entry):
+        if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
             return errno.EEXIST
-        if not self._compares:
+        if _has_its_time(found, entry) and not self._compares:
             return 0
         self._here.there.add(number)
         return COMPARED
@@ -187,7 +192,7 @@ class Writer:
 
     def _begin(self, data: memoryview) -> None:
         number = number_of(data)
-        if self._open or self._lost or number >= len(self._here.offered):
+        if self._lost or number >= len(self._here.offered):
             raise BrokenWireError("a file begins where none can")
         entry = self._here.offered[number]
         compared = number in self._here.there
@@ -311,10 +316,8 @@ def _made(above: int, name: bytes) -> int:
     return os.open(name, flags, dir_fd=above)
 
 
-def _is_same(found: os.stat_result, entry: Entry) -> bool:
-    """Whether a file that is there is what is to be copied, as size and time tell."""
-    if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
-        return False
+def _has_its_time(found: os.stat_result, entry: Entry) -> bool:
+    """Whether a file that is there has the time of what is to be copied."""
     if abs(found.st_mtime_ns - entry.mtime_ns) < _WINDOW_NS:
         return True
     is_earlier = entry.mtime_ns < _FIRST_OF_FAT_NS

@@ -1,6 +1,7 @@
 """``dicomfs copy``: the tree of a mount, written to another place."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -83,9 +84,15 @@ def test_a_copy_of_an_image_with_extras_is_what_a_mount_shows(
     mounted = mount(iso, "--extras")
 
     done = copy("--extras", iso, tmp_path / "copy")
+    again = copy("--extras", iso, tmp_path / "copy")
 
-    assert done.returncode == 0, done.stderr
-    assert listing(tmp_path / "copy") == listing(mounted.place)
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr + again.stdout
+    copied, shown = listing(tmp_path / "copy"), listing(mounted.place)
+    # It was made when somebody opened the medium.
+    for each in (copied, shown):
+        mode, _, data = each["README.txt"]
+        each["README.txt"] = mode, 0, data
+    assert copied == shown
 
 
 @pytest.mark.slow
@@ -218,7 +225,7 @@ def test_a_copy_that_has_changed_is_found_by_comparing(
     compared = copy("--compare", disc, tmp_path / "copy")
 
     assert (plain.returncode, compared.returncode) == (0, 4)
-    assert "3 files there already, and the same byte for byte" in compared.stdout
+    assert "3 files there already, 3 of them compared" in compared.stdout
     assert "0002.dcm: another file of this name is there" in compared.stdout
 
 
@@ -301,13 +308,21 @@ def test_a_full_stick_is_said_and_the_copy_goes_on_when_there_is_room(
     assert "there already" in done.stdout
 
 
-@pytest.mark.alone
 @pytest.mark.slow
-def test_a_stick_with_fat_takes_all_names_and_is_not_copied_twice(
-    tmp_path: Path,
-) -> None:
-    need_root()
-    need("mkfs.fat")
+def test_names_are_such_that_a_stick_with_fat_takes_them(tmp_path: Path) -> None:
+    write_odd_names(tmp_path / "disc")
+
+    done = copy(tmp_path / "disc", tmp_path / "copy")
+
+    assert done.stdout.startswith("4 files copied")
+    for path in (tmp_path / "copy").rglob("*"):
+        assert not re.search(r'[\x00-\x1f"*/:<>?\\|]', path.name)
+        assert not path.name.endswith((".", " "))
+        assert path.stem.upper() not in {"CON", "NUL", "AUX", "PRN"}
+        assert len(path.name.encode("utf-16-le")) <= 2 * 255
+
+
+def write_odd_names(root: Path) -> None:
     odd = ['Doe^Jane: "the" <one>|*?', "CON", "Doe ^Trailing. ", "M\u00fcller^\u5c71"]
     people = [
         patient(
@@ -318,7 +333,17 @@ def test_a_stick_with_fat_takes_all_names_and_is_not_copied_twice(
         )
         for number, name in enumerate(odd)
     ]
-    write_medium(tmp_path / "disc", people)
+    write_medium(root, people)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+def test_a_stick_with_fat_takes_all_names_and_is_not_copied_twice(
+    tmp_path: Path,
+) -> None:
+    need_root()
+    need("mkfs.fat")
+    write_odd_names(tmp_path / "disc")
     stick, volume = tmp_path / "stick", tmp_path / "stick.img"
     stick.mkdir()
     with volume.open("wb") as file:

@@ -153,6 +153,16 @@ def test_an_interrupted_file_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("verb", [Verb.LEAVE, Verb.ASK, Verb.SETTLE, Verb.BEGIN])
+def test_nothing_else_is_said_within_a_file(tmp_path: Path, verb: Verb) -> None:
+    said = Dialogue(tmp_path).enter(b"patient").offer(b"1.dcm", 4).say(Verb.ASK)
+    said.say(Verb.BEGIN, bytes(4)).say(verb, bytes(4))
+
+    with pytest.raises(BrokenWireError):
+        said.serve()
+    assert names(tmp_path) == ["patient"]
+
+
 def test_what_a_killed_copy_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(PART)).write_bytes(b"half")
     said = Dialogue(tmp_path).offer(b"1.dcm", 4).say(Verb.ASK).file(0, b"DICM")
@@ -204,7 +214,7 @@ def test_what_is_there_already_is_told_by_size_and_time(tmp_path: Path) -> None:
 
     [answers] = said.say(Verb.ASK).serve()
 
-    assert [each.error for each in answers] == [0, 0, errno.EEXIST, errno.EEXIST]
+    assert [each.error for each in answers] == [0, 0, COMPARED, errno.EEXIST]
 
 
 def test_a_time_that_fat_does_not_know_is_its_first(tmp_path: Path) -> None:
