@@ -217,10 +217,8 @@ class Operations(pyfuse3.Operations):
         if isinstance(nodes, Files):
             self._list_files(folder, nodes, max(start_id - 2, 0), token)
             return
-        file_entry, folder_entry = (
-            blank(self._ownership, FILE_MODE),
-            blank(self._ownership, FOLDER_MODE),
-        )
+        file_entry = blank(self._ownership, FILE_MODE)
+        folder_entry = blank(self._ownership, FOLDER_MODE)
         now = folder.children_cached()
         for place in range(max(start_id - 2, 0), len(nodes)):
             node = nodes[place]
@@ -253,8 +251,11 @@ class Operations(pyfuse3.Operations):
             self._refuse(folder)
         now = folder.children_cached()
         node_with, reply = listed.node_with, pyfuse3.readdir_reply
-        entry, time_ns, place = blank(self._ownership, FILE_MODE), None, start
+        entry = blank(self._ownership, FILE_MODE)
         entry.st_nlink = 1
+        # As it is in an entry that nothing was filled in.
+        last_size = last_time = 0
+        place = start
         for place, (name, inode, size, mtime_ns) in enumerate(
             files.shown(start), start
         ):
@@ -262,13 +263,15 @@ class Operations(pyfuse3.Operations):
             if known is not None and not listed.is_free(place, known):
                 self._refuse(known)
             entry.st_ino = inode
-            if mtime_ns != time_ns:
-                fill_times(entry, time_ns := mtime_ns)
-            fill_size(entry, size)
+            # Most are as large, or as old, as the one before.
+            if size != last_size:
+                fill_size(entry, last_size := size)
+            if mtime_ns != last_time:
+                fill_times(entry, last_time := mtime_ns)
             if now is not None and now is not files:
                 # Links were mended since the folder was opened: see ``readdir``.
-                entry.entry_timeout = TIMEOUT if name in now else 0
-            if not reply(token, name.encode(), entry, place + 3):
+                entry.entry_timeout = TIMEOUT if name.decode() in now else 0
+            if not reply(token, name, entry, place + 3):
                 break
         else:
             place = len(files)

@@ -35,7 +35,7 @@ class Columns(NamedTuple):
 
 
 # What a listing shows of a file: name, inode number, size, and time in nanoseconds.
-Shown = tuple[str, int, int, int]
+Shown = tuple[bytes, int, int, int]
 
 
 class Files(Mapping[str, Instance]):
@@ -51,21 +51,20 @@ class Files(Mapping[str, Instance]):
         self._numbers = array("Q", columns.numbers)
         self._width = naming.width_of(columns.numbers[-1:], naming.INSTANCE_DIGITS)
         self._name = partial(naming.numbered, width=self._width)
-        self._ordinals = array("I", columns.ordinals)
+        # The same in bytes: there are many of them, and nobody keeps them.
+        self._shown_name = (b"%%0%dd.dcm" % self._width).__mod__
         self._offsets = array("I", columns.offsets)
         self._uids = _Strings(columns.uids)
         self._paths = _Strings(columns.paths)
         self._sizes = array("Q", columns.sizes)
         self._mtimes_ns = array("q", columns.mtimes_ns)
         self._changes_ns = array("q", columns.changes_ns)
-        self._first = file_inode(folder.inode, 0)
-        beyond = range(ORDINALS + 1, len(self))
-        self._beyond = array("Q", (file_inode(folder.inode, each) for each in beyond))
-        # Faster where it will do.
-        self._inode = self._any_inode if beyond else self._first.__or__
+        numbers = (file_inode(folder.inode, each) for each in columns.ordinals)
+        self._inodes = array("Q", numbers)
+        self.row = file_inode(folder.inode, 0) >> ROW_BITS
         # Which file has an inode number: found out when somebody asks.
-        self._in_row: Sequence[int] = ()
-        self._behind: dict[int, int] = {}
+        self._places: Sequence[int] = ()
+        self._beyond: dict[int, int] = {}
         self._made: dict[int, Instance] = {}
         # Most files have the same size or time: one number for all nodes is enough.
         self._same: dict[int, int] = {}
@@ -116,7 +115,7 @@ class Files(Mapping[str, Instance]):
         size = self._sizes[place]
         said = folder.claims.heads.reason((self._file_set.identity, offset))
         return Instance(
-            self._inode(self._ordinals[place]),
+            self._inodes[place],
             self._name(self._numbers[place]),
             folder,
             same(mtime_ns, mtime_ns),
@@ -136,8 +135,8 @@ class Files(Mapping[str, Instance]):
         """Yield what is shown of each file from number *start* on."""
         here = slice(start, None)
         return zip(
-            map(self._name, memoryview(self._numbers)[here]),
-            map(self._inode, memoryview(self._ordinals)[here]),
+            map(self._shown_name, memoryview(self._numbers)[here]),
+            memoryview(self._inodes)[here],
             memoryview(self._sizes)[here],
             memoryview(self._mtimes_ns)[here],
             strict=True,
@@ -146,36 +145,27 @@ class Files(Mapping[str, Instance]):
     # -- by inode number ---------------------------------------------------------------
 
     @property
-    def row(self) -> int:
-        """What the inode numbers begin with that are given in a row."""
-        return self._first >> ROW_BITS
-
-    @property
     def is_one_row(self) -> bool:
-        """Whether all inode numbers are in that row."""
-        return not self._beyond
-
-    def _any_inode(self, ordinal: int) -> int:
-        if ordinal > ORDINALS:
-            return self._beyond[ordinal - ORDINALS - 1]
-        return self._first | ordinal
+        """Whether all inode numbers begin with the number of the *row*."""
+        return len(self) <= ORDINALS + 1
 
     def place_of(self, inode: int) -> int | None:
         """Return which file has the number *inode*, None if none has."""
-        if not self._in_row:
+        if not self._places:
             self._count_inodes()
         if inode >> ROW_BITS != self.row:
-            return self._behind.get(inode)
+            return self._beyond.get(inode)
         ordinal = inode & ORDINALS
-        return self._in_row[ordinal] if ordinal < len(self._in_row) else None
+        return self._places[ordinal] if ordinal < len(self._places) else None
 
     def _count_inodes(self) -> None:
-        in_order = array("I", bytes(self._ordinals.itemsize * len(self)))
-        for place, ordinal in enumerate(self._ordinals):
-            in_order[ordinal] = place
-        behind = in_order[ORDINALS + 1 :]
-        self._behind = dict(zip(self._beyond, behind, strict=True))
-        self._in_row = in_order[: ORDINALS + 1]
+        in_row = array("I", bytes(4 * min(len(self), ORDINALS + 1)))
+        for place, inode in enumerate(self._inodes):
+            if inode >> ROW_BITS == self.row:
+                in_row[inode & ORDINALS] = place
+            else:
+                self._beyond[inode] = place
+        self._places = in_row
 
     def is_same(self, other: object) -> bool:
         """Whether *other* are the same files, listed anew."""
@@ -184,7 +174,7 @@ class Files(Mapping[str, Instance]):
             and self._folder.is_same(other._folder)
             and self._file_set.identity == other._file_set.identity
             and self._offsets == other._offsets
-            and self._ordinals == other._ordinals
+            and self._inodes == other._inodes
         )
 
 

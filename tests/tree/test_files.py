@@ -110,7 +110,7 @@ def test_a_node_is_the_same_whenever_it_is_asked_for(folder: Selection) -> None:
 
 def test_what_a_listing_shows_is_what_the_nodes_have(folder: Selection) -> None:
     for files in (listed(folder), made(folder, 5, digits=9)):
-        nodes = [(n.name, n.inode, n.size, n.mtime_ns) for n in files.values()]
+        nodes = [(n.name.encode(), n.inode, n.size, n.mtime_ns) for n in files.values()]
 
         assert list(files.shown()) == nodes
         assert list(files.shown(3)) == nodes[3:]
