@@ -207,7 +207,7 @@ class _Check:
         while waiting:
             folder, where = waiting.pop()
             nodes = self._expand(folder, where)
-            self._look_at_files(folder, where, nodes)
+            texts = self._look_at_files(folder, where, nodes)
             below = [
                 (node, (*where, name))
                 for name, node in nodes.items()
@@ -215,7 +215,7 @@ class _Check:
             ]
             for each in below:
                 self._look_at_study(*each)
-            self._look_at_text(where, nodes)
+            self._look_at_text(where, nodes, texts)
             waiting += reversed(below)
         self._complete.add(Stage.FOLDERS)
         if self._opens_files:
@@ -255,16 +255,24 @@ class _Check:
         self._studies.add(uid)
         self._studies.add(here)
 
-    def _look_at_text(self, where: Where, nodes: Listing) -> None:
-        """See whether the text of the records in a folder can be read for sure."""
+    def _look_at_text(
+        self, where: Where, nodes: Listing, texts: Mapping[Instance, str]
+    ) -> None:
+        """See whether the text of the records in a folder can be read for sure.
+
+        *texts* has what is known of that already.
+        """
         told = Counter[tuple[str, str]]()
         # Folders first: what is wrong with them is told first.
         listed = [
             each for each in nodes.values() if isinstance(each, Instance | Selection)
         ]
         for node in sorted(listed, key=lambda each: not each.is_folder):
-            if (said := node.own_attributes) is not None:
-                told[character_set_fault(said), _source(node)] += 1
+            fault = None if node.is_folder else texts.get(node)
+            if fault is None and (said := node.own_attributes) is not None:
+                fault = character_set_fault(said)
+            if fault is not None:
+                told[fault, _source(node)] += 1
         for (fault, source), count in told.items():
             if fault:
                 self._findings.add(
@@ -278,15 +286,22 @@ class _Check:
                     )
                 )
 
-    def _look_at_files(self, folder: Selection, where: Where, nodes: Listing) -> None:
+    def _look_at_files(
+        self, folder: Selection, where: Where, nodes: Listing
+    ) -> Mapping[Instance, str]:
+        """Look at the files in *folder*; return what is wrong with their texts."""
+        texts: Mapping[Instance, str] = {}
         files = [node for node in nodes.values() if isinstance(node, Instance)]
         if self._opens_files:
-            findings, whole = self._files.look_at(files, where, folder.attributes)
+            findings, whole, texts = self._files.look_at(
+                files, where, folder.attributes
+            )
             self._know_files(folder)
             self._findings.extend(findings)
             self._whole += whole
         self._listed += len(files)
         self._there += sum(not each.error for each in files)
+        return texts
 
     def _know_files(self, folder: Selection) -> None:
         """Forget what listing *folder* could only suppose, and is known by now."""

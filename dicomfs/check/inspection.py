@@ -1,20 +1,27 @@
 """Inspecting one file as a whole: every byte, the preamble, the header, the end."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from dicomfs.check.readability import Readability, readable
 from dicomfs.dicom import disguise, tags
-from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import ITEM_DELIMITATION, UNDEFINED_LENGTH, elements
+from dicomfs.dicom.attributes import Attributes, as_text, of_text
+from dicomfs.dicom.element import (
+    ITEM_DELIMITATION,
+    UNDEFINED_LENGTH,
+    elements,
+    read_values,
+)
 from dicomfs.dicom.header import Meta, read_header, read_meta
 from dicomfs.dicom.readings import steps
 from dicomfs.dicom.text import has_rubbish
 from dicomfs.dicom.uids import DEFLATED, DIRECTORY
 from dicomfs.errors import DicomfsError, ElementError, EndlessError, NotDicomError
 from dicomfs.findings import Kind
+from dicomfs.source.limited import Limited
 from dicomfs.source.source import Source
 from dicomfs.source.window import Window
 
@@ -22,6 +29,8 @@ _PREFIX: Final = b"DICM"
 _BLOCK: Final = 16 * 1024
 # No instance has so many; what is behind them is not looked at.
 _MOST_ELEMENTS: Final = 20_000
+# The elements of nearly all instances, without what is passed over, take less.
+_LITTLE: Final = 256 * 1024
 
 
 class Encoding(Enum):
@@ -70,6 +79,43 @@ class Inspection:
             yield Kind.EXECUTABLE_PREAMBLE, self.program
 
 
+Told = list[object]
+
+
+def told(source: Source) -> Told:
+    """Return ``inspect`` of *source* in JSON, for ``heard`` of another process."""
+    found = inspect(source)
+    reads, header = found.readability, found.header
+    return [
+        [reads.size, reads.unreadable, reads.untried],
+        found.program,
+        None if header is None else as_text(header),
+        found.is_dicom,
+        found.encoding.name,
+        found.has_rubbish,
+        found.secured,
+    ]
+
+
+def heard(told: Any) -> Inspection:
+    """Return what another process *told*; raises ValueError if that is no inspection."""
+    try:
+        reads, program, header, is_dicom, encoding, has_rubbish, secured = told
+        size, unreadable, untried = reads
+        ranges = [(int(begin), int(end)) for begin, end in unreadable]
+        return Inspection(
+            Readability(int(size), ranges, int(untried)),
+            str(program),
+            None if header is None else of_text(header),
+            bool(is_dicom),
+            Encoding[encoding],
+            bool(has_rubbish),
+            str(secured),
+        )
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError("no inspection") from error
+
+
 def inspect(source: Source, tell: Callable[[int], None] = lambda _: None) -> Inspection:
     """Read all of *source* and return what is to be known about it.
 
@@ -77,20 +123,22 @@ def inspect(source: Source, tell: Callable[[int], None] = lambda _: None) -> Ins
     """
     whole = readable(source, tell)
     readability = whole.readability
+    header = meta = None
     try:
-        header = read_header(whole)
+        meta = read_meta(Window(whole, _BLOCK))
+        header = read_header(whole, meta=meta)
     except NotDicomError:
         secured = disguise.how_secured(whole.read_at(0, disguise.ENVELOPE_HEAD))
         return Inspection(readability, is_dicom=False, secured=secured)
     except (OSError, ElementError):
-        header = None
+        pass  # there is no header, and the encoding says why
     return Inspection(
         readability,
         program_in(whole),
         header,
-        encoding=encoding_of(whole) if readability.is_whole else Encoding.USUAL,
+        encoding=encoding_of(whole, meta) if readability.is_whole else Encoding.USUAL,
         has_rubbish=header is not None
-        and any(map(has_rubbish, header.values.values())),
+        and any(b"\0" in each and has_rubbish(each) for each in header.values.values()),
     )
 
 
@@ -103,15 +151,17 @@ def program_in(source: Source) -> str:
     return disguise.program(head) if head.endswith(_PREFIX) else ""
 
 
-def encoding_of(source: Source) -> Encoding:
+def encoding_of(source: Source, meta: Meta | None = None) -> Encoding:
     """Return how the data set in *source* is encoded, and whether it ends in the file.
 
-    That is not known of a deflated one.
+    That is not known of a deflated one. Who has read *meta* already may say so.
     """
     window = Window(source, _BLOCK)
     try:
-        meta = read_meta(window)
+        meta = meta or read_meta(window)
         if meta.transfer_syntax == DEFLATED:
+            return Encoding.USUAL
+        if _is_plain(source, meta):
             return Encoding.USUAL
         first = _as_written(window, meta)
         if first is Encoding.USUAL:
@@ -121,6 +171,19 @@ def encoding_of(source: Source) -> Encoding:
         return Encoding.USUAL
     except DicomfsError:
         return Encoding.CUT_OFF
+
+
+def _is_plain(source: Source, meta: Meta) -> bool:
+    """Whether the elements ascend and fill the file, as far as little shows that.
+
+    What is not plain is read again, element by element.
+    """
+    window = Window(Limited(source, _LITTLE), _BLOCK)
+    syntax = meta.syntax(window)
+    with suppress(ElementError):
+        end = read_values(window, meta.start, window.size, syntax, {}, {})
+        return end == window.size
+    return False
 
 
 def _as_written(window: Window, meta: Meta) -> Encoding:

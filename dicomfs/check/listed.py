@@ -6,18 +6,20 @@ not grow with the medium.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from itertools import chain
 from typing import Final, NamedTuple
 
-from dicomfs.check.inspection import Inspection, inspect
+from dicomfs.check.inspection import Inspection, heard, inspect
 from dicomfs.check.meter import Meter
 from dicomfs.check.readability import Readability, first_difference, read_through
-from dicomfs.check.records import disagreements
+from dicomfs.check.records import character_set_fault, disagreements
 from dicomfs.check.seen import Seen
 from dicomfs.check.unlisted import named
+from dicomfs.fileset import aside
+from dicomfs.fileset.aside import Asked, Redo, Told
 from dicomfs.fileset.fileset import FileSet
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import NOT_WHOLE, Finding, Kind
@@ -38,6 +40,8 @@ _UNREAD: Final = frozenset(
 _SAME: Final = "the same, byte for byte"
 # Further unreadable ranges of a file are not named one by one.
 _MOST_LETTERS: Final = 1000
+# What the process beside this one is asked to do.
+JOB: Final = "inspect"
 # Files that a thread takes at once.
 _BATCH: Final = 16
 
@@ -63,10 +67,14 @@ class _Trouble(NamedTuple):
 
 
 class LookedAt(NamedTuple):
-    """What is wrong with the files of a folder, and how many are *whole*."""
+    """What is wrong with the files of a folder, and how many are *whole*.
+
+    *texts* says what is wrong with the character set of records that were read.
+    """
 
     findings: Sequence[Finding]
     whole: int
+    texts: Mapping[Instance, str]
 
 
 class ListedFiles:
@@ -84,6 +92,8 @@ class ListedFiles:
         self._meter = meter
         # Instances of other folders.
         self._instances = Seen()
+        # Of the files of this folder whose records were read.
+        self._texts: dict[Instance, str] = {}
 
     def look_at(self, files: Sequence[Instance], where: Where, above: Said) -> LookedAt:
         """Look at *files*, all those of the folder at *where*.
@@ -92,6 +102,7 @@ class ListedFiles:
         of the folder's record and of those above it. Raises OSError if the medium is
         gone.
         """
+        self._texts = {}
         there = sorted((each for each in files if not each.error), key=_place)
         looked = [*self._each(there, above)]
         troubles = chain(
@@ -111,15 +122,47 @@ class ListedFiles:
         groups = alike.values()
         findings = [_finding(where, group, of[group[0].source]) for group in groups]
         whole = [found for found in looked if all(each.is_whole for each in found)]
-        return LookedAt(findings, len(whole))
+        return LookedAt(findings, len(whole), self._texts)
 
     def _each(self, files: Sequence[Instance], above: Said) -> Iterator[list[_Trouble]]:
         """Yield what is wrong with each of *files* by itself."""
-        look = partial(self._look_at, above=above)
-        looked = self._workers.map(look, files, _BATCH)
+        looked = self._looked_aside(files, above) or self._workers.map(
+            partial(self._look_at, above=above), files, _BATCH
+        )
         for file, found in zip(files, looked, strict=True):
             self._meter.add(Stage.FILES)
             yield [self._unopened(file, found)] if isinstance(found, OSError) else found
+
+    def _looked_aside(
+        self, files: Sequence[Instance], above: Said
+    ) -> Iterator[list[_Trouble] | OSError] | None:
+        """Have the process beside this one look at *files*; None if there is none."""
+        media = {file.file_set.medium for file in files}
+        medium = media.pop() if len(media) == 1 else None
+        beside = None if medium is None else aside.beside(medium)
+        if medium is None or beside is None:
+            return None
+        asked = [
+            Asked(each.place, (each.size, each.mtime_ns, each.changed_ns))
+            for each in files
+        ]
+        looked = beside.looks(JOB, medium, asked, self._workers.deadline)
+        return map(partial(self._said_of, above=above), files, looked)
+
+    def _said_of(
+        self, file: Instance, told: Told | OSError | Redo, above: Said
+    ) -> list[_Trouble] | OSError:
+        """Return what is wrong with *file* according to the process beside this one."""
+        if isinstance(told, OSError):
+            return told
+        with suppress(ValueError):
+            if not isinstance(told, Redo):
+                self._count(file.size)
+                return [*self._troubles(file, heard(told), above)]
+        try:
+            return self._workers.ask(partial(self._look_at, file, above))
+        except OSError as error:
+            return error
 
     def _copies(
         self, files: Sequence[Instance], looked: Sequence[Sequence[_Trouble]]
@@ -179,6 +222,8 @@ class ListedFiles:
         self, file: Instance, found: Inspection, above: Said
     ) -> Iterator[_Trouble]:
         """Yield what is wrong with *file* according to what was *found* out about it."""
+        record = file.record
+        self._texts[file] = character_set_fault(file.attributes_of(record))
         if not found.readability.is_whole:
             yield _unreadable(file, found.readability)
         if file.uid and file.uid in self._instances:
@@ -186,7 +231,7 @@ class ListedFiles:
         for kind, what in found.faults():
             yield _trouble(file, kind, what)
         if found.header is not None:
-            for each in disagreements(file.record, above, found.header):
+            for each in disagreements(record, above, found.header):
                 example = f"record {each.record!r}, file {each.file!r}"
                 yield _trouble(file, each.kind, each.attribute, example)
 

@@ -95,6 +95,8 @@ def _different_uids(
 
 
 def _of_patient(record: Attributes, header: Attributes) -> Iterator[Disagreement]:
+    if _is_plainly_same(record, header):
+        return
     told, found = record.text(tags.PATIENT_ID), header.text(tags.PATIENT_ID)
     if patient.ids_contradict(record, header):
         yield _of(tags.PATIENT_ID, told, found)
@@ -105,6 +107,15 @@ def _of_patient(record: Attributes, header: Attributes) -> Iterator[Disagreement
     if patient.names_contradict(record, header):
         spellings = patient.spelling(record), patient.spelling(header)
         yield _of(tags.PATIENT_NAME, *spellings)
+
+
+def _is_plainly_same(record: Attributes, header: Attributes) -> bool:
+    """Whether both say the same of the patient in bytes that mean the same in all sets."""
+    for tag in (tags.PATIENT_ID, tags.PATIENT_NAME, *_WITNESSES):
+        value = record.values.get(tag, b"")
+        if value != header.values.get(tag, b"") or is_beyond_ascii(value):
+            return False
+    return True
 
 
 def _of(tag: int, told: str, found: str) -> Disagreement:
@@ -176,5 +187,8 @@ def character_set_fault(attributes: Attributes) -> str:
 
     If they do not declare any, that of a record above will do.
     """
+    # As good as always there is nothing but ASCII, which is in all of them.
+    if not any(map(is_beyond_ascii, map(attributes.raw, _TEXTS))):
+        return ""
     doubts = (attributes.doubt(tag, is_name=tag == tags.PATIENT_NAME) for tag in _TEXTS)
     return next(filter(None, doubts), "")

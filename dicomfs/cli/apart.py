@@ -23,6 +23,9 @@ from dicomfs.sandbox import environment, process
 from dicomfs.sandbox.voice import Ears, Kind, Said, Voice, to_people
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dicomfs.fileset.aside import Job
     from dicomfs.media.opening import OpenedSource
 
 # A child that does not hang has ended long before.
@@ -38,14 +41,31 @@ class Child:
 
     def __init__(self, own: Sequence[int]) -> None:
         self._own = own
+        # Ends what was begun beside it.
+        self.let_go: Callable[[], None] = lambda: None
 
-    def confine_to(self, sources: "Sequence[OpenedSource]", *, scan: bool) -> None:
-        """Give up all rights but to read *sources*, which nobody has read yet."""
+    def confine_to(
+        self,
+        sources: "Sequence[OpenedSource]",
+        *,
+        scan: bool,
+        jobs: "Mapping[str, Job] | None" = None,
+    ) -> None:
+        """Give up all rights but to read *sources*, which nobody has read yet.
+
+        Where there are *jobs*, a second process may do them on files of theirs.
+        """
         from dicomfs.fileset.confinement import confine_to
         from dicomfs.sandbox.confine import limit_computing
 
         limit_computing(_COMPUTING_PER_SOURCE * len(sources))
-        for lacking in confine_to(sources, self._own, scan=scan):
+        own = [*self._own]
+        if jobs:
+            from dicomfs.fileset import aside
+
+            own += aside.start(sources, jobs, scan=scan)
+            self.let_go = aside.end
+        for lacking in confine_to(sources, own, scan=scan):
             say(f"the sandbox lacks {lacking}")
 
 
@@ -150,6 +170,7 @@ def _end_after(
         _settle(voice, parent)
         child = Child([voice.pipe, *own])
         code = ended(lambda: work(child))
+        child.let_go()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):
                 stream.flush()

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from dicomfs.check import inspection, listed
 from dicomfs.check.check import check
 from dicomfs.check.meter import Amount
 from dicomfs.cli import output, sources
@@ -57,7 +58,8 @@ def _print(given: argparse.Namespace, child: Child) -> Exit:
 def _checked(given: argparse.Namespace, child: Child) -> Report:
     """Return the report on media; raises Failure if they have none of their own."""
     # The report says what is left out.
-    file_sets = sources.file_sets(given, Audience(tells_names=False), child)
+    jobs = {} if given.index_only else {listed.JOB: inspection.told}
+    file_sets = sources.file_sets(given, Audience(tells_names=False), child, jobs)
     with status_line() as line:
         return check(
             file_sets,

@@ -9,7 +9,10 @@ from dicomfs.fileset.listener import Listener
 from dicomfs.source.pulse import DEADLINE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dicomfs.cli.apart import Child
+    from dicomfs.fileset.aside import Job
     from dicomfs.fileset.fileset import FileSet
     from dicomfs.media.opening import OpenedSource
     from dicomfs.media.zip.passwords import PasswordFile
@@ -48,13 +51,18 @@ def passwords(given: argparse.Namespace) -> "PasswordFile | None":
 
 
 def file_sets(
-    given: argparse.Namespace, listener: Listener, child: "Child"
+    given: argparse.Namespace,
+    listener: Listener,
+    child: "Child",
+    jobs: "Mapping[str, Job] | None" = None,
 ) -> "list[FileSet]":
     """Return the File-sets of the sources that were *given*; raises Failure.
 
     The *listener* hears how their opening goes. Once they are open this process, a
-    *child*, has no rights any more but to read them.
+    *child*, has no rights any more but to read them. Where there are *jobs*, or a scan is
+    to be made, a second process may read files, too.
     """
+    from dicomfs.fileset import glance
     from dicomfs.fileset.open import file_sets_of
     from dicomfs.findings import Findings
 
@@ -62,7 +70,9 @@ def file_sets(
     found = opened(given.paths, deadline)
     file = passwords(given)
     known = file.read() if file else ()
-    child.confine_to(found, scan=given.scan)
+    if given.scan:
+        jobs = {**(jobs or {}), glance.JOB: glance.told}
+    child.confine_to(found, scan=given.scan, jobs=jobs)
     return file_sets_of(
         found,
         Findings(),

@@ -142,3 +142,16 @@ class Attributes(NamedTuple):
             return timezone(offset if found[1] == "+" else -offset)
         except ValueError:
             return UTC
+
+
+def as_text(attributes: Attributes) -> dict[str, str]:
+    """Return the raw values as JSON can have them, for ``of_text`` of another process."""
+    values = attributes.values.items()
+    return {str(tag): value.decode("latin-1") for tag, value in values}
+
+
+def of_text(values: Mapping[str, str]) -> Attributes:
+    """Return attributes with these values; raises ValueError or AttributeError."""
+    return Attributes(
+        {int(tag): value.encode("latin-1") for tag, value in values.items()}
+    )

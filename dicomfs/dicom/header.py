@@ -44,6 +44,12 @@ _MAX_META_VALUE: Final = 256
 _PREAMBLE: Final = 128
 _PREFIX: Final = b"DICM"
 _META_GROUP: Final = 0x0002
+_LAST_META: Final = 0x0002FFFF
+# All that PS3.10 7.1 has in it.
+_META: Final = dict.fromkeys(
+    (*range(0x00020000, 0x00020019), 0x00020026, 0x00020027, 0x00020028, 0x00020100),
+    _MAX_META_VALUE,
+)
 # Data sets begin in group 0004 (directories) or 0008 (instances).
 _FIRST_GROUPS: Final = frozenset({_META_GROUP, 0x0004, 0x0008})
 
@@ -83,14 +89,7 @@ def read_meta(window: Window) -> Meta:
         raise NotDicomError("the file is not in DICOM format")
     values: dict[int, bytes] = {}
     if group == _META_GROUP:
-        # Guided by the elements, not by their group length: it is wrong on many media.
-        for element in elements(window, start, window.size, syntax):
-            if element.tag >> 16 != _META_GROUP:
-                break
-            if element.length <= _MAX_META_VALUE:
-                value = window.read(element.start, element.length)
-                values[element.tag] = value.partition(b"\0")[0].strip(b" ")
-            start = _end(element, window, syntax)
+        values, start = _meta_values(window, start, syntax)
     return Meta(
         bool(values) and begin == _PREAMBLE + len(_PREFIX),
         values.get(tags.MEDIA_STORAGE_SOP_CLASS_UID, b""),
@@ -98,6 +97,33 @@ def read_meta(window: Window) -> Meta:
         values.get(tags.TRANSFER_SYNTAX_UID, b""),
         start,
     )
+
+
+def _meta_values(
+    window: Window, start: int, syntax: Syntax
+) -> tuple[dict[int, bytes], int]:
+    """Return the values of the File Meta Information at *start*, and where it ends.
+
+    Guided by the elements, not by their group length: it is wrong on many media.
+    """
+    values: dict[int, bytes] = {}
+    with suppress(ElementError):
+        end = read_values(window, start, window.size, syntax, _META, values, _LAST_META)
+        if values:
+            return {tag: _plain(value) for tag, value in values.items()}, end
+    # In another order than it should be, or nothing but what nobody knows.
+    values.clear()
+    for element in elements(window, start, window.size, syntax):
+        if element.tag >> 16 != _META_GROUP:
+            break
+        if element.length <= _MAX_META_VALUE:
+            values[element.tag] = _plain(window.read(element.start, element.length))
+        start = _end(element, window, syntax)
+    return values, start
+
+
+def _plain(value: bytes) -> bytes:
+    return value.partition(b"\0")[0].strip(b" ")
 
 
 def _end(element: Element, window: Window, syntax: Syntax) -> int:
@@ -127,19 +153,23 @@ def _group(window: Window, offset: int) -> int:
 
 
 def read_header(
-    source: Source, more: Iterable[int] = (), vrs: Mapping[int, str] = NO_VRS
+    source: Source,
+    more: Iterable[int] = (),
+    vrs: Mapping[int, str] = NO_VRS,
+    meta: Meta | None = None,
 ) -> Attributes:
     """Return the attributes that name the instance in *source* and what it belongs to.
 
     Those of ``tags.NAMING``, SOP Class UID and SOP Instance UID, those of the tags in
     *more*, of which numbers in binary are text if *vrs* has their VRs, and of the File Meta Information Media Storage SOP Class and Instance UID
     and Transfer Syntax UID. Of a code sequence it is the first Code Meaning. Attributes
-    that lie beyond ``MAX_READ`` are missing. Raises OSError from the medium and
+    that lie beyond ``MAX_READ`` are missing. Who has read *meta* already may say so.
+    Raises OSError from the medium and
     NotDicomError or ElementError from a file that is not what it should be.
     """
     limited = Limited(source, MAX_READ)
     window = Window(limited, _BLOCK)
-    meta = read_meta(window)
+    meta = meta or read_meta(window)
     start = meta.start
     if meta.transfer_syntax == DEFLATED:
         window = Window(BytesSource(_inflate(limited.read_at(start, _MAX_DEFLATED))))

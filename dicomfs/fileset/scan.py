@@ -7,48 +7,35 @@ are the same with and without a DICOMDIR. An index takes about 220 bytes an inst
 the table of the real paths as much as their names and 50 bytes each.
 """
 
-import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple
 
-from dicomfs.dicom import tags
-from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.header import read_header, sop_class_uid
-from dicomfs.dicom.types import IMAGE, is_private_class, type_of_class
-from dicomfs.dicom.uids import DIRECTORY
-from dicomfs.dicomdir.writer import SIZE, TITLES, DirectoryWriter
-from dicomfs.errors import (
-    CutOffError,
-    DicomfsError,
-    Failure,
-    FileIdError,
-    MethodError,
-    PasswordError,
-    Problem,
-)
+from dicomfs.dicomdir.writer import DirectoryWriter
+from dicomfs.errors import Failure, Problem
+from dicomfs.fileset import aside
+from dicomfs.fileset.aside import Aside, Asked, Redo, Told
 from dicomfs.fileset.fileset import FileSet
+from dicomfs.fileset.glance import JOB, Glance, Locked, heard, look_at, unread
 from dicomfs.fileset.listener import NOBODY, Listener
 from dicomfs.fileset.locate import ScannedLocator, statuses
 from dicomfs.fileset.patience import PatientLister, Task, Workers
 from dicomfs.findings import Finding, Findings, Kind
-from dicomfs.media.foreign import packed_instance
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import unreadable
 from dicomfs.media.walk import Lister, Walk
 from dicomfs.source.pulse import DEADLINE
-from dicomfs.source.source import BytesSource, Source
+from dicomfs.source.source import BytesSource
 
 log = logging.getLogger(__name__)
 
 # How many files were looked at, how many instances they were, and how many files there are.
 Progress = Callable[[int, int, int], None]
-
-# Files of an archive that somebody has the key to, or a program for.
-_Locked = PasswordError | MethodError
 
 # Files and folders together: a disc has tens of thousands.
 MAX_ENTRIES: Final = 500_000
@@ -60,19 +47,9 @@ MAX_DEPTH: Final = 32
 _THREADS: Final = 8
 _BATCH: Final = 16
 _BATCHES_AHEAD: Final = 4 * _THREADS
+# Whose files are looked at together by the process beside this one.
+_BATCHES_BESIDE: Final = 64
 _EXAMPLES: Final = 5
-
-# In so many bytes Media Storage SOP Class UID stands, even where the header is damaged.
-_BEGINNING: Final = 512
-_PREFIX: Final = slice(128, 132)
-
-# A file that has none of these is not an instance, or says nothing about itself.
-_TELLING: Final = (
-    *tags.NAMING,
-    tags.SOP_CLASS_UID,
-    tags.SOP_INSTANCE_UID,
-)
-_DIRECTORY_GROUP: Final = (tags.FILE_SET_ID, tags.OFFSET_OF_FIRST_ROOT_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +68,7 @@ class Scan:
     instances: int
     mtime_ns: int
     findings: list[Finding]
-    locked: _Locked | None = None
+    locked: Locked | None = None
 
 
 def scanned(
@@ -151,7 +128,7 @@ def _scan(medium: Medium, progress: Progress, workers: Workers) -> Scan:
     index = DirectoryWriter()
     places = ScannedLocator(medium)
     files, newest = 0, 0
-    locked: _Locked | None = None
+    locked: Locked | None = None
     batches, total = _counted(PatientLister(medium, workers), troubles, progress)
     for folder, seen in _in_order(medium, batches, workers):
         for each in seen:
@@ -172,17 +149,6 @@ def _scan(medium: Medium, progress: Progress, workers: Workers) -> Scan:
 
 
 # -- looking at the files --------------------------------------------------------------
-
-
-class _Seen(NamedTuple):
-    """A name on the medium, and what it turned out to be; an instance has a *header*."""
-
-    name: bytes
-    is_file: bool
-    trouble: Kind | None = None
-    header: Attributes | None = None
-    mtime_ns: int = 0
-    locked: _Locked | None = None
 
 
 class _Batch(NamedTuple):
@@ -231,7 +197,7 @@ class _Look:
     def __init__(self, medium: Medium, batch: _Batch) -> None:
         self._medium = medium
         self.batch = batch
-        self.seen: list[_Seen] = []
+        self.seen: list[Glance] = []
         # Whether the first file that was not seen is the one that it is at.
         self.is_at_first = len(batch.names) == 1
 
@@ -241,103 +207,88 @@ class _Look:
         found = statuses(self._medium, folder, names)
         self.is_at_first = True
         for name, status in zip(names, found, strict=True):
-            self.seen.append(_look_at(self._medium, folder, name, status))
-
-
-def _look_at(
-    medium: Medium, folder: Place, name: bytes, status: Status | OSError
-) -> _Seen:
-    # The beginning of a file that was cut off may say what it is.
-    if isinstance(status, OSError) and not isinstance(status, CutOffError):
-        # Links, devices and pipes; they are not opened.
-        if status.errno == errno.EINVAL:
-            return _Seen(name, is_file=False)
-        return _unreadable(name, status)
-    try:
-        source = medium.open((*folder, name))
-    except (OSError, FileIdError) as error:
-        return _unreadable(name, error)
-    try:
-        header, trouble = _header(source)
-    finally:
-        source.close()
-    if isinstance(status, OSError):
-        # If it says so little, nobody else will say that it is there.
-        trouble = Kind.FILE_CUT_OFF if header is None else trouble
-        status = source.status
-    return _Seen(name, True, trouble, header, status.mtime_ns)
-
-
-def _unreadable(name: bytes, error: Exception) -> _Seen:
-    locked = error if isinstance(error, _Locked) else None
-    return _Seen(name, is_file=True, trouble=Kind.UNREADABLE_FILE, locked=locked)
-
-
-def _header(source: Source) -> tuple[Attributes | None, Kind | None]:
-    """Return the header of the instance in *source*, and what is wrong with the file.
-
-    The header is None if it is not an instance, and empty if it cannot be read.
-    """
-    header = Attributes({})
-    trouble = Kind.HEADER_UNREADABLE
-    try:
-        header = read_header(source, _DIRECTORY_GROUP)
-    except OSError:
-        trouble = Kind.UNREADABLE_FILE
-    except DicomfsError:
-        pass  # no DICOM file, or one that is damaged
-    if any(tag in header.values for tag in _DIRECTORY_GROUP):
-        return None, None
-    if any(map(header.raw, _TELLING)):
-        return _with_more(source, header), None
-    try:
-        beginning = source.read_at(0, _BEGINNING)
-    except OSError:
-        return None, Kind.UNREADABLE_FILE
-    if beginning[_PREFIX] == b"DICM" and DIRECTORY not in beginning:
-        return header, trouble
-    if trouble is Kind.UNREADABLE_FILE:
-        return None, trouble
-    return None, _packed(source)
-
-
-def _packed(source: Source) -> Kind | None:
-    """Return that a file is a packed instance, None if it is not."""
-    try:
-        return None if packed_instance(source) is None else Kind.PACKED_INSTANCE
-    except OSError:
-        return Kind.UNREADABLE_FILE
-
-
-def _with_more(source: Source, header: Attributes) -> Attributes:
-    """Return *header*, with what else tells what an instance is and how it is called."""
-    class_uid = sop_class_uid(header)
-    more: tuple[int, ...] = TITLES
-    if type_of_class(class_uid) == IMAGE:
-        if not is_private_class(class_uid):
-            return header
-        more = SIZE
-    try:
-        return read_header(source, more)
-    except (OSError, DicomfsError):
-        return header
+            self.seen.append(look_at(self._medium, folder, name, status))
 
 
 def _in_order(
     medium: Medium, batches: Sequence[_Batch], workers: Workers
-) -> Iterator[tuple[Place, list[_Seen]]]:
+) -> Iterator[tuple[Place, list[Glance]]]:
     """Yield for each of *batches*, in their order, what is seen of the files in it.
 
-    Several threads work ahead, so that a file that is slow to answer holds up no other.
-    Raises OSError if too much is silent.
+    A process beside this one works ahead, or several threads do, so that a file that is
+    slow to answer holds up no other. Raises OSError if too much is silent.
     """
+    remaining = iter(batches)
+    while (beside := aside.beside(medium)) is not None:
+        if not (some := list(islice(remaining, _BATCHES_BESIDE))):
+            return
+        yield from _aside(medium, some, workers, beside)
     begun: deque[tuple[_Look, Task[None]]] = deque()
-    for batch in batches:
+    for batch in remaining:
         begun.append(_begun(medium, batch, workers))
         if len(begun) >= _BATCHES_AHEAD:
             yield _outcome(medium, *begun.popleft(), workers)
     while begun:
         yield _outcome(medium, *begun.popleft(), workers)
+
+
+def _aside(
+    medium: Medium, batches: Sequence[_Batch], workers: Workers, beside: Aside
+) -> Iterator[tuple[Place, list[Glance]]]:
+    """Have the process *beside* this one look at all regular files of *batches*."""
+    listed = [_statuses(medium, batch, workers) for batch in batches]
+    asked = [
+        Asked((*batch.folder, name), status)
+        for batch, found in zip(batches, listed, strict=True)
+        for name, status in zip(batch.names, found, strict=False)
+        if isinstance(status, Status)
+    ]
+    looked = beside.looks(JOB, medium, asked, workers.deadline)
+    for batch, found in zip(batches, listed, strict=True):
+        if not found:
+            # Something of it hangs: who asks one by one finds out what.
+            yield _outcome(medium, *_begun(medium, batch, workers), workers)
+            continue
+        yield (
+            batch.folder,
+            [
+                _said(next(looked), medium, batch.folder, name, status, workers)
+                if isinstance(status, Status)
+                else look_at(medium, batch.folder, name, status)
+                for name, status in zip(batch.names, found, strict=True)
+            ],
+        )
+
+
+def _statuses(
+    medium: Medium, batch: _Batch, workers: Workers
+) -> Sequence[Status | OSError]:
+    """Return the status of each file of *batch*, none if that hangs."""
+    try:
+        return workers.ask(partial(statuses, medium, *batch))
+    except TimeoutError:
+        return ()
+
+
+def _said(
+    told: Told | OSError | Redo,
+    medium: Medium,
+    folder: Place,
+    name: bytes,
+    status: Status,
+    workers: Workers,
+) -> Glance:
+    """Return what is seen of a file according to the process beside this one."""
+    if isinstance(told, TimeoutError):
+        return Glance(name, is_file=True, trouble=Kind.SILENT_FILE)
+    if isinstance(told, OSError):
+        return unread(name, told)
+    with suppress(ValueError):
+        if not isinstance(told, Redo):
+            return heard(name, told, status.mtime_ns)
+    batch = _Batch(folder, [name])
+    _, [seen] = _outcome(medium, *_begun(medium, batch, workers), workers)
+    return seen
 
 
 def _begun(medium: Medium, batch: _Batch, workers: Workers) -> tuple[_Look, Task[None]]:
@@ -347,10 +298,10 @@ def _begun(medium: Medium, batch: _Batch, workers: Workers) -> tuple[_Look, Task
 
 def _outcome(
     medium: Medium, look: _Look, task: Task[None], workers: Workers
-) -> tuple[Place, list[_Seen]]:
+) -> tuple[Place, list[Glance]]:
     """Return what is seen of the files of a batch, where one that hangs costs itself."""
     folder = look.batch.folder
-    seen: list[_Seen] = []
+    seen: list[Glance] = []
     waiting = [(look, task)]
     while waiting:
         look, task = waiting.pop()
@@ -363,7 +314,7 @@ def _outcome(
             names = look.batch.names[len(known) :]
             seen += known
             if look.is_at_first:
-                seen.append(_Seen(names[0], is_file=True, trouble=Kind.SILENT_FILE))
+                seen.append(Glance(names[0], is_file=True, trouble=Kind.SILENT_FILE))
                 rest = [names[1:]] if names[1:] else []
             else:
                 rest = [[name] for name in reversed(names)]

@@ -45,12 +45,12 @@ class FolderMedium:
 
     def __init__(self, fd: int, file_system: str = "") -> None:
         """Make one of *fd*, which lies on a *file_system*, if that is known (see ``mountinfo.fstype``)."""
-        self._fd = fd
+        self.fd = fd
         self._is_prompt = file_system in _PROMPT
 
     def names(self, folder: Place) -> list[bytes]:
         """Return the names in *folder*."""
-        fd = beneath.open_folder(self._fd, folder)
+        fd = beneath.open_folder(self.fd, folder)
         try:
             return [os.fsencode(name) for name in os.listdir(fd)]  # noqa: PTH208 - a descriptor
         finally:
@@ -58,7 +58,7 @@ class FolderMedium:
 
     def entries(self, folder: Place) -> dict[bytes, EntryType]:
         """Return the names in *folder* and what they are."""
-        fd = beneath.open_folder(self._fd, folder)
+        fd = beneath.open_folder(self.fd, folder)
         try:
             with os.scandir(fd) as entries:
                 return {os.fsencode(entry.name): _type(entry) for entry in entries}
@@ -67,34 +67,34 @@ class FolderMedium:
 
     def status(self, path: Place) -> Status:
         """Return the status of the regular file at *path*, without opening it."""
-        found = _status(beneath.status(self._fd, path))
+        found = _status(beneath.status(self.fd, path))
         if isinstance(found, OSError):
             raise found
         return found
 
     def statuses(self, folder: Place, names: Sequence[bytes]) -> list[Status | OSError]:
         """Return the status of each of *names* in *folder*, or why it has none."""
-        return [_status(each) for each in beneath.statuses(self._fd, folder, names)]
+        return [_status(each) for each in beneath.statuses(self.fd, folder, names)]
 
     def open(self, path: Place) -> FileSource:
         """Open the regular file at *path*."""
-        return FileSource(beneath.open_file(self._fd, path), is_prompt=self._is_prompt)
+        return FileSource(beneath.open_file(self.fd, path), is_prompt=self._is_prompt)
 
     def open_cached(self, path: Place) -> FileSource | None:
         """Open the file at *path* if that takes no waiting for the medium, else None."""
         if not self._is_prompt:
             return None
-        fd = beneath.open_file_cached(self._fd, path)
+        fd = beneath.open_file_cached(self.fd, path)
         return None if fd is None else FileSource(fd, is_prompt=True)
 
     def capacity(self) -> Capacity:
         """Return how large the file system is that the folder lies on."""
-        found = os.statvfs(self._fd)
+        found = os.statvfs(self.fd)
         return Capacity(found.f_frsize, found.f_blocks)
 
     def close(self) -> None:
         """Close the descriptor; what gets its number later is never read."""
-        fd, self._fd = self._fd, _CLOSED
+        fd, self.fd = self.fd, _CLOSED
         if fd != _CLOSED:
             os.close(fd)
 

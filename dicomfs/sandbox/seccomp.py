@@ -37,7 +37,7 @@ _ALLOWED: Final = """
     sched_yield:24:124 sched_getaffinity:204:123 getcpu:309:168 sysinfo:99:179
     uname:63:160 getrandom:318:278 getpid:39:172 getppid:110:173 gettid:186:178
     getuid:102:174 geteuid:107:175 getgid:104:176 getegid:108:177
-    exit:60:93 exit_group:231:94
+    wait4:61:260 exit:60:93 exit_group:231:94
 """
 _EXAMINED: Final = """
     openat:257:56 mmap:9:222 mprotect:10:226 clone:56:220 kill:62:129 tgkill:234:131

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from dicomfs.fileset import aside
 from dicomfs.pictures.thumbnail import NAME
 from tests.build.archives import files_in, zipped
 from tests.product.test_manual import DOCS, rows_of, section
@@ -209,6 +210,9 @@ def test_the_table_of_rights_is_what_the_processes_have(
         with stage.start(mark, command, medium):
             try:
                 found[f"`{command}`"] = rights_of(_reader(mark), stage, medium)
+                for pid in marked(mark):
+                    if name_of(pid) == aside.NAME:
+                        found["reader"] = rights_of(pid, stage, medium)
             finally:
                 kill(*marked(mark))
 
