@@ -6,8 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from dicomfs.dicom import tags
-from dicomfs.dicom.types import IMAGE, type_shown
+from dicomfs.dicom.types import IMAGE
 from dicomfs.source.source import BytesSource, Source
 from dicomfs.tree import naming
 from dicomfs.tree.draft import Leaf
@@ -91,8 +90,7 @@ class Previews:
 
 def _is_image(leaf: Leaf, file: Instance) -> bool:
     """Whether a file has a picture, as far as its record tells."""
-    sop_class = leaf.record.attributes.values.get(tags.REFERENCED_SOP_CLASS_UID, b"")
-    return not file.error and type_shown(leaf.record.type, sop_class) == IMAGE
+    return not file.error and leaf.record.shown_type == IMAGE
 
 
 def nobody(image: Instance) -> bytes:

@@ -18,11 +18,12 @@ from dicomfs.pictures.gallery import Gallery
 from dicomfs.pictures.repository import (
     FOLDER,
     Picture,
+    Repository,
     Shelf,
     repository,
 )
 from dicomfs.pictures.wire import Form
-from dicomfs.tree.node import Fixed, FolderNode, Node
+from dicomfs.tree.node import FolderNode, Node
 from dicomfs.tree.selection import Instance
 from dicomfs.tree.whose import has_own_time, says_who_and_when
 
@@ -45,7 +46,7 @@ class Pictures:
         self._waiting: list[trio.Event] = []
         self._painting: dict[Hashable, _Painting] = {}
 
-    def shared_in(self, folder: FolderNode, name: str) -> Fixed | None:
+    def shared_in(self, folder: FolderNode, name: str) -> Repository | None:
         """Return the repository in *folder*, if *name* is that of one."""
         if name == FOLDER and folder.has_images:
             return repository(folder, self._gallery.picture)

@@ -33,10 +33,23 @@ _NOTHING: Final[Mapping[str, Node]] = MappingProxyType({})
 Paint = Callable[[Instance, Form], bytes]
 
 
-def repository(series: FolderNode, paint: Paint) -> Fixed:
+@dataclass(slots=True, eq=False)
+class Repository(Fixed):
+    """The folder in a series that has its shelves; made anew each time it is looked up."""
+
+    def is_same(self, other: object) -> bool:
+        """Whether *other* is the repository of the same series."""
+        return (
+            isinstance(other, Repository)
+            and self.parent is not None
+            and self.parent.is_same(other.parent)
+        )
+
+
+def repository(series: FolderNode, paint: Paint) -> Repository:
     """Return the repository for *series*, whose pictures *paint* gives."""
     number = inode(_OWN, FOLDER, series.inode)
-    made = Fixed(number, FOLDER, series, series.mtime_ns)
+    made = Repository(number, FOLDER, series, series.mtime_ns)
     made.entries.update(
         {name: Shelf(made, name, form, series, paint) for name, form in _SIZES.items()}
     )
@@ -52,12 +65,12 @@ class Shelf:
     has_images: ClassVar[bool] = False
     hidden: ClassVar[Mapping[str, Node]] = _NOTHING
 
-    parent: Fixed
+    parent: Repository
     name: str
     form: Form
     series: FolderNode
     paint: Paint
-    _named: tuple[object, Mapping[str, Instance]] = (None, MappingProxyType({}))
+    _named: tuple[object, Mapping[str, str]] = (None, MappingProxyType({}))
 
     @property
     def inode(self) -> int:
@@ -97,15 +110,10 @@ class Shelf:
         """
         listing = self.series.children()
         if self._named[0] is not listing:
-            self._named = (
-                listing,
-                {
-                    _name_of(each): node
-                    for each, node in listing.items()
-                    if isinstance(node, Instance)
-                },
-            )
-        return self._named[1].get(name)
+            # Of a large series there are names in memory, and nodes when they are wanted.
+            self._named = listing, {_name_of(each): each for each in listing}
+        image = listing.get(self._named[1].get(name, ""))
+        return image if isinstance(image, Instance) else None
 
     def lookup(self, name: str) -> "Picture | None":
         """Return the picture called *name*, None if there is none; raises OSError."""

@@ -22,7 +22,7 @@ from tests.support.mounting import Mount, Mounter, dicomfs, need, run
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 _STUDY: Final = "Doe, Jane (12345)/2023-07-05 CT Thorax"
-_KINDS: Final = {".dcm", ".pdf", ".mp4", ".html", ".txt"}
+_KINDS: Final = {".dcm", ".pdf", ".mp4", ".html", ".txt", ".jpg"}
 _EXTRAS: Final = {
     f"{_STUDY}/002 DOC Reports/0001 PDF Report.pdf": PDF,
     f"{_STUDY}/004 XC Cine/0001.mp4": MP4,

@@ -96,8 +96,10 @@ def fetcher_of(shown: Mount) -> int:
 
 
 def is_ours(pid: int) -> bool:
-    """Whether a process is worker or watcher."""
-    return name_of(pid) in {"dicomfs-worker", "dicomfs-watcher"}
+    """Whether a process is worker, watcher or studio."""
+    return name_of(pid) in {
+        f"dicomfs-{name}" for name in ("worker", "watcher", "studio")
+    }
 
 
 def memory(pid: int) -> Iterator[bytes]:
