@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -269,3 +271,30 @@ def test_who_paints_holds_nothing_but_its_connection(line: socket.socket) -> Non
     assert len([each for each in links if each.startswith("socket")]) == 1
     assert "Seccomp:\t2" in status
     assert "NoNewPrivs:\t1" in status
+
+
+# -- without the libraries -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["numpy", "PIL", "pydicom"])
+def test_without_a_library_nobody_paints(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    assert studio.can_paint()
+
+    def without(wanted: str) -> ModuleSpec | None:
+        return None if wanted == name else find_spec(wanted)
+
+    monkeypatch.setattr(studio, "find_spec", without)
+
+    assert not studio.can_paint()
+
+
+def test_an_older_pydicom_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = tmp_path / "pydicom/__init__.py"
+    spec = ModuleSpec("pydicom", None, origin=str(old))
+    monkeypatch.setattr(studio, "find_spec", lambda _: spec)
+
+    assert not studio.can_paint()
