@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,44 +50,60 @@ def test_the_disc_of_the_screenshots_is_what_it_is_said_to_be(medium: Path) -> N
     assert not [path for path, each in seen.items() if each.error]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the service was asked for, and the home of who asked."""
+
+    home: Path
+    images: list[Path]
+    nameless: Path
+    broken: Path
+
+    def kept(self, file: Path) -> Path:
+        """Return where the service keeps the thumbnail of *file*."""
+        digest = hashlib.md5(_uri(file).encode(), usedforsecurity=False).hexdigest()
+        return self.home / f"cache/thumbnails/normal/{digest}.png"
+
+
+@pytest.fixture(scope="module")
+def asked(
+    medium: Path, mount_once: Mounter, tmp_path_factory: pytest.TempPathFactory
+) -> Asked:
+    """Ask the service for thumbnails of images, and of what is to have none.
+
+    It may take long to come up, so that is not a part of a test.
+    """
+    _need_service()
+    home = tmp_path_factory.mktemp("home")
+    series = mount_once(medium).place / disc.STUDY / disc.SERIES[1]
+    [nameless] = mount_once(write_disc(home / "disc", date="")).files()
+    broken = home / "broken.dcm"
+    broken.write_bytes(b"")
+    made = Asked(home, sorted(series.iterdir())[:_FEW], nameless, broken)
+    _ask_for([broken, nameless, *made.images], made.kept(made.images[-1]), home)
+    return made
+
+
 @pytest.mark.mount
 @pytest.mark.slow
 @pytest.mark.late
-def test_the_thumbnail_service_gets_the_picture_of_each_image_and_no_other(
-    medium: Path, mount: Mounter, tmp_path: Path
-) -> None:
-    _need_service()
-    series = mount(medium).place / disc.STUDY / disc.SERIES[1]
-    # It is an image by its type, and nothing is in it.
-    broken = tmp_path / "broken.dcm"
-    broken.write_bytes(b"")
-    images = sorted(series.iterdir())[:_FEW]
-    kept = [_kept(tmp_path, image) for image in images]
+def test_the_thumbnail_service_gets_the_picture_of_each_image(asked: Asked) -> None:
+    pictures = [asked.kept(image).read_bytes() for image in asked.images]
 
-    _ask_for([broken, *images], kept[-1], tmp_path)
-
-    assert [each for each in kept if not each.exists()] == []
-    for image, picture in zip(images, kept, strict=True):
-        given = os.getxattr(image, _NAME)
-        assert _pixels(picture.read_bytes()) == _pixels(given)
-    assert len({_pixels(each.read_bytes()) for each in kept}) == len(images)
-    assert not _kept(tmp_path, broken).exists()
+    for image, picture in zip(asked.images, pictures, strict=True):
+        assert _pixels(picture) == _pixels(os.getxattr(image, _NAME))
+    assert len(set(map(_pixels, pictures))) == len(asked.images)
 
 
 @pytest.mark.mount
 @pytest.mark.slow
 @pytest.mark.late
 def test_the_thumbnail_service_keeps_no_picture_of_whom_the_path_does_not_name(
-    medium: Path, mount: Mounter, tmp_path: Path
+    asked: Asked,
 ) -> None:
-    _need_service()
-    named = mount(medium).place / disc.STUDY / disc.SERIES[0] / "0001.dcm"
-    [image] = mount(write_disc(tmp_path / "disc", date="")).files()
-
-    _ask_for([image, named], _kept(tmp_path, named), tmp_path)
-
-    assert _kept(tmp_path, named).exists()
-    assert not _kept(tmp_path, image).exists()
+    assert asked.kept(asked.images[0]).exists()
+    assert not asked.kept(asked.nameless).exists()
+    assert not asked.kept(asked.broken).exists()
 
 
 def _need_service() -> None:
@@ -124,12 +141,6 @@ def _ask_for(files: list[Path], last: Path, home: Path) -> None:
 
 def _uri(file: Path) -> str:
     return f"file://{urllib.parse.quote(str(file))}"
-
-
-def _kept(home: Path, file: Path) -> Path:
-    """Return where the service keeps the thumbnail of *file*."""
-    digest = hashlib.md5(_uri(file).encode(), usedforsecurity=False).hexdigest()
-    return home / f"cache/thumbnails/normal/{digest}.png"
 
 
 def _pixels(picture: bytes) -> bytes:
