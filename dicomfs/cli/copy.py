@@ -108,7 +108,7 @@ def _copy(
     given: argparse.Namespace, asked: Asked, speaker: Speaker, child: Child
 ) -> Exit:
     logging.getLogger().handlers[:] = [warnings_handler()]
-    add_extras = extras(given)
+    add_extras = extras(given, has_previews=False)
     try:
         file_sets = sources.file_sets(given, Audience(), child)
     except Failure as failure:

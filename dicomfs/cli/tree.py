@@ -39,10 +39,13 @@ def _print(given: argparse.Namespace, child: Child) -> Exit:
     return Exit.OK
 
 
-def extras(given: argparse.Namespace) -> Callable[[Tree], None]:
+def extras(
+    given: argparse.Namespace, *, has_previews: bool = True
+) -> Callable[[Tree], None]:
     """Return what adds extras to a tree, if they are wanted.
 
-    It is loaded now: nothing can be loaded once rights are given up.
+    Previews are listed only, as nobody paints here. It is loaded now: nothing can be
+    loaded once rights are given up.
     """
     if not given.extras:
         return lambda _: None
@@ -51,7 +54,8 @@ def extras(given: argparse.Namespace) -> Callable[[Tree], None]:
     from dicomfs.pictures.studio import can_paint
     from dicomfs.pictures.wire import PREVIEW_SIZE
 
-    previews = Previews(nobody, PREVIEW_SIZE) if can_paint() else None
+    is_listed = has_previews and can_paint()
+    previews = Previews(nobody, PREVIEW_SIZE) if is_listed else None
     return partial(adding.add_to, deadline=given.deadline, previews=previews)
 
 

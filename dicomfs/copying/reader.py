@@ -8,11 +8,11 @@ import errno
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomfs.copying.wire import COMPARED, FOLDER, Answer, Entry, Speaker
 from dicomfs.errors import DicomfsError
@@ -37,6 +37,13 @@ OTHER_THERE: Final = "another file of this name is there"
 
 class StoppedError(Exception):
     """The place of the copy takes no more, for the reason that is told."""
+
+
+class _Listed(NamedTuple):
+    """A file, and what it is called where it is listed: it may be in several folders."""
+
+    name: str
+    file: FileNode
 
 
 @dataclass
@@ -81,7 +88,7 @@ class Reader:
         self._tell = tell
         self._unsettled = 0
         # Those that were sent and may not have been written, by their numbers.
-        self._sent: dict[int, FileNode] = {}
+        self._sent: dict[int, _Listed] = {}
         # Numbers of those that are only compared.
         self._there: frozenset[int] = frozenset()
 
@@ -91,7 +98,7 @@ class Reader:
         Raises StoppedError where nothing more can be written.
         """
         if not node.is_folder:
-            self._files([node], path_of(node)[:-1])
+            self._files([_Listed(node.name, node)], path_of(node)[:-1])
         elif node.name:
             self._folder(node)
         else:
@@ -100,7 +107,7 @@ class Reader:
         self._settle(())
 
     def _folder(self, folder: FolderNode) -> None:
-        self._speaker.enter(_entry(folder, 0))
+        self._speaker.enter(_entry(folder.name, folder, 0))
         self._content(folder)
         self._speaker.leave()
 
@@ -111,20 +118,25 @@ class Reader:
         except (OSError, DicomfsError) as error:
             self.outcome.leave("/".join(where) or ".", _reason(error))
             return
-        self._files([node for node in nodes if not node.is_folder], where)
-        for node in nodes:
+        self._files(
+            [_Listed(name, each) for name, each in nodes.items() if not each.is_folder],
+            where,
+        )
+        for node in nodes.values():
             if node.is_folder:
                 self._folder(node)
 
     # -- the files of a folder ---------------------------------------------------------
 
-    def _files(self, files: Sequence[FileNode], where: Sequence[str]) -> None:
-        for file in files:
-            if file.error:
-                self._leave(file, where, file.reason)
-        there = (file for file in files if not file.error)
-        wanted = sorted(there, key=lambda file: file.inode)
-        answers = self._speaker.offer(_entry(file, file.size) for file in wanted)
+    def _files(self, files: Sequence[_Listed], where: Sequence[str]) -> None:
+        for each in files:
+            if each.file.error:
+                self._leave(each, where, each.file.reason)
+        there = [each for each in files if not each.file.error]
+        wanted = sorted(there, key=lambda each: each.file.inode)
+        answers = self._speaker.offer(
+            _entry(name, file, file.size) for name, file in wanted
+        )
         self._there = frozenset(e.number for e in answers if e.error == COMPARED)
         refused = {e.number: e for e in answers if e.error != COMPARED}
         for number, answer in refused.items():
@@ -134,53 +146,55 @@ class Reader:
             self._send(number, wanted[number], where, read)
         self._settle(where)
 
-    def _pass_over(self, file: FileNode, where: Sequence[str], answer: Answer) -> None:
+    def _pass_over(self, listed: _Listed, where: Sequence[str], answer: Answer) -> None:
         if answer.error:
-            self._leave(file, where, _why(answer.error))
+            self._leave(listed, where, _why(answer.error))
         else:
             self.outcome.there += 1
-            self._tell(1, file.size)
+            self._tell(1, listed.file.size)
 
-    def _leave(self, file: FileNode, where: Sequence[str], reason: str) -> None:
-        self.outcome.leave("/".join((*where, file.name)), reason)
-        self._tell(1, file.size)
+    def _leave(self, listed: _Listed, where: Sequence[str], reason: str) -> None:
+        self.outcome.leave("/".join((*where, listed.name)), reason)
+        self._tell(1, listed.file.size)
 
     def _read_ahead(
-        self, files: Sequence[FileNode], numbers: Sequence[int]
+        self, files: Sequence[_Listed], numbers: Sequence[int]
     ) -> Iterator[tuple[int, "Task[_Begun]"]]:
         """Yield the *files* with these *numbers* as they are read, one after the other."""
         begun: deque[tuple[int, Task[_Begun]]] = deque()
         ahead = 0
         for number in numbers:
-            begun.append((number, self._workers.begin(partial(_begin, files[number]))))
-            ahead += min(files[number].size, _PIECE)
+            file = files[number].file
+            begun.append((number, self._workers.begin(partial(_begin, file))))
+            ahead += min(file.size, _PIECE)
             while ahead > _AHEAD or len(begun) > _MOST_AHEAD:
                 first, task = begun.popleft()
-                ahead -= min(files[first].size, _PIECE)
+                ahead -= min(files[first].file.size, _PIECE)
                 yield first, task
         yield from begun
 
     def _send(
         self,
         number: int,
-        file: FileNode,
+        listed: _Listed,
         where: Sequence[str],
         read: "Task[_Begun]",
     ) -> None:
         """Send a file that was *read*, or at least begun."""
+        name, file = listed
         self._speaker.begin(number)
         try:
             checksum = self._pieces(read, file.size)
         except (OSError, DicomfsError) as error:
             self._speaker.give_up()
-            self._leave(file, where, _reason(error))
+            self._leave(listed, where, _reason(error))
             return
         self._speaker.end(checksum)
-        self._sent[number] = file
+        self._sent[number] = listed
         self._unsettled += file.size
         self._tell(1, 0)
         if file.reason:
-            self.outcome.doubt("/".join((*where, file.name)), file.reason)
+            self.outcome.doubt("/".join((*where, name)), file.reason)
         if self._unsettled > _UNSETTLED:
             self._settle(where)
 
@@ -210,7 +224,7 @@ class Reader:
         self._unsettled = 0
         failed = {answer.number for answer in answers}
         done = sent.keys() - failed
-        self.outcome.size += sum(sent[each].size for each in done - self._there)
+        self.outcome.size += sum(sent[each].file.size for each in done - self._there)
         self.outcome.copied += len(done - self._there)
         self.outcome.there += len(done & self._there)
         self.outcome.compared += len(done & self._there)
@@ -261,17 +275,17 @@ def amount_of(node: FolderNode | FileNode, workers: Workers) -> tuple[int, int]:
         nodes = workers.ask(lambda: _children_once(node))
     except (OSError, DicomfsError):
         return 0, 0
-    below = [amount_of(each, workers) for each in nodes]
+    below = [amount_of(each, workers) for each in nodes.values()]
     return sum(count for count, _ in below), sum(size for _, size in below)
 
 
-def _children_once(folder: FolderNode) -> list[FolderNode | FileNode]:
-    """Return what is in *folder*, and keep it no longer than it was kept before."""
+def _children_once(folder: FolderNode) -> Mapping[str, FolderNode | FileNode]:
+    """Return what is in *folder*, by name, and keep it no longer than it was kept."""
     is_kept = folder.children_cached() is not None
-    nodes = [*folder.children().values()]
+    children = folder.children()
     if not is_kept:
         folder.forget()
-    return nodes
+    return children
 
 
 def path_of(node: FolderNode | FileNode) -> tuple[str, ...]:
@@ -280,8 +294,8 @@ def path_of(node: FolderNode | FileNode) -> tuple[str, ...]:
     return (*above, node.name) if node.name else above
 
 
-def _entry(node: FolderNode | FileNode, size: int) -> Entry:
-    return Entry(os.fsencode(node.name), size, node.mtime_ns)
+def _entry(name: str, node: FolderNode | FileNode, size: int) -> Entry:
+    return Entry(os.fsencode(name), size, node.mtime_ns)
 
 
 def _why(error: int) -> str:

@@ -12,6 +12,7 @@ from dicomfs.cli.copy import Asked, split
 from tests.build.archives import files_in, zipped
 from tests.build.images import make_iso
 from tests.build.medium import image, patient, series, study, write_medium
+from tests.extras import test_keyimages as keyimages
 from tests.support.mounting import (
     COMMAND,
     PATIENCE,
@@ -81,7 +82,7 @@ def test_a_copy_of_an_image_with_extras_is_what_a_mount_shows(
     mount: Mounter, disc: Path, tmp_path: Path
 ) -> None:
     iso = make_iso(disc, tmp_path / "disc.iso")
-    mounted = mount(iso, "--extras")
+    mounted = mount(iso, "--extras", "--no-pictures")
 
     done = copy("--extras", iso, tmp_path / "copy")
     again = copy("--extras", iso, tmp_path / "copy")
@@ -96,6 +97,24 @@ def test_a_copy_of_an_image_with_extras_is_what_a_mount_shows(
 
 
 @pytest.mark.slow
+def test_key_images_are_called_as_in_their_folder(tmp_path: Path) -> None:
+    medium = tmp_path / "medium"
+    medium.mkdir()
+    chosen = keyimages.choices(keyimages.choice("1.2.4.17", "1.2.3.2", "1.2.3.1"))
+    keyimages.disc(medium, keyimages.lung(), keyimages.bone(), chosen)
+
+    done = copy("--extras", medium, tmp_path / "copy")
+
+    folder = tmp_path / "copy" / keyimages.FOLDER
+    assert done.returncode == 0, done.stderr
+    copied = {each.name: each.read_bytes() for each in folder.iterdir()}
+    assert copied == {
+        "01 002-0017.dcm": (medium / "B17").read_bytes(),
+        "02 001-0002.dcm": (medium / "L2").read_bytes(),
+        "03 001-0001.dcm": (medium / "L1").read_bytes(),
+    }
+
+
 def test_several_sources_become_one_tree(disc: Path, tmp_path: Path) -> None:
     done = copy(disc, SAMPLES, tmp_path / "copy")
 
