@@ -1,5 +1,6 @@
 """The sources that a program gives: paths, URLs, and files that it has open."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
 from dicomfs.errors import Failure, Problem
+from dicomfs.media.medium import Medium
 from dicomfs.media.opening import (
     Bytes,
     Files,
@@ -16,8 +18,6 @@ from dicomfs.media.opening import (
     open_source,
 )
 from dicomfs.source.source import Source, Status
-
-Given: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
 class Kept:
@@ -50,9 +50,10 @@ class Kept:
 
 
 class OpenedStream(NamedTuple):
-    """A seekable binary file of the program, which stays the program's."""
+    """A seekable binary file of the program, which stays the program's unless *owned*."""
 
     stream: BinaryIO
+    owned: bool = False
 
     @property
     def name(self) -> str:
@@ -66,10 +67,35 @@ class OpenedStream(NamedTuple):
 
     def open(self) -> Bytes:
         """Return its bytes; raises Failure."""
-        return Bytes(StreamSource(self.stream))
+        return Bytes(StreamSource(self.stream, owned=self.owned))
 
     def leave(self) -> None:
-        """Do nothing: it is not ours to close."""
+        """Close it if it is ours."""
+        if self.owned:
+            self.stream.close()
+
+
+class OpenedMedium(NamedTuple):
+    """A *medium* that is one already, by the *name* that people call it."""
+
+    name: str
+    medium: Medium
+
+    @property
+    def descriptors(self) -> Sequence[int]:
+        """The descriptors by which it is read: its own, if it has any."""
+        return ()
+
+    def open(self) -> Files:
+        """Return it."""
+        return Files(self.medium)
+
+    def leave(self) -> None:
+        """Close it."""
+        self.medium.close()
+
+
+Given: TypeAlias = str | os.PathLike[str] | BinaryIO | OpenedStream | OpenedMedium
 
 
 class StreamSource(Source):
@@ -77,8 +103,9 @@ class StreamSource(Source):
 
     in_turn = True
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, *, owned: bool = False) -> None:
         self._stream = stream
+        self._owned = owned
         self._lock = threading.Lock()
         self.size = stream.seek(0, os.SEEK_END)
         self.status = Status(self.size, 0)
@@ -87,16 +114,24 @@ class StreamSource(Source):
         """Return the *size* bytes at *offset*, fewer only where the file ends."""
         size = min(size, self.size - offset)
         with self._lock:
-            self._stream.seek(offset)
-            return b"".join(self._pieces(size))
+            try:
+                self._stream.seek(offset)
+                return b"".join(self._pieces(size))
+            except ValueError as error:  # it was closed
+                raise OSError(errno.EBADF, str(error)) from error
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         while size > 0:
             piece = self._stream.read(size)
             if not piece:
-                raise OSError("the file is shorter than it was")
+                raise OSError(errno.EIO, "the file is shorter than it was")
             size -= len(piece)
             yield piece
+
+    def close(self) -> None:
+        """Close the file if it is ours."""
+        if self._owned:
+            self._stream.close()
 
 
 def open_given(given: Sequence[Given], deadline: float) -> list[Kept]:
@@ -121,6 +156,8 @@ def open_given(given: Sequence[Given], deadline: float) -> list[Kept]:
                 opened.append(Kept(next(remote)))
             elif isinstance(each, str | os.PathLike):
                 opened.append(Kept(_of_path(Path(each), is_alone=is_alone)))
+            elif isinstance(each, OpenedStream | OpenedMedium):
+                opened.append(Kept(each))
             else:
                 opened.append(Kept(OpenedStream(each)))
     except BaseException:

@@ -259,13 +259,10 @@ class AnyStore(Store):
 
     def _found(self, info: Mapping[str, Any]) -> RemoteStatus:
         """Return what fsspec tells of an entry."""
-        if info["type"] == "directory":
-            return RemoteStatus(True)
-        size = info["size"]
-        if not isinstance(size, int) or size < 0:
+        found = status_of(info)
+        if found is None:
             raise TransientError
-        mtime = next((info[key] for key in _TIMES if info.get(key)), None)
-        return RemoteStatus(False, size, _nanoseconds(mtime), self._tag(info))
+        return found if found.is_folder else found._replace(tag=self._tag(info))
 
     def _tag(self, info: Mapping[str, Any]) -> str:
         """Return what tells this version of an object from others."""
@@ -283,6 +280,17 @@ class AnyStore(Store):
             raise Refusal(Outcome.MISSING) from error
         except PermissionError as error:
             raise Refusal(Outcome.REFUSED) from error
+
+
+def status_of(info: Mapping[str, Any]) -> RemoteStatus | None:
+    """Return what fsspec tells of an entry; None if it does not know how large it is."""
+    if info["type"] == "directory":
+        return RemoteStatus(True)
+    size = info["size"]
+    if not isinstance(size, int) or size < 0:
+        return None
+    mtime = next((info[key] for key in _TIMES if info.get(key)), None)
+    return RemoteStatus(False, size, _nanoseconds(mtime))
 
 
 def _digest(value: object) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+import fsspec
 import pytest
 
 from dicomfs.library import disc, nodes, opening
+from dicomfs.library.filesystem import DicomFileSystem
 from tests.support.mounting import ROOT, SAMPLES
 
 PAGES: Final = (ROOT / "README.md", ROOT / "docs/library.md")
@@ -18,7 +20,11 @@ _PLACE: Final = "/media/cd"
 def examples(page: Path) -> list[str]:
     """Return the programs in *page*: blocks of code that use the library."""
     blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", page.read_text("utf-8"), re.MULTILINE)
-    return [each for each in blocks if "dicomfs.open(" in each]
+    return [
+        each
+        for each in blocks
+        if re.search(r"dicomfs\.open\(|fsspec\.filesystem\(", each)
+    ]
 
 
 @pytest.mark.slow
@@ -35,6 +41,7 @@ def test_the_examples_of_the_docstrings_are_right(module: ModuleType) -> None:
 def test_the_programs_in_the_manual_run(
     page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    fsspec.register_implementation("dicom", DicomFileSystem, clobber=True)
     names: dict[str, object] = {}
     programs = examples(page)
 
