@@ -15,6 +15,7 @@ from tests.support.mounting import ROOT, SAMPLES
 
 PAGES: Final = (ROOT / "README.md", ROOT / "docs/library.md")
 _PLACE: Final = "/media/cd"
+_CLUSTER: Final = "tcp://scheduler:8786"
 
 
 def examples(page: Path) -> list[str]:
