@@ -5,12 +5,12 @@ like a hanging protocol, makes a group of the folder that it is in: each file of
 in one group.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
 from dicomfs.dicom.types import Level
-from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.once import recorded_once
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 
@@ -79,18 +79,3 @@ def steps(folder: Selection, told: Told, teller: Teller) -> Group:
     yield step
     for each in step.folders:
         yield from steps(each, teller.of_folder(each, told), teller)
-
-
-def recorded_once(folder: Selection) -> list[Instance | Selection]:
-    """Return what records list in *folder*, and keep it no longer than before."""
-    nodes = children_once(folder).values()
-    return [each for each in nodes if isinstance(each, Instance | Selection)]
-
-
-def children_once(folder: FolderNode) -> Mapping[str, Node]:
-    """Return what is in *folder*, by name, and keep it no longer than it was kept."""
-    is_kept = folder.children_cached() is not None
-    children = folder.children()
-    if not is_kept:
-        folder.forget()
-    return children

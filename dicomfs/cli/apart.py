@@ -70,15 +70,20 @@ class Child:
 
 
 def apart(
-    work: Callable[[Child], int], *, is_json: bool = False, own: Sequence[int] = ()
+    work: Callable[[Child], int],
+    *,
+    is_json: bool = False,
+    own: Sequence[int] = (),
+    show: Callable[[str], bool] | None = None,
 ) -> int:
     """Do *work* in a child process; return what it returns, an exit code.
 
-    It keeps descriptors of its *own* when it gives up its rights. It prints on our stdout, JSON or text, and on our stderr. It is interrupted when this
-    process is, and ends with it. Raises Failure if stdout takes no more, and if the child
-    ends in a way that is not its own.
+    It keeps descriptors of its *own* when it gives up its rights. It prints on our stdout,
+    JSON or text, or *show* gets that and says whether it wants more; and on our stderr. It
+    is interrupted when this process is, and ends with it. Raises Failure if stdout takes
+    no more, and if the child ends in a way that is not its own.
     """
-    relay = Relay(is_json=is_json)
+    show = show or Relay(is_json=is_json).show
     # The credentials are for children, and each of them takes its own away.
     environment.hide()
     voice, theirs = os.pipe()
@@ -98,7 +103,7 @@ def apart(
     def hear(said: Said) -> None:
         if said.kind is Kind.ERR:
             to_people(said)
-        elif said.kind is Kind.OUT and not relay.show(said.text):
+        elif said.kind is Kind.OUT and not show(said.text):
             ears.close()
 
     ears = Ears(voice, hear)

@@ -23,7 +23,7 @@ class Exit(IntEnum):
     FAULTS = (
         4,
         "check: the medium has faults; copy: not all was copied; "
-        "doctor: something is missing",
+        "doctor: something is missing; repair: an instance was left out",
     )
     UNCHECKED = 8, "check: the medium could not be read to the end, or not at all"
     SOURCE_MISSING = 10, "SOURCE does not exist"

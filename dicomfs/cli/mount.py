@@ -165,6 +165,7 @@ def options_of(given: argparse.Namespace) -> Options:
         index_only=given.index_only,
         extras=given.extras,
         pictures=not given.no_pictures,
+        original=given.original,
         scan=given.scan,
         foreground=given.foreground,
         deadline=given.deadline,

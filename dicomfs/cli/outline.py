@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from dicomfs.catalogue.groups import Group, children_once, groups, recorded_once
+from dicomfs.catalogue.groups import Group, groups
 from dicomfs.dicom.keywords import of_level
 from dicomfs.dicom.types import Level
 from dicomfs.tree.files import Files
 from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.once import children_once, recorded_once
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import NOTHING, Teller, Told
 

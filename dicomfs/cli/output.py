@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from dicomfs.errors import Failure, Problem
 from dicomfs.printable import printable_json, printable_lines
@@ -29,6 +30,13 @@ def say(lines: Iterable[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         pass
+
+
+def say_piece(text: str) -> None:
+    """Say *text* to the process that hears it, as long as that wants more."""
+    with suppress(BrokenPipeError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 class Relay:

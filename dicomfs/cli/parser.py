@@ -112,6 +112,7 @@ def parsers() -> tuple[Parser, Mapping[str, Parser]]:
     _add_catalogue(commands)
     _add_check(commands)
     _add_copy(commands)
+    _add_repair(commands)
     _add_list(commands)
     _add_doctor(commands)
     _add_demo(commands)
@@ -149,6 +150,12 @@ def _add_mount(commands: "_Commands[Parser]") -> None:
         "--no-pictures",
         action="store_true",
         help="have no pictures of images for file managers",
+    )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="show the disc in good order, instead of folders for people: instances "
+        "under their File IDs, and a DICOMDIR that is right, for DICOM programs",
     )
     access = parser.add_argument_group("who may read the mount (by default: you alone)")
     access.add_argument(
@@ -340,6 +347,25 @@ def _add_copy(commands: "_Commands[Parser]") -> None:
         "size and time",
     )
     options.add_deadline(parser, "give up a file that does not answer for this long")
+
+
+def _add_repair(commands: "_Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "repair",
+        help="write a DICOMDIR that is right, for a copy of a medium",
+        description="Write a new DICOMDIR for a copy of one medium: its records as they "
+        "are, with links, flags and encoding that are right. Nothing is written to the "
+        "medium. 4 is the exit code if an instance had to be left out.",
+        allow_abbrev=False,
+    )
+    options.add_sources(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=path_of,
+        metavar="FILE",
+        help="write it there, where there is no file yet (default: to stdout)",
+    )
 
 
 def _add_list(commands: "_Commands[Parser]") -> None:

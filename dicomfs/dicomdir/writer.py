@@ -12,7 +12,6 @@ from typing import Final
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
-from dicomfs.dicom.element import ITEM
 from dicomfs.dicom.header import sop_class_uid, sop_instance_uid
 from dicomfs.dicom.types import (
     IMAGE,
@@ -23,6 +22,7 @@ from dicomfs.dicom.types import (
     type_of_class,
 )
 from dicomfs.dicom.uids import DIRECTORY, EXPLICIT_VR_LITTLE_ENDIAN
+from dicomfs.dicomdir.encoding import elements, item, part_10, sequence_header
 
 _PATIENT: Final = (
     tags.SPECIFIC_CHARACTER_SET,
@@ -64,57 +64,7 @@ COPIED: Final = {
     Level.SERIES: _SERIES,
     Level.INSTANCE: _INSTANCE,
 }
-_VRS: Final = {
-    tags.MEDIA_STORAGE_SOP_CLASS_UID: b"UI",
-    tags.MEDIA_STORAGE_SOP_INSTANCE_UID: b"UI",
-    tags.TRANSFER_SYNTAX_UID: b"UI",
-    tags.FILE_SET_ID: b"CS",
-    tags.OFFSET_OF_FIRST_ROOT_RECORD: b"UL",
-    tags.FILE_SET_CONSISTENCY_FLAG: b"US",
-    tags.OFFSET_OF_NEXT_RECORD: b"UL",
-    tags.RECORD_IN_USE_FLAG: b"US",
-    tags.OFFSET_OF_LOWER_ENTITY: b"UL",
-    tags.DIRECTORY_RECORD_TYPE: b"CS",
-    tags.REFERENCED_FILE_ID: b"CS",
-    tags.REFERENCED_SOP_CLASS_UID: b"UI",
-    tags.REFERENCED_SOP_INSTANCE_UID: b"UI",
-    tags.REFERENCED_TRANSFER_SYNTAX_UID: b"UI",
-    tags.SPECIFIC_CHARACTER_SET: b"CS",
-    tags.STUDY_DATE: b"DA",
-    tags.SERIES_DATE: b"DA",
-    tags.STUDY_TIME: b"TM",
-    tags.SERIES_TIME: b"TM",
-    tags.ACCESSION_NUMBER: b"SH",
-    tags.MODALITY: b"CS",
-    tags.CODE_MEANING: b"LO",
-    tags.TIMEZONE_OFFSET_FROM_UTC: b"SH",
-    tags.STUDY_DESCRIPTION: b"LO",
-    tags.SERIES_DESCRIPTION: b"LO",
-    tags.PATIENT_NAME: b"PN",
-    tags.PATIENT_ID: b"LO",
-    tags.ISSUER_OF_PATIENT_ID: b"LO",
-    tags.PATIENT_BIRTH_DATE: b"DA",
-    tags.PATIENT_SEX: b"CS",
-    tags.STUDY_INSTANCE_UID: b"UI",
-    tags.SERIES_INSTANCE_UID: b"UI",
-    tags.STUDY_ID: b"SH",
-    tags.SERIES_NUMBER: b"IS",
-    tags.INSTANCE_NUMBER: b"IS",
-    tags.IMPLANT_NAME: b"LO",
-    tags.DOCUMENT_TITLE: b"ST",
-    tags.MIME_TYPE_OF_ENCAPSULATED_DOCUMENT: b"LO",
-    tags.CONTENT_LABEL: b"CS",
-    tags.CONTENT_DESCRIPTION: b"LO",
-    tags.HANGING_PROTOCOL_NAME: b"SH",
-    tags.IMPLANT_ASSEMBLY_TEMPLATE_NAME: b"LO",
-    tags.IMPLANT_TEMPLATE_GROUP_NAME: b"LO",
-    tags.STRUCTURE_SET_LABEL: b"SH",
-    tags.RT_PLAN_LABEL: b"SH",
-    tags.USER_CONTENT_LABEL: b"SH",
-}
 _FILE_ID: Final = b"%08d"
-_SHORT: Final = Struct("<HH2sH").pack
-_LONG: Final = Struct("<HH2sHL").pack
 _ITEM: Final = Struct("<HHL")
 _NUMBER: Final = Struct("<L")
 _IN_USE: Final = b"\xff\xff"
@@ -240,32 +190,23 @@ def _write(data: bytearray, entity: _Entity) -> None:
 
 
 def _front(uid: bytes, first: int, length: int) -> bytes:
-    """Return the bytes before records that begin at *first* and are *length* long."""
-    meta = _elements(
+    """Return what comes before records that begin at *first* and are *length* long."""
+    meta = elements(
         {
             tags.MEDIA_STORAGE_SOP_CLASS_UID: DIRECTORY,
             tags.MEDIA_STORAGE_SOP_INSTANCE_UID: uid,
             tags.TRANSFER_SYNTAX_UID: EXPLICIT_VR_LITTLE_ENDIAN,
         }
     )
-    top = _elements(
+    top = elements(
         {
             tags.FILE_SET_ID: b"SCAN",
             tags.OFFSET_OF_FIRST_ROOT_RECORD: _NUMBER.pack(first),
             tags.FILE_SET_CONSISTENCY_FLAG: _CONSISTENT,
         }
     )
-    return b"".join(
-        (
-            bytes(128),
-            b"DICM",
-            _SHORT(0x0002, 0x0000, b"UL", 4),
-            _NUMBER.pack(len(meta)),
-            meta,
-            top,
-            _sequence_header(tags.DIRECTORY_RECORD_SEQUENCE, length),
-        )
-    )
+    sequence = sequence_header(tags.DIRECTORY_RECORD_SEQUENCE, length)
+    return part_10(meta, top + sequence)
 
 
 def _record(
@@ -275,7 +216,7 @@ def _record(
 
     Its links lead nowhere yet.
     """
-    elements = _elements(
+    record = elements(
         {
             tags.OFFSET_OF_NEXT_RECORD: _NO_LINK,
             tags.RECORD_IN_USE_FLAG: _IN_USE,
@@ -285,27 +226,4 @@ def _record(
         | {tag: value for tag, value in more.items() if value}
         | {tag: value for tag in wanted if (value := header.raw(tag))}
     )
-    return _item(elements)
-
-
-def _elements(values: dict[int, bytes]) -> bytes:
-    """Return data elements, in the order of their tags."""
-    return b"".join(_element(tag, value) for tag, value in sorted(values.items()))
-
-
-def _element(tag: int, value: bytes) -> bytes:
-    if tag == tags.CONCEPT_NAME_CODE_SEQUENCE:
-        item = _item(_element(tags.CODE_MEANING, value))
-        return _sequence_header(tag, len(item)) + item
-    vr = _VRS[tag]
-    if len(value) % 2:
-        value += b"\0" if vr == b"UI" else b" "
-    return _SHORT(tag >> 16, tag & 0xFFFF, vr, len(value)) + value
-
-
-def _item(elements: bytes) -> bytes:
-    return _ITEM.pack(ITEM >> 16, ITEM & 0xFFFF, len(elements)) + elements
-
-
-def _sequence_header(tag: int, length: int) -> bytes:
-    return _LONG(tag >> 16, tag & 0xFFFF, b"SQ", 0, length)
+    return item(record)

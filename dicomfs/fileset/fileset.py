@@ -139,14 +139,14 @@ class FileSet:
         self._digests = Digests()
         if place:
             source.remember(self._digests)
-        self._directory = Directory(source)
+        self.directory = Directory(source)
         # It tells this File-set from others, and is the same on every mount.
-        self.identity = self._directory.identity
+        self.identity = self.directory.identity
         self.is_nested = bool(above)
         if family is not None:
             locator = family.locator
         self._references = References(
-            self._directory, medium, place[:-1], self.note, locator
+            self.directory, medium, place[:-1], self.note, locator
         )
         self._line = (*above, place)
         # With those that are nested in it.
@@ -154,11 +154,11 @@ class FileSet:
         self._nested = NestedSets(
             medium, self._line, self.shared, self._references, self._nest, self.note
         )
-        self._links = LinkedRecords(self._directory, self._references, self.note)
+        self._links = LinkedRecords(self.directory, self._references, self.note)
         # Those of the data set, once somebody asked for them.
         self._character_sets: tuple[bytes, ...] | None = None
         self.settling = Settling(
-            self._directory, self._links, self._nested, self.check_unchanged
+            self.directory, self._links, self._nested, self.check_unchanged
         )
         self._links.begin()
         self._note_header()
@@ -170,7 +170,7 @@ class FileSet:
         self.findings.add(finding, key=(self.identity, finding if key is None else key))
 
     def _note_header(self) -> None:
-        header = self._directory.header
+        header = self.directory.header
         if not header.is_whole:
             done = "what is left of it is shown; --scan shows all files"
             self.note(Finding(Kind.INDEX_CUT_OFF, done=done))
@@ -190,8 +190,8 @@ class FileSet:
         """Raise OSError (EIO) if the DICOMDIR is not what it was when it was opened."""
         if not self.place:
             return
-        status = _status_of(self.medium, self.place, self._directory.source)
-        if self._is_same(status) and self._directory.is_unchanged():
+        status = _status_of(self.medium, self.place, self.directory.source)
+        if self._is_same(status) and self.directory.is_unchanged():
             self._status = status
             return
         self.note(Finding(Kind.INDEX_CHANGED, done="nothing more is shown"))
@@ -212,7 +212,7 @@ class FileSet:
 
     def close(self) -> None:
         """Close the DICOMDIR; whoever opened the medium closes that."""
-        self._directory.source.close()
+        self.directory.source.close()
 
     # -- records -----------------------------------------------------------------------
 
@@ -224,7 +224,7 @@ class FileSet:
     def _top(self, offset: int, *, whole_entity: bool) -> Part:
         """Return a part that has no record above it, only the data set around it."""
         if self._character_sets is None:
-            found = self._directory.character_set()
+            found = self.directory.character_set()
             self._character_sets = (found,) if found else ()
         return Part(self, offset, whole_entity, character_sets=self._character_sets)
 
@@ -251,7 +251,7 @@ class FileSet:
     def images(self, part: Part) -> Images | None:
         """Return all that *part* consists of, if that is plain images; None if in doubt."""
         is_plain = part.whole_entity and self._links.is_plain(part.offset, part.owner)
-        return images_of(self._directory, part.offset) if is_plain else None
+        return images_of(self.directory, part.offset) if is_plain else None
 
     def everything(self) -> Iterator[Item]:
         """Yield all records in the order of the file, inactive and unlinked ones too.
@@ -259,11 +259,11 @@ class FileSet:
         Records that cannot be read are passed over, unless their instances were found.
         Raises OSError if the medium fails.
         """
-        window = Window(self._directory.source)
-        offsets = read_index(self._directory).offsets
-        for offset in chain(offsets, self._directory.made_anew):
+        window = Window(self.directory.source)
+        offsets = read_index(self.directory).offsets
+        for offset in chain(offsets, self.directory.made_anew):
             with suppress(DirectoryError, OSError):
-                yield Item(self, self._directory.written(offset, window))
+                yield Item(self, self.directory.written(offset, window))
 
     def attributes(
         self, record: DirectoryRecord, character_sets: tuple[bytes, ...]
@@ -273,15 +273,15 @@ class FileSet:
 
     def record(self, offset: int) -> DirectoryRecord:
         """Return the directory record at *offset*; DirectoryError if none is there."""
-        return self._directory.record(offset)
+        return self.directory.record(offset)
 
     def reader(self, more: Mapping[int, str]) -> Callable[[int], DirectoryRecord]:
         """Return what reads many records that lie near each other, by their offsets.
 
         They have the attributes *more*, too, by tags and VRs. Raises as ``record``.
         """
-        window = Window(self._directory.source)
-        return partial(self._directory.detailed, window=window, more=more)
+        window = Window(self.directory.source)
+        return partial(self.directory.detailed, window=window, more=more)
 
     def file_id(self, record: DirectoryRecord) -> bytes:
         """Return the Referenced File ID of *record*, its own or lent; empty if none."""

@@ -24,6 +24,7 @@ class Options:
     index_only: bool = False
     extras: bool = False
     pictures: bool = True
+    original: bool = False
     scan: bool = False
     foreground: bool = False
     deadline: float = DEADLINE

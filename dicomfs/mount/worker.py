@@ -32,10 +32,12 @@ from dicomfs.mount.handshake import Handshake
 from dicomfs.mount.options import Options
 from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
+from dicomfs.original import adding
 from dicomfs.pictures.gallery import Gallery
 from dicomfs.pictures.wire import PREVIEW_SIZE
 from dicomfs.sandbox.voice import Voice
 from dicomfs.tree import own
+from dicomfs.tree.node import FolderNode
 from dicomfs.tree.tree import Tree
 
 log = logging.getLogger(__name__)
@@ -84,14 +86,14 @@ def run(
     # Only archives that have encrypted members have them still.
     del passwords
     listen(file_sets)
-    tree = _tree(file_sets, options)
+    tree, root = _tree(file_sets, options)
     add_extras(tree)
     connection.send(control.OPENED)
     device = control.receive_device(connection)
     if device is None:
         return
     greeting = trio.CancelScope()
-    scheduler = Scheduler(tree.root, tree.listings, options.deadline)
+    scheduler = Scheduler(root, tree.listings, options.deadline)
     operations = Operations(
         scheduler,
         Ownership(options.uid, options.gid, options.umask),
@@ -108,12 +110,24 @@ def run(
         pyfuse3.close(unmount=False)
 
 
-def _tree(file_sets: Sequence[FileSet], options: Options) -> Tree:
-    """Return the tree of *file_sets*, with the folder that is on no medium."""
+def _tree(file_sets: Sequence[FileSet], options: Options) -> tuple[Tree, FolderNode]:
+    """Return the tree of *file_sets*, and what is shown of it.
+
+    The folder that is on no medium is in that.
+    """
     tree = Tree(file_sets, read_headers=not options.index_only)
-    ours = own.add_to(tree, {kept.NAME: kept.Catalogue(tree)}, options.title)
-    ours.hidden = {byuid.NAME: byuid.ByUid(tree, ours)}
-    return tree
+    original = adding.Original(tree, file_sets)
+    more: own.Compilers = {kept.NAME: kept.Catalogue(tree), adding.PAGE: original.page}
+    if options.original:
+        root = original.as_root()
+        own.add_to(tree, more, options.title, root)
+        return tree, root
+    ours = own.add_to(tree, more, options.title)
+    ours.hidden = {
+        byuid.NAME: byuid.ByUid(tree, ours),
+        adding.NAME: original.beside(ours),
+    }
+    return tree, tree.root
 
 
 def _extras(options: Options, gallery: Gallery | None) -> Callable[[Tree], None]:
@@ -123,7 +137,7 @@ def _extras(options: Options, gallery: Gallery | None) -> Callable[[Tree], None]
     """
     if not options.extras:
         return lambda _: None
-    from dicomfs.extras import adding
+    from dicomfs.extras import adding as extras
 
     previews = None
     if gallery is not None:
@@ -131,7 +145,7 @@ def _extras(options: Options, gallery: Gallery | None) -> Callable[[Tree], None]
 
         previews = Previews(gallery.preview, PREVIEW_SIZE)
     return functools.partial(
-        adding.add_to, deadline=options.deadline, previews=previews
+        extras.add_to, deadline=options.deadline, previews=previews
     )
 
 

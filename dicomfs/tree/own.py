@@ -7,7 +7,7 @@ what file managers look for in the root.
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from dicomfs.tree import report as reports
 from dicomfs.tree import volume
@@ -27,13 +27,24 @@ _FORMS: Final = {"report.json": reports.as_json, "report.txt": reports.as_text}
 _OWN: Final = Position(FOLDER.encode(), 0)
 
 
-def add_to(tree: Tree, more: Compilers = NO_MORE, title: str = "") -> Fixed:
+class Root(FolderNode, Protocol):
+    """A folder in which something can be hidden."""
+
+    hidden: Mapping[str, Node]
+
+
+def add_to(
+    tree: Tree,
+    more: Compilers = NO_MORE,
+    title: str = "",
+    root: Root | None = None,
+) -> Fixed:
     """Put the folder into the root of *tree*, with a report that grows with its use.
 
     There are *more* files in it, by their names. Side bars call the mount by its *title*.
-    Return the folder.
+    If another *root* is shown in place of the tree's, it is put there. Return the folder.
     """
-    root = tree.root
+    root = root or tree.root
     made = folder(root, partial(reports.of, tree), more)
     number = inode(_OWN, volume.FILE, ROOT_INODE)
     told = volume.info(title)

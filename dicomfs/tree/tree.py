@@ -69,7 +69,7 @@ class Tree:
         """
         self._tops = sorted(file_sets, key=lambda file_set: file_set.identity)
         self.findings = self._tops[0].findings.of_all
-        self._headers = Headers(may_be_read=read_headers)
+        self.headers = Headers(may_be_read=read_headers)
         self._heads = Heads(self.findings)
         self.completeness = Completeness(
             self._tops, most_checked, most_awaited, failed=self._note_failed
@@ -80,7 +80,7 @@ class Tree:
         # How often a folder was computed.
         self.listed = 0
         self.listings = Listings(self)
-        self._maker = Maker(self._headers, self._heads, self.listings)
+        self._maker = Maker(self.headers, self._heads, self.listings)
         self.root = Selection(
             inode=ROOT_INODE,
             name="",
@@ -301,7 +301,7 @@ class Tree:
         """Return what the records of *parts* become in *folder*; raises OSError."""
         for file_set in {part.file_set for part in parts}:
             file_set.check_unchanged()
-        sorter = Sorter(folder, self._headers)
+        sorter = Sorter(folder, self.headers)
         for part in parts:
             for item in part.file_set.children(part):
                 sorter.add(item)
@@ -310,9 +310,9 @@ class Tree:
     def _describe(self, folder: Selection, branch: Branch) -> None:
         """Give a series its description; that of an instance if its record has none."""
         branch.description = branch.attributes.text(tags.SERIES_DESCRIPTION)
-        if branch.description or not self._headers.may_be_read:
+        if branch.description or not self.headers.may_be_read:
             return
-        branch.header = self._headers.below(
+        branch.header = self.headers.below(
             branch.file_set, branch.record, self._describing(folder, branch)
         )
         if branch.header is not None:

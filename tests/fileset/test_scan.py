@@ -22,7 +22,7 @@ from pydicom.datadict import dictionary_VR
 
 from dicomfs.cli.codes import Exit
 from dicomfs.dicom import tags
-from dicomfs.dicomdir import writer
+from dicomfs.dicomdir import encoding, writer
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset import scan as scanning
 from dicomfs.fileset.dicomdirs import open_file_sets
@@ -153,9 +153,9 @@ def kinds(found: Scan) -> dict[Kind, int]:
 # -- what the index says ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tag", writer._VRS)
+@pytest.mark.parametrize("tag", encoding.VRS)
 def test_an_element_has_the_vr_of_the_dictionary(tag: int) -> None:
-    assert writer._VRS[tag].decode() == dictionary_VR(tag)
+    assert encoding.VRS[tag].decode() == dictionary_VR(tag)
 
 
 def test_an_instance_has_all_its_records() -> None:

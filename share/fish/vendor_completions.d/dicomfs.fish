@@ -50,8 +50,8 @@ function _shtab_dicomfs_using
   test "$_shtab_dicomfs_cmdpath" = "$argv"
 end
 
-set -g _shtab_dicomfs_commands mount umount open tree catalogue check copy list doctor demo
-set -g _shtab_dicomfs_opts_with_value --charset --columns --deadline --depth --gid --jobs --level --log-file --password-file --uid --umask -o
+set -g _shtab_dicomfs_commands mount umount open tree catalogue check copy repair list doctor demo
+set -g _shtab_dicomfs_opts_with_value --charset --columns --deadline --depth --gid --jobs --level --log-file --output --password-file --uid --umask -o
 
 complete -c dicomfs -e
 complete -c dicomfs -f
@@ -66,6 +66,7 @@ complete -c dicomfs -n '_shtab_dicomfs_using mount' -l index-only -d 'name every
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l extras -d 'list documents, too, as files that other programs open: PDF and the like out of DICOM files, reports as pages, and a README.txt'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l no-pictures -d 'have no pictures of images for file managers'
+complete -c dicomfs -n '_shtab_dicomfs_using mount' -l original -d 'show the disc in good order, instead of folders for people: instances under their File IDs, and a DICOMDIR that is right, for DICOM programs'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l allow-other -d 'other users too, within the modes'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l uid -x -d 'owner of all files (default: you)'
 complete -c dicomfs -n '_shtab_dicomfs_using mount' -l gid -x -d 'group of all files (default: yours)'
@@ -135,6 +136,15 @@ complete -c dicomfs -n '_shtab_dicomfs_using copy' -l scan -d 'leave the DICOMDI
 complete -c dicomfs -n '_shtab_dicomfs_using copy' -l extras -d 'list documents, too, as files that other programs open: PDF and the like out of DICOM files, reports as pages, and a README.txt'
 complete -c dicomfs -n '_shtab_dicomfs_using copy' -l compare -d 'compare files that are there already byte by byte, too, and not only by size and time'
 complete -c dicomfs -n '_shtab_dicomfs_using copy' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
+complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a repair -d 'Write a new DICOMDIR for a copy of one medium: its records as they are, with links, flags and encoding that are right. Nothing is written to the medium. 4 is the exit code if an instance had to be left out.'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -s h -l help -d 'show this help message and exit'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -l password-file -xka "(__fish_complete_path (commandline -ct))" -d 'passwords of encrypted archives, one a line'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -l charset -x -d 'read text in this character set (GB18030, ISO_IR 144, windows-1251 ...) whatever the medium says, unless the bytes prove something else'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -l index-only -d 'name everything from the DICOMDIR alone: open no instance for a series description (or a patient) that the DICOMDIR lacks'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
+complete -c dicomfs -n '_shtab_dicomfs_using repair' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write it there, where there is no file yet (default: to stdout)'
+complete -c dicomfs -n '_shtab_dicomfs_using repair; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them; several are joined'
 complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a list -d 'Show the mounts of dicomfs, of all users, as the kernel has them.'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -l json -d 'one JSON object'

@@ -1,0 +1,65 @@
+"""What became of a File-set that was rebuilt, in words: what is in it, and what is not."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from dicomfs.original.rebuilt import Reason, Rebuilt
+
+_LEFT_OUT: Final = {
+    Reason.UNLINKED: "nobody knows where they belong (they are in Unlinked of the tree)",
+    Reason.REFUSED: "their File IDs lead to nothing that may be opened",
+    Reason.UNREADABLE: "their records cannot be read any more",
+}
+
+
+def is_whole(made: Rebuilt) -> bool:
+    """Whether every instance that a record lists is in it."""
+    return not made.left_out
+
+
+def lines(made: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of *made*, a sentence a line, the worst last.
+
+    No patient is named.
+    """
+    yield f"the DICOMDIR lists {_instances(made.instances)}"
+    if made.completed:
+        yield (
+            f"{_records(made.completed)} lacked what a record must have, and got it from "
+            "the header of an instance"
+        )
+    if made.made:
+        yield (
+            f"{_records(made.made)} could not be copied, or was never written, and was "
+            "made anew of what is known: private attributes are not in it"
+            if made.made == 1
+            else f"{_records(made.made)} could not be copied, or were never written, and "
+            "were made anew of what is known: private attributes are not in them"
+        )
+    if made.changed:
+        yield (
+            f"{_instances(made.changed)} got another File ID, as the one that was written "
+            "names nothing that a reader finds"
+        )
+    if made.missing:
+        yield f"{_instances(made.missing)} listed and missing on the medium"
+    for reason, count in made.left_out.items():
+        yield f"{_instances(count)} left out: {_LEFT_OUT[reason]}"
+
+
+def of_a_copy(made: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of a DICOMDIR that is put beside a medium's own files."""
+    if made.elsewhere:
+        yield (
+            f"{_instances(made.elsewhere)} with another name or folder than its File ID "
+            "says, or other letters in it: not every program finds that; mount --original "
+            "shows all under their File IDs"
+        )
+
+
+def _instances(count: int) -> str:
+    return f"{count:,} instance{'' if count == 1 else 's'}"
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
