@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import pydicom
 
 import dicomfs
-from scripts.catalogue import dcmtk, readers
+from scripts.catalogue import dcmtk, judged, page, readers
 from scripts.catalogue.table import Row, as_json, as_markdown, outcome
 from tests.build.breakage import CASES, Case
 
@@ -37,6 +38,8 @@ def main() -> int:
             sys.stderr.write(f"DCMTK is left out; to have it: {dcmtk.INSTALL}\n")
         else:
             versions[_DCMTK] = _dcmtk_version()
+        if given.rebuilt:
+            return _judge(cases, Path(folder), program, given)
         rows = [
             _row(case, Path(folder, case.name), program, given.limit) for case in cases
         ]
@@ -46,6 +49,33 @@ def main() -> int:
         text = as_markdown(rows, versions, with_cases=not given.summary)
     sys.stdout.write(f"{text}\n")
     return 0 if all(row.is_right(_DICOMFS) for row in rows) else 1
+
+
+def _judge(
+    cases: Sequence[Case], folder: Path, program: Path | None, given: argparse.Namespace
+) -> int:
+    """Print what other readers make of media before and after; 1 if one got worse."""
+    all_of_them = judged.judges(program)
+    each = (
+        judged.judged(case, folder / "case", all_of_them, given.limit) for case in cases
+    )
+    found = [judgement for judgement in each if judgement is not None]
+    text = judged.as_markdown(found, _judge_versions())
+    if given.write:
+        page.put(text)
+    sys.stdout.write(f"{text}\n")
+    for case, reader in (worse := judged.worse(found)):
+        sys.stderr.write(f"{case}: {reader} read it before, and does not now\n")
+    return 1 if worse else 0
+
+
+def _judge_versions() -> dict[str, str]:
+    return {
+        "pydicom FileSet": pydicom.__version__,
+        "DCMTK, by links": _dcmtk_version(),
+        "dcmdump": _dcmtk_version(),
+        "gdcmdump": _version("gdcmdump", r"gdcm (\d\S*)"),
+    }
 
 
 def _row(case: Case, root: Path, program: Path | None, limit: float) -> Row:
@@ -68,9 +98,15 @@ def _row(case: Case, root: Path, program: Path | None, limit: float) -> Row:
 
 def _dcmtk_version() -> str:
     """Return the version of the installed library, as its tools tell it."""
-    said = subprocess.run(["dcmdump", "--version"], capture_output=True, check=False)
     # "$dcmtk: dcmdump v3.6.7 2022-04-22 $"
-    found = re.search(r" v(\S+)", said.stdout.decode())
+    return _version("dcmdump", r" v(\S+)")
+
+
+def _version(program: str, pattern: str) -> str:
+    if shutil.which(program) is None:
+        return ""
+    said = subprocess.run([program, "--version"], capture_output=True, check=False)
+    found = re.search(pattern, said.stdout.decode())
     return found[1] if found else ""
 
 
@@ -86,6 +122,15 @@ def _parser() -> argparse.ArgumentParser:
         "case", nargs="*", metavar="CASE", help="only these (default: all)"
     )
     parser.add_argument("--json", action="store_true", help="for a machine")
+    parser.add_argument(
+        "--rebuilt",
+        action="store_true",
+        help="show what other readers make of the media before and after dicomfs puts "
+        "them in good order",
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="put that table into docs/original.md, too"
+    )
     parser.add_argument("--summary", action="store_true", help="only the numbers")
     parser.add_argument(
         "--limit",

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from dicomfs.fileset.dicomdirs import open_file_sets
 from dicomfs.fileset.fileset import FileSet
@@ -13,23 +14,28 @@ from dicomfs.original.rebuilt import rebuilt
 from dicomfs.tree.selection import Instance
 from dicomfs.tree.tree import Tree
 
-Written = dict[Path, Path]
-"""The files that were written, and what each is on the medium."""
+
+class Written(NamedTuple):
+    """The *folders* that were written, and what each of the *files* is on the medium."""
+
+    folders: list[Path]
+    files: dict[Path, Path]
 
 
-def write(root: Path, to: Path) -> list[Path]:
-    """Write the File-sets of the medium *root* to *to*; return their folders.
+def write(root: Path, to: Path) -> Written:
+    """Write the File-sets of the medium *root* to *to*.
 
     Files are links to those of the medium. Raises Failure if there is no File-set.
     """
+    files: dict[Path, Path] = {}
     with _opened(root) as file_sets:
         folders = [to]
         if len(file_sets) > 1:
             folders = [to / str(number) for number, _ in enumerate(file_sets, start=1)]
         for file_set, folder in zip(file_sets, folders, strict=True):
             folder.mkdir(exist_ok=True)
-            _write(root, file_set, folder)
-    return folders
+            files |= _write(root, file_set, folder)
+    return Written(folders, files)
 
 
 @contextmanager
@@ -41,7 +47,8 @@ def _opened(root: Path) -> Iterator[list[FileSet]]:
         os.close(folder)
 
 
-def _write(root: Path, file_set: FileSet, to: Path) -> None:
+def _write(root: Path, file_set: FileSet, to: Path) -> dict[Path, Path]:
+    files: dict[Path, Path] = {}
     tree = Tree([file_set], read_headers=True)
     tree.check_links()
     made = rebuilt(tree, FileIds())
@@ -51,4 +58,6 @@ def _write(root: Path, file_set: FileSet, to: Path) -> None:
         assert isinstance(instance, Instance)
         place = to / os.fsdecode(b"/".join(path))
         place.parent.mkdir(parents=True, exist_ok=True)
-        os.link(root / os.fsdecode(b"/".join(instance.place)), place)
+        files[place] = root / os.fsdecode(b"/".join(instance.place))
+        os.link(files[place], place)
+    return files

@@ -151,7 +151,7 @@ def _summary(rows: Sequence[Row], versions: Mapping[str, str]) -> list[str]:
         those = [row for row in broken if chapter in (row.chapter, "all")]
         right = [sum(row.is_right(reader) for row in those) for reader in versions]
         table.append([chapter, *map(str, (len(those), *right))])
-    return _aligned(table)
+    return aligned(table)
 
 
 def _lines(rows: Sequence[Row], readers: Sequence[str]) -> list[str]:
@@ -161,10 +161,11 @@ def _lines(rows: Sequence[Row], readers: Sequence[str]) -> list[str]:
         cells = [row.outcomes[reader].cell(row.of) for reader in readers]
         table.append([row.case.name, entries, *cells])
     listed = sorted({entry for row in rows for entry in row.case.entries})
-    return [*_aligned(table), "", *(f"{each}. {ENTRIES[each]}" for each in listed)]
+    return [*aligned(table), "", *(f"{each}. {ENTRIES[each]}" for each in listed)]
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a *table* in Markdown."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in table]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"

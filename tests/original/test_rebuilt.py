@@ -91,7 +91,7 @@ def test_check_finds_nothing_but_what_the_files_have(
     CASES[name].write(root)
     try:
         before = faults(root)
-        folders = write(root, to)
+        folders = write(root, to).folders
     except Failure:
         pytest.skip("there is no File-set")
 
