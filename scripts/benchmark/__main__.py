@@ -22,6 +22,7 @@ from scripts.benchmark import (
     passing,
     pictures,
     remote,
+    shelf,
 )
 from scripts.benchmark.bench import Bench, Row
 from scripts.benchmark.machine import facts
@@ -49,6 +50,7 @@ _ROWS: Final[dict[int, Row]] = {
     14: checking.looking_at_all,
     15: remote.far_away,
     16: pictures.in_sight,
+    17: shelf.many_images,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 

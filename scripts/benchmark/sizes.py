@@ -35,6 +35,7 @@ class Sizes:
     slow_series: Study = Study(200, 512 * KIB)
     slow_large: Study = Study(8, 4 * MIB)  # several requests of the kernel for each
     discs: int = 200
+    shelf: int = 1_000  # small images
     pictured: int = 2_000  # images of the series whose pictures are looked at
 
     @classmethod
@@ -52,6 +53,7 @@ class Sizes:
             slow_series=Study(40, 512 * KIB),
             slow_large=Study(4, 4 * MIB),
             discs=40,
+            shelf=100,
             pictured=200,
         )
 

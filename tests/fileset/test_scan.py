@@ -22,7 +22,7 @@ from pydicom.datadict import dictionary_VR
 
 from dicomfs.cli.codes import Exit
 from dicomfs.dicom import tags
-from dicomfs.dicomdir import encoding, writer
+from dicomfs.dicomdir import encoding
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset import scan as scanning
 from dicomfs.fileset.dicomdirs import open_file_sets
