@@ -134,7 +134,7 @@ def test_credentials_are_in_no_environment_and_in_no_memory_but_where_they_belon
     shown.unmount()
 
 
-@pytest.mark.parametrize("command", ["tree", "check", "catalogue"])
+@pytest.mark.parametrize("command", ["tree", "check", "catalogue", "repair"])
 def test_credentials_are_in_no_environment_but_the_fetchers_while_a_command_waits(
     web: WebServer, command: str
 ) -> None:

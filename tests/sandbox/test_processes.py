@@ -51,7 +51,7 @@ def medium(tmp_path: Path) -> Path:
 # -- what they can do ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["tree", "check", "scan", "mount"])
+@pytest.mark.parametrize("command", ["tree", "check", "repair", "scan", "mount"])
 def test_who_takes_over_what_reads_a_medium_can_do_nothing(
     tmp_path: Path, medium: Path, command: str
 ) -> None:
@@ -62,6 +62,7 @@ def test_who_takes_over_what_reads_a_medium_can_do_nothing(
     asked = {
         "tree": ["tree", medium],
         "check": ["check", medium],
+        "repair": ["repair", medium, "-o", tmp_path / "DICOMDIR"],
         "scan": ["tree", "--scan", medium],
         "mount": ["mount", medium, tmp_path / "mnt"],
     }[command]
