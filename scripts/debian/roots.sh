@@ -30,8 +30,9 @@ make_root() {  # make_root RELEASE FOLDER
     }
     # A root that is thrown away need not outlive a power cut.
     echo force-unsafe-io >"$2/etc/dpkg/dpkg.cfg.d/roots"
-    # Made when a system starts; fusermount3 of Debian 12 wants it to unmount.
+    # Every installed system has these; fusermount3 of Debian 12 wants the first to unmount.
     ln -s /proc/self/mounts "$2/etc/mtab" 2>/dev/null || true
+    [[ -e $2/etc/hosts ]] || echo "127.0.0.1 localhost" >"$2/etc/hosts"
     keep "$suite" "$2"
 }
 
