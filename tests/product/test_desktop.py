@@ -10,7 +10,7 @@ import pytest
 
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.support.desktop import Desktop, desktop
-from tests.support.mounting import ROOT, need, need_root, run, until
+from tests.support.mounting import ROOT, User, need, need_root, run, until
 
 ENTRIES: Final = sorted((ROOT / "share/applications").glob("*.desktop"))
 MEDIUM: Final = "x-content/x-dicom-media"
@@ -109,26 +109,46 @@ def test_a_desktop_knows_what_opens_a_medium(
     assert ("dicomfs.desktop" in asked.stdout) is is_first
 
 
-@pytest.mark.mount
-@pytest.mark.slow
-def test_a_double_click_opens_the_patients_until_they_are_unmounted(
-    desk: Desktop, tmp_path: Path
-) -> None:
-    disc = an_image(tmp_path)
+@pytest.fixture
+def their_desk(ordinary_user: User) -> Iterator[Desktop]:
+    """Return the desktop of somebody without rights."""
+    folder = ordinary_user.home / "desk"
+    folder.mkdir()
+    with desktop(folder, user=ordinary_user) as made:
+        yield made
+
+
+def assert_shows_until_unmounted(desk: Desktop, folder: Path) -> None:
+    """See what a double click on an image of a disc does, and how it ends."""
+    disc = an_image(folder)
 
     assert desk.run("gio", "open", disc).returncode == 0
 
     # The notification is the last thing that is done.
     assert until(lambda: desk.notes)
-
     place = desk.home / "Patients/disc"
     assert desk.opened_by("files") == [str(place)]
-    names = sorted(each.name for each in place.iterdir())
-    assert names == ["Doe, Jane (1)", "README.txt"]
+    assert desk.run("ls", place).stdout == "Doe, Jane (1)\nREADME.txt\n"
     expected = "a file is missing: 1\nREADME.txt has more."
     assert desk.notes == [("The medium is not whole", expected)]
     assert desk.run("gio", "mount", "-u", place).returncode == 0
     assert desk.has_ended()
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_a_double_click_opens_the_patients_until_they_are_unmounted(
+    desk: Desktop, tmp_path: Path
+) -> None:
+    assert_shows_until_unmounted(desk, tmp_path)
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_a_double_click_needs_no_rights(
+    their_desk: Desktop, public_folder: Path
+) -> None:
+    assert_shows_until_unmounted(their_desk, public_folder)
 
 
 @pytest.mark.mount

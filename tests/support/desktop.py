@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support import mounting
-from tests.support.mounting import COMMAND, ROOT, Finished, lack, need, run, until
+from tests.support.mounting import (
+    COMMAND,
+    ROOT,
+    Finished,
+    User,
+    lack,
+    need,
+    run,
+    until,
+)
 
 _SHARE: Final = ROOT / "share"
 # Of the freedesktop.org: Desktop Notifications Specification.
@@ -36,12 +45,14 @@ MimeType={kinds}
 _OTHERS: Final = {"files": "inode/directory", "org.gnome.FileRoller": "application/zip"}
 _STAND_IN: Final = '#!/bin/sh\nprintf \'%s\\n\' "$@" >>"$0.said"\n'
 
-# A bus for the system that allows everything: it is there for the test alone.
-_SYSTEM_BUS: Final = """<busconfig>
-  <type>system</type>
+# A bus that allows everything, to all users: it is there for the test alone.
+_BUS: Final = """<busconfig>
+  <type>{kind}</type>
   <listen>unix:path={socket}</listen>
+  {services}
   <policy context="default">
-    <allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
+    <allow user="*"/><allow own="*"/>
+    <allow send_destination="*"/><allow receive_sender="*"/>
   </policy>
 </busconfig>
 """
@@ -49,9 +60,13 @@ _SYSTEM_BUS: Final = """<busconfig>
 
 @dataclass(slots=True)
 class Desktop:
-    """A desktop with its files in *folder*; *notes* has the notifications so far."""
+    """A desktop with its files in *folder*; *notes* has the notifications so far.
+
+    Its *user* is who runs the tests, or somebody without rights.
+    """
 
     folder: Path
+    user: User | None = None
     mark: str = field(default_factory=mounting.new_mark)
     variables: dict[str, str] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -69,7 +84,12 @@ class Desktop:
 
     def run(self, *command: str | Path) -> Finished:
         """Run *command* on it."""
-        return run([*map(str, command)], mark=self.mark, env=self.variables)
+        words = self.command([*map(str, command)])
+        return run(words, mark=self.mark, env=self.variables)
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """Return *command* as the user would run it."""
+        return self.user.starter(command) if self.user else [*command]
 
     def opened_by(self, program: str) -> list[str]:
         """Return what *program*, a stand-in, was called with so far."""
@@ -86,22 +106,26 @@ class Desktop:
 
 
 @contextmanager
-def desktop(folder: Path, *, listens: bool = True) -> Iterator[Desktop]:
-    """Give a desktop with its files in *folder*, and leave nothing of it.
+def desktop(
+    folder: Path, *, user: User | None = None, listens: bool = True
+) -> Iterator[Desktop]:
+    """Give a desktop of a *user* with its files in *folder*, and leave nothing of it.
 
     It shows no notifications itself unless it *listens*. Only root gets the service that
     tells of disks, and of the names of mounts.
     """
     need("gio", "xdg-open", "notify-send", "dbus-daemon")
     need("update-mime-database", "update-desktop-database")
-    made = Desktop(folder)
+    made = Desktop(folder, user)
     _install(made)
+    if user:
+        user.owns(folder)
     try:
         with ExitStack() as stack:
-            if os.getuid() == 0:
+            if os.getuid() == 0 and user is None:
                 # Services of the session look for it when they begin.
                 stack.enter_context(_disks(made))
-            address = stack.enter_context(_bus(made, "--session"))
+            address = stack.enter_context(_bus(made, "session"))
             made.variables["DBUS_SESSION_BUS_ADDRESS"] = address
             if listens:
                 stack.enter_context(_listening(address, made.notes))
@@ -117,9 +141,7 @@ def _disks(desk: Desktop) -> Iterator[None]:
     """Have the service that tells *desk* of disks, on a bus for the system."""
     if not Path(_UDISKSD).exists():
         lack("needs udisks2")
-    config, socket = desk.folder / "bus.conf", desk.folder / "system-bus"
-    config.write_text(_SYSTEM_BUS.format(socket=socket), "utf-8")
-    with _bus(desk, f"--config-file={config}") as address:
+    with _bus(desk, "system") as address:
         desk.variables["DBUS_SYSTEM_BUS_ADDRESS"] = address
         with started(desk, _UDISKSD):
             ping = f"{_UDISKS} --object-path / --method org.freedesktop.DBus.Peer.Ping"
@@ -166,7 +188,7 @@ def started(
 ) -> Iterator["subprocess.Popen[str]"]:
     env = mounting.environment(desk.mark, desk.variables)
     with subprocess.Popen(
-        command, env=env, stderr=subprocess.DEVNULL, text=True, **how
+        desk.command(command), env=env, stderr=subprocess.DEVNULL, text=True, **how
     ) as process:
         try:
             yield process
@@ -176,11 +198,13 @@ def started(
 
 @contextmanager
 def _bus(desk: Desktop, kind: str) -> Iterator[str]:
-    """Start a bus; give its address."""
-    pipe = {"stdout": subprocess.PIPE}
-    with started(
-        desk, "dbus-daemon", kind, "--nofork", "--print-address", **pipe
-    ) as bus:
+    """Start a bus, for the session or the system; give its address."""
+    config, socket = desk.folder / f"{kind}.conf", desk.folder / f"{kind}-bus"
+    # No service of the system is to be started for a test.
+    services = "<standard_session_servicedirs/>" if kind == "session" else ""
+    config.write_text(_BUS.format(kind=kind, socket=socket, services=services), "utf-8")
+    how = ["--nofork", "--print-address", f"--config-file={config}"]
+    with started(desk, "dbus-daemon", *how, stdout=subprocess.PIPE) as bus:
         assert bus.stdout is not None
         yield bus.stdout.readline().strip()
 
