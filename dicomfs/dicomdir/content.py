@@ -16,6 +16,7 @@ from dicomfs.dicom.element import (
     ITEM,
     ITEM_DELIMITATION,
     MAX_DEPTH,
+    SHORT_VRS,
     UNDEFINED_LENGTH,
     Element,
     Syntax,
@@ -40,6 +41,9 @@ _WIDTHS: Final = (
     | dict.fromkeys((b"FL", b"OF", b"OL", b"SL", b"UL"), 4)
     | dict.fromkeys((b"FD", b"OD", b"OV", b"SV", b"UV"), 8)
 )
+# How long the header of an element is (PS3.5 7.1.2).
+_SHORT: Final = 8
+_LONG: Final = 12
 _SEQUENCE: Final = b"SQ"
 _UNKNOWN: Final = b"UN"
 
@@ -51,8 +55,7 @@ def content_of(data: bytes, syntax: Syntax) -> Content:
     retired, and may not be true any more). Raises ElementError if the elements are not
     encoded as they should be.
     """
-    window = Window(BytesSource(data))
-    return _Copier(window, syntax).content(ITEM_HEADER, len(data), 0)
+    return _Copier(data, syntax).content(ITEM_HEADER, len(data), 0)
 
 
 def content_from(attributes: Attributes) -> Content:
@@ -72,23 +75,43 @@ def raw(content: Content, tag: int) -> bytes:
     found = content.get(tag)
     if found is None:
         return b""
-    return found[EXPLICIT_LITTLE.header(found + bytes(4), 0)[3] :].strip(b" \0")
+    return found[_SHORT if found[4:6] in SHORT_VRS else _LONG :].strip(b" \0")
 
 
 class _Copier:
-    """Copies the elements that a *window* shows, in a *syntax*."""
+    """Copies the elements of an item, *data*, in a *syntax*."""
 
-    def __init__(self, window: Window, syntax: Syntax) -> None:
-        self._window = window
+    def __init__(self, data: bytes, syntax: Syntax) -> None:
+        self._data = data
+        self._window = Window(BytesSource(data))
         self._syntax = syntax
 
     def content(self, start: int, end: int, depth: int) -> Content:
         """Return the elements from *start* to *end*, or to a delimiter before."""
         found: Content = {}
+        if self._syntax is EXPLICIT_LITTLE:
+            start = self._copy_plain(found, start, end)
         for each, stop in self._elements(start, end, depth):
             if each.tag & 0xFFFF:
                 found.setdefault(each.tag, self._written(each, stop, depth))
         return found
+
+    def _copy_plain(self, found: Content, at: int, end: int) -> int:
+        """Copy elements to *found* up to the first that is not simply to be copied.
+
+        Return where that begins. Most records consist of nothing else.
+        """
+        data, unpack = self._data, self._syntax.short
+        while at + _SHORT <= end:
+            group, element_, vr, length = unpack(data, at)
+            tag, stop = group << 16 | element_, at + _SHORT + length
+            is_short = vr in SHORT_VRS and not length % 2 and stop <= end
+            if not is_short or VRS.get(tag, vr) != vr:
+                break
+            if element_:
+                found.setdefault(tag, data[at:stop])
+            at = stop
+        return at
 
     def _elements(self, at: int, end: int, depth: int) -> Iterator[tuple[Element, int]]:
         """Yield the elements and where each ends; raises ElementError."""

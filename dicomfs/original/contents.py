@@ -5,7 +5,7 @@ instance says, if that does not contradict it. One that is damaged, or was never
 made of what is known of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from dicomfs.dicom import tags
@@ -71,6 +71,17 @@ class Contents:
         self.completed = 0
         self._headers = headers
         self._windows: dict[FileSet, Window] = {}
+        self._readers: dict[FileSet, Callable[[int], DirectoryRecord]] = {}
+
+    def record(self, file_set: FileSet, offset: int) -> DirectoryRecord:
+        """Return the record of *file_set* at *offset*; raises as ``FileSet.record`` does.
+
+        It is read along with those that lie near it.
+        """
+        reader = self._readers.get(file_set)
+        if reader is None:
+            reader = self._readers[file_set] = file_set.reader({})
+        return reader(offset)
 
     def of_folder(self, folder: Selection, *, has_file: bool) -> Content:
         """Return the content of the record of a patient, study or series, or of another.
@@ -80,7 +91,7 @@ class Contents:
         """
         assert folder.origin is not None
         file_set, offset = folder.origin.file_set, folder.origin.offset
-        record = file_set.record(offset)
+        record = self.record(file_set, offset)
         if folder.level in FOLDERS and record.level != folder.level:
             content = self._filled_in(folder, record)
         else:
@@ -96,7 +107,7 @@ class Contents:
 
     def of_file(self, file: Instance) -> Content:
         """Return the content of the record of *file*; raises DirectoryError and OSError."""
-        record = file.record
+        record = self.record(file.file_set, file.offset)
         content = self._of(file.file_set, record)
         if not all(raw(content, tag) for tag in _CLASS_AND_INSTANCE):
             self._reference(content, file)

@@ -166,7 +166,8 @@ class _Rebuilder:
     def _path(self, file: Instance) -> Place | None:
         """Return the components of the File ID that *file* gets, None if it has no file."""
         try:
-            written = file.file_set.file_id(file.record)
+            record = self._contents.record(file.file_set, file.offset)
+            written = file.file_set.file_id(record)
         except DirectoryError:
             self._made.left_out[Reason.UNREADABLE] += 1
             return None
