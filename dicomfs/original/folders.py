@@ -81,6 +81,7 @@ class Folder:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = False
+    has_images: ClassVar[bool] = False
     hidden: ClassVar[Mapping[str, Node]] = {}
 
     inode: int
@@ -124,6 +125,7 @@ class View:
 
     is_folder: ClassVar[Literal[True]] = True
     is_searched: ClassVar[bool] = False
+    has_images: ClassVar[bool] = False
 
     def __init__(
         self,
