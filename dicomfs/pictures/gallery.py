@@ -42,6 +42,14 @@ _HEAD: Final = 8192
 _ITEM: Final = 8
 # A connection that was handed out for somebody who gave up has ended since.
 _ATTEMPTS: Final = 3
+_AGAIN: Final = (errno.EAGAIN, os.strerror(errno.EAGAIN))
+# A busy machine may be the reason once.
+_MOST_LOST: Final = 2
+_MOST_REMEMBERED: Final = 10_000
+
+
+class _LostError(BlockingIOError):
+    """Who was to paint has ended: by the image, or as the machine had no time for it."""
 
 
 class Gallery:
@@ -54,6 +62,8 @@ class Gallery:
         self._kept = Cache[Hashable, bytes](
             _MOST_KEPT, lambda each: len(each) + _OVERHEAD
         )
+        # How often painting a picture has ended who painted it.
+        self._lost = Cache[Hashable, int](_MOST_REMEMBERED)
         self._is_over = False
 
     def kept(self, file: Instance, form: Form) -> bytes | None:
@@ -68,15 +78,30 @@ class Gallery:
         """
         kept = self.kept(file, form)
         if kept is None:
-            kept = b""
-            if form is Form.NORMAL:
-                # Then the image need not be read; others are larger than any icon.
-                kept = self._painted(form, partial(_icon, file))
-            kept = kept or self._painted(form, partial(_excerpt, file))
+            key = file.identity, form
+            kept = b"" if self._is_hopeless(key) else self._anew(key, file, form)
             if form is Form.PREVIEW and not kept:
                 kept = self._paint(Request(form, NOTHING))
-            self._kept.put((file.identity, form), kept)
+            self._kept.put(key, kept)
         return kept
+
+    def _is_hopeless(self, key: Hashable) -> bool:
+        """Whether painting it would most likely end who paints again."""
+        return (self._lost.get(key) or 0) >= _MOST_LOST
+
+    def _anew(self, key: Hashable, file: Instance, form: Form) -> bytes:
+        """Return the picture of *file*, empty if none can be made of it; raises OSError."""
+        try:
+            painted = b""
+            if form is Form.NORMAL:
+                # Then the image need not be read; others are larger than any icon.
+                painted = self._painted(form, partial(_icon, file))
+            return painted or self._painted(form, partial(_excerpt, file))
+        except _LostError as error:
+            self._lost.put(key, (self._lost.get(key) or 0) + 1)
+            if self._is_hopeless(key):
+                return b""
+            raise _unpainted() from error
 
     def preview(self, file: Instance) -> bytes:
         """Return the preview of *file*; raises as ``picture``."""
@@ -90,7 +115,10 @@ class Gallery:
             return b""
 
     def _paint(self, request: Request) -> bytes:
-        """Return the picture that *request* asks for; raises OSError (EAGAIN)."""
+        """Return the picture that *request* asks for, empty if it cannot be made.
+
+        Raises OSError (EAGAIN) if nobody paints now, a _LostError if who painted it ended.
+        """
         for _ in range(_ATTEMPTS):
             with self._connection() as connection:
                 try:
@@ -99,9 +127,8 @@ class Gallery:
                     continue
                 try:
                     return receive_picture(connection)
-                except (OSError, ProtocolError):
-                    # It was ended by what it had to paint.
-                    return b""
+                except (OSError, ProtocolError) as error:
+                    raise _LostError(*_AGAIN) from error
         raise _unpainted()
 
     def _connection(self) -> socket.socket:
@@ -157,4 +184,4 @@ def _excerpt(file: Instance) -> Excerpt:
 
 def _unpainted() -> OSError:
     """Return the error of a picture that cannot be painted now, and perhaps later."""
-    return OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return BlockingIOError(*_AGAIN)
