@@ -26,13 +26,19 @@ _MOST_KEPT: Final = 100_000
 
 
 class Chosen(NamedTuple):
-    """The *document* that chooses key images, and what it chooses."""
+    """The *document* that chooses key images, and what it chooses.
+
+    Nothing is chosen of the series *apart*, which have such documents (inode numbers).
+    """
 
     document: Instance
     choice: Choice
+    apart: frozenset[int]
 
-    def counts_in(self, series: Selection, study: Selection) -> list[bytes]:
+    def uids_in(self, series: Selection, study: Selection) -> list[bytes]:
         """Return the UIDs of the instances that it chooses in a *series* of a *study*."""
+        if series.inode in self.apart:
+            return []
         return [
             each.instance
             for each in self.choice.references
@@ -54,11 +60,16 @@ class Choices:
     def read(self, study: Selection, nodes: Iterable[Entry]) -> Sequence[Chosen]:
         """Return what was chosen in *study*, in which these *nodes* are."""
         allowance = Allowance()
-        chosen = [
+        of_choices = [
             each
-            for series in nodes
-            if isinstance(series, Selection) and is_of_choices(series)
-            for each in self._read_in(series, allowance)
+            for each in nodes
+            if isinstance(each, Selection) and _is_of_choices(each)
+        ]
+        apart = frozenset(series.inode for series in of_choices)
+        chosen = [
+            Chosen(document, choice, apart)
+            for series in of_choices
+            for document, choice in self._read_in(series, allowance)
         ]
         self._kept.put((study.inode, self._tree.revision), chosen)
         return chosen
@@ -66,14 +77,17 @@ class Choices:
     def counts(self, series: Selection) -> Mapping[bytes, int]:
         """Return how often the instances of *series* were chosen, by their UIDs."""
         study = series.parent
-        if study is None or study.level is not Level.STUDY or is_of_choices(series):
+        if study is None or study.level is not Level.STUDY:
             return {}
         chosen = self._kept.get((study.inode, self._tree.revision))
         if chosen is None:
             chosen = self.read(study, self._tree.recorded(study).values())
-        return Counter(uid for each in chosen for uid in each.counts_in(series, study))
+        return Counter(uid for each in chosen for uid in each.uids_in(series, study))
 
-    def _read_in(self, series: Selection, allowance: Allowance) -> Iterator[Chosen]:
+    def _read_in(
+        self, series: Selection, allowance: Allowance
+    ) -> Iterator[tuple[Instance, Choice]]:
+        """Yield the documents in *series* that choose something, and what."""
         for document in self._tree.recorded(series).values():
             if not isinstance(document, Instance) or document.error:
                 continue
@@ -83,17 +97,17 @@ class Choices:
                     document, record.type, keyobjects.read, allowance
                 )
                 if choice is not None and choice.is_choice and choice.references:
-                    yield Chosen(document, choice)
+                    yield document, choice
 
 
 def _references(chosen: Sequence[Chosen]) -> int:
     return 1 + sum(len(each.choice.references) for each in chosen)
 
 
-def is_of_choices(series: Selection) -> bool:
+def _is_of_choices(series: Selection) -> bool:
     """Whether Key Object Selections are in *series*: they are in series of their own.
 
-    The modality says so (PS3.3 C.17.6.1), or its first record.
+    The modality says so (PS3.3 C.17.6.1), or its first record. Raises LinksMended.
     """
     said = series.own_attributes
     if said is not None and said.text(tags.MODALITY) == _MODALITY:

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 from dicomfs.dicom.types import Level
 from dicomfs.documents.keyobjects import Reference
-from dicomfs.extras.choices import Chosen, is_of_choices
+from dicomfs.extras.choices import Chosen
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, inode
@@ -92,13 +92,13 @@ class KeyImages:
         references = self.chosen.choice.references
         files: list[Instance] = []
         reasons: list[str] = []
-        search = _Search(self.parent)
+        search = _Search(self.parent, self.chosen.apart)
         for each in references:
             found = search.found(each)
             files += found
             if not found:
                 is_here = each.study in {b"", self.parent.uid}
-                reasons.append("not there" if is_here else "of another study")
+                reasons.append("not found" if is_here else "of another study")
         self._note(reasons, len(references))
         return dict(zip(_names(files), files, strict=True))
 
@@ -121,14 +121,17 @@ class KeyImages:
 
 
 class _Search:
-    """Finds instances in a *study*, each series of which it lists once at most."""
+    """Finds instances in a *study*, each series of which it lists once at most.
 
-    def __init__(self, study: Selection) -> None:
+    It passes over those *apart*, by their inode numbers.
+    """
+
+    def __init__(self, study: Selection, apart: frozenset[int]) -> None:
         self._study = study
         self._series = [
             each
             for each in study.children().values()
-            if isinstance(each, Selection) and not is_of_choices(each)
+            if isinstance(each, Selection) and each.inode not in apart
         ]
         self._listed: dict[Selection, dict[bytes, list[Instance]]] = {}
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dicomfs.documents import keyobjects
 from dicomfs.documents.keyobjects import Choice, Reference
@@ -110,3 +112,25 @@ def test_a_document_that_is_cut_off_is_refused(kept: int) -> None:
 
     with pytest.raises(DicomfsError):
         keyobjects.read(BytesSource(data[: kept + 1]))
+
+
+@pytest.mark.slow
+@given(st.data())
+def test_whatever_is_damaged_nothing_else_is_raised(data: st.DataObject) -> None:
+    where = evidence({"1.2.1": {"1.2.1.1": ["1.2", "1.3"]}})
+    elements = report(
+        chosen("1.2"),
+        chosen("1.3"),
+        SOPClassUID=KEY_OBJECTS,
+        CurrentRequestedProcedureEvidenceSequence=where,
+    )
+    damaged = bytearray(instance_bytes(elements, size=None))
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(132, len(damaged) - 1))
+        damaged[at] = data.draw(st.integers(0, 255))
+
+    try:
+        choice = keyobjects.read(BytesSource(bytes(damaged)))
+    except DicomfsError:
+        return
+    assert all(each.instance for each in choice.references)

@@ -233,8 +233,28 @@ def test_what_is_not_on_the_medium_is_said(tmp_path: Path) -> None:
         [finding] = said(tree)
 
     assert (finding.count, finding.of) == (2, 3)
-    assert finding.detail == "2 of 3 not there"
+    assert finding.detail == "2 of 3 not found"
     assert finding.where == tuple(FOLDER.split("/"))
+
+
+def test_a_choice_is_never_a_key_image_itself(tmp_path: Path) -> None:
+    first = choice("1.2.3.1", "1.2.9.2")
+    second = choice("1.2.9.1", uid="1.2.9.2", number=2, file="KO2")
+    with with_extras(disc(tmp_path, lung(), choices(first, second))) as tree:
+        found = [each for each in names(tree, STUDY) if each.startswith("Key images")]
+        inside = sorted(names(tree, f"{STUDY}/{each}") for each in found)
+        links = [
+            node.links
+            for path, node in walk(tree.root)
+            if not node.is_folder and "/009 KO" in path
+        ]
+
+    assert inside == [[], ["01 001-0001.dcm"]]
+    assert set(links) == {1}
+    assert {each.detail for each in said(tree)} == {
+        "1 of 1 not found",
+        "1 of 2 not found",
+    }
 
 
 def test_a_file_that_is_missing_is_marked_as_in_its_series(tmp_path: Path) -> None:
