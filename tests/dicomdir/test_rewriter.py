@@ -94,7 +94,7 @@ def read(data: bytes) -> list[Node]:
     return entity(directory.header.root)
 
 
-@examples(2000)
+@examples(1000)
 @given(forests())
 def test_what_is_written_is_what_is_read(forest: list[Node]) -> None:
     assert read(written(forest)) == forest
