@@ -6,10 +6,11 @@ from typing import Final
 
 import pytest
 
+from scripts.cooking.__main__ import main as cook
 from scripts.cooking.page import PAGE, recipes
 from scripts.cooking.table import ROWS
 from tests.product.test_manual import options_of_help
-from tests.support.mounting import ROOT, run
+from tests.support.mounting import need, run
 
 RECIPES: Final = recipes()
 _SHOWN: Final = re.compile(r"dicomfs (\w+)((?: --?[a-z][a-z-]*)*)")
@@ -43,9 +44,10 @@ def test_the_commands_of_a_recipe_are_ones_that_a_shell_takes(name: str) -> None
 @pytest.mark.slow
 @pytest.mark.late
 @pytest.mark.parametrize("name", ["tar", "rsync", "dcm2niix"])
-def test_recipes_for_what_every_system_has_come_out_well(name: str) -> None:
-    command = [sys.executable, "-P", "-m", "scripts.cooking", name]
+def test_recipes_for_what_every_system_has_come_out_well(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need(*ROWS[name].programs)
+    monkeypatch.setattr(sys, "argv", ["recipes", name])
 
-    done = run(command, env={"PYTHONPATH": str(ROOT)}, seconds=120)
-
-    assert (done.returncode, done.stdout) == (0, f"{name}: well\n"), done.stderr
+    assert (cook(), capsys.readouterr().out) == (0, f"{name}: well\n")
