@@ -51,20 +51,18 @@ class _Entry:
     _node: FolderNode | FileNode
     _disc: Keeper
 
-    @property
-    def name(self) -> str:
+    def __init__(self, name: str, above: "Folder | None") -> None:
+        # A file may lie in two folders, under another name in each.
+        self.name: Final = name
         """The name in its folder, as a mount shows it; empty for the root."""
-        return self._node.name
+        self.parent: Final = above
+        """The folder that it is in; None for the root."""
 
     @property
     def path(self) -> str:
         """The names from the root to it, with ``/`` between them; empty for the root."""
-        above = self._node.parent
-        parts = [self._node.name]
-        while above is not None:
-            parts.append(above.name)
-            above = above.parent
-        return "/".join(filter(None, reversed(parts)))
+        above = self.parent.path if self.parent is not None else ""
+        return f"{above}/{self.name}" if above else self.name
 
     @property
     def modified(self) -> datetime.datetime:
@@ -128,7 +126,10 @@ class File(_Entry):
     >>> disc.close()
     """
 
-    def __init__(self, node: FileNode, disc: Keeper) -> None:
+    def __init__(
+        self, node: FileNode, disc: Keeper, name: str, above: "Folder | None"
+    ) -> None:
+        super().__init__(name, above)
         self._node: FileNode = node
         self._disc = disc
 
@@ -177,7 +178,14 @@ class Folder(_Entry):
     >>> disc.close()
     """
 
-    def __init__(self, node: FolderNode, disc: Keeper) -> None:
+    def __init__(
+        self,
+        node: FolderNode,
+        disc: Keeper,
+        name: str = "",
+        above: "Folder | None" = None,
+    ) -> None:
+        super().__init__(name, above)
         self._node: FolderNode = node
         self._disc = disc
 
@@ -194,9 +202,9 @@ class Folder(_Entry):
         """
         self._disc.check()
         with _as_errors_of_files():
-            nodes = [*self._node.children().values()]
-        for node in nodes:
-            yield entry(node, self._disc)
+            nodes = [*self._node.children().items()]
+        for name, node in nodes:
+            yield self._entry(name, node)
 
     @property
     def folders(self) -> list["Folder"]:
@@ -237,12 +245,12 @@ class Folder(_Entry):
         self._disc.check()
         with _as_errors_of_files():
             node = self._node.children().get(name)
-        return None if node is None else entry(node, self._disc)
+        return None if node is None else self._entry(name, node)
+
+    def _entry(self, name: str, node: FolderNode | FileNode) -> "Folder | File":
+        if node.is_folder:
+            return Folder(node, self._disc, name, self)
+        return File(node, self._disc, name, self)
 
     def __repr__(self) -> str:
         return f"<Folder: {self.kind or 'other'}>"
-
-
-def entry(node: FolderNode | FileNode, disc: Keeper) -> Folder | File:
-    """Return *node* as a program sees it."""
-    return Folder(node, disc) if node.is_folder else File(node, disc)

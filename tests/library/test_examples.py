@@ -21,11 +21,10 @@ _CLUSTER: Final = "tcp://scheduler:8786"
 def examples(page: Path) -> list[str]:
     """Return the programs in *page*: blocks of code that use the library."""
     blocks = re.findall(r"(?:^(?: {4}.*)?\n)+", page.read_text("utf-8"), re.MULTILINE)
-    return [
-        each
-        for each in blocks
-        if re.search(r"dicomfs\.open\(|fsspec\.filesystem\(", each)
+    found = [
+        each for each in blocks if re.search(r"dicomfs\.open\(|fsspec\.files", each)
     ]
+    return [each for each in found if _CLUSTER not in each]
 
 
 @pytest.mark.slow
