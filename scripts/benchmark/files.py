@@ -15,6 +15,7 @@ from scripts.benchmark.machine import file_system
 from scripts.benchmark.media import memory_folder, need_room, warm
 from scripts.benchmark.mounts import US, Mount, User, ordinary_user, work_folder
 from scripts.benchmark.processes import (
+    DICOMFS,
     BenchError,
     Taken,
     alternate,
@@ -177,6 +178,7 @@ def copying(bench: Bench) -> Iterator[Result]:
             copy = _Copy(bench, study, medium, folder, note)
             yield copy.beside_bindfs(target)
             yield copy.with_attributes()
+            yield copy.without_mount()
 
 
 class _Copy(NamedTuple):
@@ -210,6 +212,24 @@ class _Copy(NamedTuple):
         pairs = alternate(self.bench.runs, all_of, plain)
         against = "cp -r; what the mount computes"
         return self._comparison("cp -a", against, 1.2).computed(*pairs)
+
+    def without_mount(self) -> Comparison:
+        """Compare ``dicomfs copy`` with ``cp -r`` from a mount that is there already."""
+        mounts = self.bench.mounts
+        pairs = alternate(
+            self.bench.runs,
+            self._copied_apart,
+            self._taken(lambda: mounts.dicomfs(self.medium), self._below, "-r"),
+        )
+        return self._comparison("dicomfs copy", "cp -r from a mount", 1).timed(*pairs)
+
+    def _copied_apart(self) -> Taken:
+        warm(self.medium)
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            return taken([*DICOMFS, "copy", self.medium, place])
+        finally:
+            shutil.rmtree(place)
 
     def _comparison(self, what: str, against: str, target: float) -> Comparison:
         return Comparison(
