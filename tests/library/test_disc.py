@@ -20,6 +20,7 @@ from tests.build.medium import (
     study,
     write_medium,
 )
+from tests.extras import test_keyimages as keyimages
 from tests.extras.test_beside import pdf
 from tests.support.mounting import SAMPLES
 from tests.support.servers import leave_machine, s3_server, web_server
@@ -239,6 +240,19 @@ def test_documents_are_listed_if_they_are_wanted(tmp_path: Path) -> None:
         [shown] = [each for each in opened.files() if each.name.endswith(".pdf")]
         assert shown.open().read().startswith(b"%PDF")
         assert (shown.uid, shown.source_path) == ("", "")
+
+
+def test_a_key_image_has_the_name_of_its_folder(tmp_path: Path) -> None:
+    chosen = keyimages.choices(keyimages.choice("1.2.3.3", "1.2.3.1"))
+    keyimages.disc(tmp_path, keyimages.lung(), chosen)
+
+    with dicomfs.open(tmp_path, extras=True) as opened:
+        folder = opened[keyimages.FOLDER]
+        assert isinstance(folder, dicomfs.Folder)
+        assert [each.uid for each in folder.files] == ["1.2.3.3", "1.2.3.1"]
+        for file in folder.files:
+            assert file.path == f"{keyimages.FOLDER}/{file.name}"
+            assert opened[file.path] == file
 
 
 def test_text_is_read_in_the_character_set_that_is_given(tmp_path: Path) -> None:
