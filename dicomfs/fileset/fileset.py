@@ -318,8 +318,8 @@ class FileSet:
 
     @property
     def revision(self) -> int:
-        """Counts up when links were mended, or an instance was found to be a stray."""
-        return self._links.revision
+        """Counts up when links are mended, or a stray is found; nested ones count."""
+        return self._links.revision + sum(each.revision for each in self._nested.met)
 
     # -- files -------------------------------------------------------------------------
 

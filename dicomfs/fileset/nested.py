@@ -82,6 +82,8 @@ class NestedSets(Generic[_F]):
     @property
     def met(self) -> list[_F]:
         """Those that were opened so far."""
+        if not self._met:
+            return []
         # A copy, as other threads add to them.
         return [each for each in [*self._met.values()] if each is not None]
 

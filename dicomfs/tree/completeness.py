@@ -44,6 +44,8 @@ class Completeness:
         self._failed = failed
         self._most_checked = most_checked
         self._most_awaited = most_awaited
+        # So many, of the first ones, are known to be done.
+        self._settled = 0
         # Whether somebody sees to all of them, and when that is done.
         self._is_begun = False
         self._done = threading.Event()
@@ -61,7 +63,12 @@ class Completeness:
     @property
     def is_settled(self) -> bool:
         """Whether all that belongs nowhere is known."""
-        return all(each.settling.is_done for each in self._tops)
+        # None goes back to not being done, and there may be thousands of them.
+        done = self._settled
+        while done < len(self._tops) and self._tops[done].settling.is_done:
+            done += 1
+        self._settled = done
+        return done == len(self._tops)
 
     @property
     def _is_small(self) -> bool:

@@ -99,7 +99,7 @@ class Tree:
     @property
     def revision(self) -> int:
         """Counts up when folders have to be computed anew."""
-        mended = sum(file_set.revision for file_set in self.file_sets)
+        mended = sum(file_set.revision for file_set in self._tops)
         return mended + self.completeness.is_settled
 
     @property
@@ -139,7 +139,7 @@ class Tree:
         Raises OSError if the medium cannot be read, or its DICOMDIR was changed.
         """
         while True:
-            before = {each: each.is_mended for each in self.file_sets}
+            before = {each: each.is_mended for each in self._concerned(folder)}
             is_early = folder.level is Level.ROOT and self.completeness.is_behind
             with suppress(LinksMended):
                 listing = self._listing(folder, self.beside)
@@ -148,6 +148,13 @@ class Tree:
                     if is_early:
                         self._first_look.take(listing)
                     return listing
+
+    def _concerned(self, folder: Selection) -> Iterable[FileSet]:
+        """Return the File-sets whose links decide what is in *folder*."""
+        if folder.level is Level.ROOT or folder.unlinked:
+            return self.file_sets
+        # Of a shelf of thousands of discs it is one.
+        return {part.file_set for part in folder.parts}
 
     def recorded(self, folder: Selection) -> Listing:
         """Compute what records list in *folder*, and nothing that is beside that.
@@ -240,12 +247,12 @@ class Tree:
         a folder further down, where files would be missing, it is an error. Raises
         OSError if none can be read.
         """
-        root.parts = [part for file_set in self._tops for part in file_set.roots]
+        roots = {file_set: file_set.roots for file_set in self._tops}
+        root.parts = [part for parts in roots.values() for part in parts]
         branches: list[Branch] = []
         leaves: list[Leaf] = []
         failures: list[OSError] = []
-        for file_set in self._tops:
-            parts = [part for part in root.parts if part.file_set is file_set]
+        for file_set, parts in roots.items():
             try:
                 file_set.check_unchanged()
                 drafts = self._sorted(root, parts)
