@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import logging
 import os
 import resource
 import signal
@@ -44,6 +43,8 @@ def leave_parent(kept: int) -> None:
 
 def _say_nothing() -> None:
     """Keep libraries from logging: they quote URLs, headers and keys."""
+    import logging  # noqa: PLC0415 - slow, and only those need it that load libraries
+
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None

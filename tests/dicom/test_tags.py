@@ -14,6 +14,9 @@ SHORTENED = {
     "OFFSET_OF_FIRST_ROOT_RECORD": (
         "OffsetOfTheFirstDirectoryRecordOfTheRootDirectoryEntity"
     ),
+    "OFFSET_OF_LAST_ROOT_RECORD": (
+        "OffsetOfTheLastDirectoryRecordOfTheRootDirectoryEntity"
+    ),
     "OFFSET_OF_NEXT_RECORD": "OffsetOfTheNextDirectoryRecord",
     "OFFSET_OF_LOWER_ENTITY": "OffsetOfReferencedLowerLevelDirectoryEntity",
     "MRDR_OFFSET": "MRDRDirectoryRecordOffset",
@@ -21,6 +24,9 @@ SHORTENED = {
     "REFERENCED_SOP_INSTANCE": "ReferencedSOPInstanceUID",
     "REFERENCED_SOP_CLASS_UID": "ReferencedSOPClassUIDInFile",
     "REFERENCED_SOP_INSTANCE_UID": "ReferencedSOPInstanceUIDInFile",
+    "REFERENCED_RELATED_GENERAL_SOP_CLASS_UID": (
+        "ReferencedRelatedGeneralSOPClassUIDInFile"
+    ),
     "REFERENCED_TRANSFER_SYNTAX_UID": "ReferencedTransferSyntaxUIDInFile",
 }
 
