@@ -10,7 +10,6 @@ Only folders are read in this way. Whatever is not plain is left to the asker: a
 is not the one that was listed, and all files once the process does not answer.
 """
 
-import errno
 import gc
 import json
 import os
@@ -78,8 +77,6 @@ class Aside:
         self._heard = b""
         self._lines: deque[bytes] = deque()
         self._is_usable = True
-        # Until then it is not the medium that it waits for.
-        self._is_ready = False
 
     def serves(self, medium: Medium) -> bool:
         """Whether it can look at files of *medium*."""
@@ -94,8 +91,8 @@ class Aside:
     ) -> Iterator[Told | OSError | Redo]:
         """Yield what *job* says of each of *files*, in their order.
 
-        An OSError that the medium has for it, or that it is silent for *deadline* seconds;
-        Redo where the asker has to look.
+        An OSError that the medium has for it; Redo where the asker has to look, as where
+        the process is silent for *deadline* seconds. That may be for another file.
         """
         waiting: deque[int] = deque()
         coming = iter(files)
@@ -135,33 +132,17 @@ class Aside:
 
     def _answered(self, count: int, deadline: float) -> Iterator[Told | OSError | Redo]:
         for _ in range(count):
-            try:
-                line = self._line(deadline) if self._is_usable else b""
-            except OSError as error:
-                self.end()
-                yield error
-            else:
-                yield _understood(line)
+            yield _understood(self._line(deadline) if self._is_usable else b"")
 
     def _line(self, deadline: float) -> bytes:
-        """Return the next line, none if the process has ended.
-
-        Raises OSError (ETIMEDOUT) if it is silent for too long.
-        """
+        """Return the next line, none if the process has ended or is silent too long."""
         while True:
             while self._lines:
                 if line := self._lines.popleft():
                     return line
             with resting():
                 ready, _, _ = select.select([self._answers], [], [], deadline)
-            if not ready and not self._is_ready:
-                self.end()
-                return b""
-            if not ready:
-                seconds = f"{deadline:g} seconds"
-                raise TimeoutError(errno.ETIMEDOUT, f"no answer within {seconds}")
-            self._is_ready = True
-            data = os.read(self._answers, _PIECE)
+            data = os.read(self._answers, _PIECE) if ready else b""
             *lines, rest = (self._heard + data).split(b"\n")
             self._lines += lines
             self._heard = rest

@@ -179,7 +179,7 @@ def test_a_file_that_is_gone_costs_itself(files: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_hangs_costs_itself_and_the_asker_looks_at_the_others(
+def test_where_a_file_hangs_the_asker_looks_at_it_and_at_what_is_left(
     files: Path,
 ) -> None:
     beside = Beside(with_one_of_one_byte(files))
@@ -188,8 +188,8 @@ def test_a_file_that_hangs_costs_itself_and_the_asker_looks_at_the_others(
 
     os.kill(beside.process.pid, signal.SIGKILL)
     assert found[:28] == list(range(2, 30))
-    assert isinstance(found[28], TimeoutError)
-    assert all(isinstance(each, Redo) for each in found[29:])
+    # It cannot be said which one hangs, as others may be opened already.
+    assert all(isinstance(each, Redo) for each in found[28:])
     assert aside.beside(beside.medium) is None
 
 

@@ -590,7 +590,7 @@ def test_the_worker_of_a_mount_cannot_be_looked_into(
     # What cannot be dumped belongs to root, whoever runs it (proc(5)).
     owners = [Path(f"/proc/{pid}/maps").stat().st_uid for pid in shown.processes]
 
-    assert owners == [0, 0, 0]
+    assert set(owners) == {0}
     looked = run(ordinary_user.command(["cat", f"/proc/{shown.worker}/environ"]))
     assert "Permission denied" in looked.stderr
 
