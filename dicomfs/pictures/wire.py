@@ -61,7 +61,8 @@ def send_request(connection: socket.socket, request: Request) -> None:
     uid = of.transfer_syntax[:_MOST_UID]
     lengths = len(uid), len(of.header), len(of.pixels)
     head = _REQUEST.pack(request.form, flags, of.frame, of.pixel_tag, *lengths)
-    for each in (head + uid, of.header, of.pixels):
+    # Once all is sent, the other side may answer and be gone: nothing may follow.
+    for each in filter(None, (head + uid, of.header, of.pixels)):
         connection.sendall(each)
 
 
