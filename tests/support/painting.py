@@ -17,6 +17,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -239,8 +240,8 @@ class Tally(NamedTuple):
     slowest: float
 
 
-def try_broken(count: int, seed: int = SEED) -> Tally:
-    """Have pictures painted of *count* broken images, and of bombs.
+def try_broken(count: int, seed: int = SEED, first: int = 0) -> Tally:
+    """Have pictures painted of *count* broken images from number *first*, and of bombs.
 
     Raises what is not documented, and OSError if nobody paints any more.
     """
@@ -248,18 +249,20 @@ def try_broken(count: int, seed: int = SEED) -> Tally:
     pictures = lost = tried = 0
     slowest = 0.0
     with painters() as paint:
-        for number, data in enumerate((*bombs(), *_broken_ones(count, seed, sound))):
+        for data in chain(bombs(), _broken_ones(first, count, seed, sound)):
             begun = time.monotonic()
             painted = paint.picture(data)
             slowest = max(slowest, time.monotonic() - begun)
-            tried = number + 1
+            tried += 1
             pictures += bool(painted.picture)
             lost += painted.is_lost
     return Tally(tried, pictures, lost, slowest)
 
 
-def _broken_ones(count: int, seed: int, sound: Sequence[bytes]) -> Iterator[bytes]:
-    return (broken(number, seed, sound) for number in range(count))
+def _broken_ones(
+    first: int, count: int, seed: int, sound: Sequence[bytes]
+) -> Iterator[bytes]:
+    return (broken(number, seed, sound) for number in range(first, first + count))
 
 
 def say(line: str) -> None:
