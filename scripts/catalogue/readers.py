@@ -101,7 +101,9 @@ def _path(root: Path, file: Instance) -> Path:
 
 def pydicom(_root: Path, dicomdir: Path) -> Reading:
     """Return the instances of pydicom's File-set."""
-    instances: Iterable[object] = FileSet(dicomdir)
+    file_set = FileSet(dicomdir)
+    file_set._stage["t"].cleanup()  # else a ResourceWarning, some time later
+    instances: Iterable[object] = file_set
     return Reading(
         [
             Shown(
