@@ -6,13 +6,18 @@ Data go to stdout, messages to stderr.
 """
 
 import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import Final
 
 from dicomfs.cli import helper
 from dicomfs.cli.ending import ended
 from dicomfs.cli.parser import parsed
+
+_LAST_STREAM: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +42,7 @@ def _help(arguments: Sequence[str]) -> int:
 
 
 def _prepare_streams() -> None:
+    _fill_streams()
     # Paths may be any bytes; on stdout they are data, and shown as they are.
     for stream, errors in (
         (sys.stdout, "surrogateescape"),
@@ -44,6 +50,17 @@ def _prepare_streams() -> None:
     ):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
+
+
+def _fill_streams() -> None:
+    """Let no file get the number of a standard stream that the caller has closed.
+
+    It would be closed, or written into, where that stream is meant.
+    """
+    with suppress(OSError):  # there may be no /dev, as where nothing is mounted
+        while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STREAM:
+            pass
+        os.close(fd)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -100,6 +100,19 @@ def test_a_full_disk_is_said(disc: Path) -> None:
     assert "the output cannot be written" in done.stderr
 
 
+@pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-"])
+def test_the_file_is_whole_though_standard_streams_are_closed(
+    disc: Path, tmp_path: Path, closed: str
+) -> None:
+    made = tmp_path / "made"
+    command = ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND]
+
+    done = run([*command, "repair", str(disc), "-o", str(made)])
+
+    assert done.returncode == 0
+    assert made.read_bytes() == repaired(disc).read_bytes()
+
+
 def test_one_source_is_repaired_at_a_time(disc: Path) -> None:
     done = dicomfs("repair", disc, disc)
 
