@@ -24,15 +24,19 @@ from dicomfs.cli.tree import extras
 from dicomfs.cli.usage import misunderstood
 from dicomfs.copying.reader import Outcome, Reader, StoppedError, amount_of
 from dicomfs.copying.wire import BrokenWireError, Speaker
+from dicomfs.copying.writer import hold
 from dicomfs.copying.writing import Writing
 from dicomfs.errors import Failure, Problem
 from dicomfs.fileset.patience import Workers
+from dicomfs.findings import Kind
 from dicomfs.media.opening import is_image, unreadable
 from dicomfs.remote.urls import is_url
 from dicomfs.tree.node import FileNode, FolderNode
 from dicomfs.tree.tree import Tree
 
 _FOLDER: Final = 0o700
+# Of several sources one was not copied.
+_LEFT_OUT: Final = {Kind.SOURCE_LEFT_OUT, Kind.SOURCE_FAILED}
 
 
 class Asked(NamedTuple):
@@ -93,12 +97,14 @@ def _opened(destination: Path, paths: list[str]) -> int:
             destination.mkdir(_FOLDER)
         if not os.access(destination, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        hold(fd)
     except OSError as error:
         reason = error.strerror
         raise Failure(
             Problem.DESTINATION_UNUSABLE, name=destination, reason=reason
         ) from error
+    return fd
 
 
 # -- in the process that reads ---------------------------------------------------------
@@ -122,7 +128,9 @@ def _copy(
     # One thread: a drive is read in order.
     workers = Workers(1, given.deadline, "copy")
     node = workers.ask(partial(_found, tree, asked))
-    return _copied(node, speaker, workers)
+    code = _copied(node, speaker, workers)
+    is_left_out = any(each.kind in _LEFT_OUT for each in tree.findings.all())
+    return Exit.FAULTS if is_left_out and code is Exit.OK else code
 
 
 def _found(tree: Tree, asked: Asked) -> FolderNode | FileNode:

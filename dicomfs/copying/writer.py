@@ -5,6 +5,7 @@ name ``PART``, so that one that was interrupted is never taken for a whole one.
 """
 
 import errno
+import fcntl
 import os
 import stat
 import zlib
@@ -308,12 +309,32 @@ class Writer:
         return get_errno() if _libc.syncfs(self._folders[0].fd) else 0
 
 
+def hold(folder: int) -> None:
+    """Keep others from copying into *folder* as long as it is open.
+
+    They would write into the file that is not whole yet. Raises OSError (EBUSY) if
+    somebody is at it; where the file system knows no locks, nobody is kept from it.
+    """
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(errno.EBUSY, "another copy writes into it") from error
+    except OSError:
+        pass
+
+
 def _made(above: int, name: bytes) -> int:
-    """Return the folder *name*, made if it is not there; raises OSError."""
+    """Return the folder *name*, held, and made if it is not there; raises OSError."""
     with suppress(FileExistsError):
         os.mkdir(name, _FOLDER, dir_fd=above)
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(name, flags, dir_fd=above)
+    fd = os.open(name, flags, dir_fd=above)
+    try:
+        hold(fd)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def _has_its_time(found: os.stat_result, entry: Entry) -> bool:

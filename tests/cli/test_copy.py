@@ -8,7 +8,9 @@ from typing import Final
 
 import pytest
 
+from dicomfs.cli.codes import Exit
 from dicomfs.cli.copy import Asked, split
+from dicomfs.copying.writer import hold
 from tests.build.archives import files_in, zipped
 from tests.build.images import make_iso
 from tests.build.medium import image, patient, series, study, write_medium
@@ -67,6 +69,45 @@ def listing(root: Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 # -- what is copied --------------------------------------------------------------------
+
+
+def test_two_copies_into_one_folder_do_not_mix(disc: Path, tmp_path: Path) -> None:
+    held = tmp_path / "copy"
+    held.mkdir()
+    other = os.open(held, os.O_RDONLY)
+    try:
+        hold(other)
+        done = copy(disc, held)
+    finally:
+        os.close(other)
+
+    assert done.returncode == Exit.DESTINATION
+    assert "another copy writes into it" in done.stderr
+    assert list(held.iterdir()) == []
+    assert copy(disc, held).returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_copy_needs_no_standard_stream(
+    disc: Path, tmp_path: Path, closed: str
+) -> None:
+    command = ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND]
+
+    done = run([*command, "copy", str(disc), str(tmp_path / "copy")])
+
+    assert done.returncode == 0
+    assert len(list((tmp_path / "copy").rglob("*.dcm"))) == 4
+
+
+def test_a_source_that_is_left_out_shows_in_the_exit_code(
+    disc: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+
+    done = copy(disc, tmp_path / "empty", tmp_path / "copy")
+
+    assert done.returncode == Exit.FAULTS
+    assert len(list((tmp_path / "copy").rglob("*.dcm"))) == 4
 
 
 @pytest.mark.mount

@@ -21,7 +21,7 @@ from dicomfs.copying.wire import (
     Speaker,
     Verb,
 )
-from dicomfs.copying.writer import PART, Writer
+from dicomfs.copying.writer import PART, Writer, hold
 
 MTIME: Final = 1_700_000_000 * 10**9
 
@@ -250,6 +250,21 @@ def test_a_full_disk_costs_the_file_and_is_told() -> None:
 
     assert settled[0].number == 0
     assert settled[0].error != 0
+
+
+def test_a_folder_that_another_copy_writes_into_is_left_to_it(tmp_path: Path) -> None:
+    (tmp_path / "patient").mkdir()
+    said = Dialogue(tmp_path).enter(b"patient").offer(b"1.dcm", 4).say(Verb.ASK)
+    said.say(Verb.LEAVE).say(Verb.SETTLE)
+    other = os.open(tmp_path / "patient", os.O_RDONLY)
+    try:
+        hold(other)
+        _, settled = said.serve()
+    finally:
+        os.close(other)
+
+    assert settled == [Answer(FOLDER, errno.EBUSY)]
+    assert list((tmp_path / "patient").iterdir()) == []
 
 
 def test_folders_that_go_too_deep_end_it(tmp_path: Path) -> None:
