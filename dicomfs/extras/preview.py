@@ -75,11 +75,15 @@ class Previews:
         )
         if not images:
             return
-        _, keys, image = images[len(images) // 2]
-        name = Name(STEM, EXTENSION, (folder.uid, *keys))
+        _, _, image = images[len(images) // 2]
+        known = tuple(filter(None, (folder.uid, image.uid)))
+        is_told = says_who_and_when(folder)
+        if not (known or is_told):
+            return  # there would be one of that name on other discs
+        name = Name(STEM, EXTENSION, known)
         yield Preview(
             inode(_OWN, STEM, folder.inode),
-            naming.beside(name, taken, 0 if says_who_and_when(folder) else 1),
+            naming.beside(name, taken, 0 if is_told else 1),
             folder,
             image.mtime_ns,
             image,

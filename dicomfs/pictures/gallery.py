@@ -161,6 +161,8 @@ class Gallery:
 
 def _icon(file: Instance) -> Excerpt:
     """Return what the icon in the record of *file* is made of; raises DicomfsError."""
+    if file.reason:
+        raise PictureError(file.reason)
     try:
         record = file.file_set.reader({tags.ICON_IMAGE_SEQUENCE: "SQ"})(file.offset)
     except OSError as error:

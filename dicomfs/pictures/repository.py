@@ -4,7 +4,9 @@
     .sh_thumbnails/large/MD5.png     256 pixels
 
 MD5 is that of the name of an image in the folder (freedesktop.org, Thumbnail Managing
-Standard, "Shared thumbnail repositories"). A picture is painted when it is looked up.
+Standard, "Shared thumbnail repositories"): as it is, as it stands in a URI, as Thunar has
+it, or as that with ``./`` in front, as the standard has it now. A picture is painted when
+it is looked up.
 """
 
 import errno
@@ -14,6 +16,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Final, Literal
+from urllib.parse import quote
 
 from dicomfs.pictures.wire import Form
 from dicomfs.source.source import BytesSource, Source
@@ -25,6 +28,8 @@ FOLDER: Final = ".sh_thumbnails"
 
 _SIZES: Final = {"normal": Form.NORMAL, "large": Form.LARGE}
 _EXTENSION: Final = ".png"
+# What GLib leaves as it is in a path, besides letters and digits.
+_OF_URIS: Final = "!$&'()*+,-.:=@_~"
 # Where nodes come from that no record is the reason for.
 _OWN: Final = Position(FOLDER.encode(), 0)
 _NOTHING: Final[Mapping[str, Node]] = MappingProxyType({})
@@ -111,7 +116,10 @@ class Shelf:
         listing = self.series.children()
         if self._named[0] is not listing:
             # Of a large series there are names in memory, and nodes when they are wanted.
-            self._named = listing, {_name_of(each): each for each in listing}
+            self._named = (
+                listing,
+                {name: each for each in listing for name in _names_of(each)},
+            )
         image = listing.get(self._named[1].get(name, ""))
         return image if isinstance(image, Instance) else None
 
@@ -170,7 +178,12 @@ class Picture(Made):
         return BytesSource(painted, self.mtime_ns)
 
 
-def _name_of(name: str) -> str:
-    """Return what the picture of the image called *name* is called."""
-    digest = hashlib.md5(name.encode(), usedforsecurity=False)
+def _names_of(name: str) -> set[str]:
+    """Return what the picture of the image called *name* may be called."""
+    in_uri = quote(os.fsencode(name), safe=_OF_URIS)
+    return {_digest(each) for each in (name, in_uri, f"./{in_uri}")}
+
+
+def _digest(name: str) -> str:
+    digest = hashlib.md5(os.fsencode(name), usedforsecurity=False)
     return digest.hexdigest() + _EXTENSION

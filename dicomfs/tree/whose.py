@@ -27,6 +27,9 @@ def says_who_and_when(folder: Selection) -> bool:
 
 
 def has_own_time(file: Instance) -> bool:
-    """Whether *file* has a time that it was given, and not what stands for none."""
+    """Whether *file* has a time that it was given, and not what stands for none.
+
+    One that cannot be opened has that of its folder.
+    """
     seconds = file.mtime_ns // _SECOND
-    return seconds > _DAY and abs(seconds - _BEGIN) > _DAY
+    return not file.error and seconds > _DAY and abs(seconds - _BEGIN) > _DAY

@@ -12,6 +12,7 @@ import pytest
 from dicomfs.dicom.types import Level
 from dicomfs.documents import reading
 from dicomfs.extras import adding
+from dicomfs.extras.preview import Previews
 from dicomfs.findings import Kind
 from dicomfs.media.medium import Place
 from dicomfs.source.source import Source
@@ -323,3 +324,22 @@ def test_names_stay_within_their_budget_and_apart(title: str, tmp_path: Path) ->
     assert len(found) == 9
     assert max(map(len, found)) <= naming.BUDGETS[Level.INSTANCE]
     assert all(re.search(r" \[[0-9a-f]{8}\]\.\w+$", each) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("uids", "there"),
+    [(("1.2.3", "1.2.3.1"), 1), (("", "1.2.3.1"), 1), (("", ""), 0)],
+    ids=["of the series", "of the image", "none"],
+)
+def test_a_preview_that_nothing_tells_from_those_of_other_discs_is_not_there(
+    tmp_path: Path, uids: tuple[str, str], there: int
+) -> None:
+    of_series, of_image = uids
+    lungs = series(of_series, [image(of_image)])
+    write_medium(tmp_path, [patient("", "", [study("1.2", [lungs], date="")])])
+    with opened(tmp_path) as tree:
+        adding.add_to(tree, previews=Previews(lambda _: b"", 0))
+        names = [name for name, _ in walk(tree.root) if "preview" in name]
+
+    assert len(names) == there
+    assert not any("e3b0c442" in name for name in names)  # the hash of nothing

@@ -21,6 +21,7 @@ from dicomfs.pictures.wire import (
     send_picture,
 )
 from dicomfs.tree.selection import Instance
+from dicomfs.tree.whose import has_own_time
 from tests.build.medium import icon, leaf, patient, series, study, write_medium
 from tests.build.pixels import corner
 from tests.pictures.discs import pictured, write_disc
@@ -251,6 +252,27 @@ def test_an_icon_is_taken_where_there_is_one_and_the_image_is_not_read(
 
     [asked] = studio.asked
     assert asked.excerpt.pixels == bytes(64)
+
+
+def test_what_is_missing_has_no_picture_though_its_record_has_an_icon(
+    studio: Studio, tmp_path: Path
+) -> None:
+    one = pictured("1.2.3.1", corner(64))
+    one["IconImageSequence"] = icon(8)
+    lungs = series("1.2.3", [one])
+    write_medium(tmp_path, [patient("Doe", "1", [study("1.2", [lungs])])])
+    [path] = (tmp_path / "IMAGES").iterdir()
+    path.unlink()
+    with opened(tmp_path) as tree:
+        *_, (_, file) = walk(tree.root)
+        assert isinstance(file, Instance)
+
+        with pytest.raises(FileNotFoundError):
+            Gallery(studio.line).picture(file, Form.NORMAL)
+        # What it has is the time of its folder, which others may have, too.
+        assert not has_own_time(file)
+
+    assert studio.asked == []
 
 
 def test_an_icon_that_is_none_costs_nothing(studio: Studio, tmp_path: Path) -> None:

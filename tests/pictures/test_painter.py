@@ -262,9 +262,15 @@ def test_who_paints_can_do_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_who_paints_holds_nothing_but_its_connection(line: socket.socket) -> None:
+    def status_of_brush() -> str:
+        [pid] = processes().get("brush") or [0]
+        return Path(f"/proc/{pid}/status").read_text() if pid else ""
+
     with want(line):
+        # It is handed out before it has given up its rights.
+        assert until(lambda: "Seccomp:\t2" in status_of_brush())
         [pid] = processes()["brush"]
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = status_of_brush()
         links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
 
     assert sorted({each.partition(":")[0] for each in links}) == [os.devnull, "socket"]

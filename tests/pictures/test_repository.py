@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -66,6 +67,26 @@ def test_a_picture_is_found_by_the_hash_of_the_name(
     assert found.open().read_at(0, 100) == data
     assert found.size == len(data)
     assert found.mtime_ns == series.children()["0001.dcm"].mtime_ns
+
+
+# Thunar hashes names as they stand in URIs; the standard puts ./ in front of that now.
+@pytest.mark.parametrize(
+    "hashed",
+    ["01 KO [ü].dcm", "01%20KO%20%5B%C3%BC%5D.dcm", "./01%20KO%20%5B%C3%BC%5D.dcm"],
+)
+def test_a_picture_is_found_by_the_hash_of_a_name_in_a_uri(
+    series: Selection, hashed: str
+) -> None:
+    image = next(iter(series.children().values()))
+
+    class Renamed:
+        def children(self) -> dict[str, Node]:
+            return {"01 KO [ü].dcm": image}
+
+    found = shelf(series)
+    found.series = cast(Selection, Renamed())
+
+    assert found.image(named(hashed)) is image
 
 
 @pytest.mark.parametrize("name", [named("0002.dcm"), named("0003.dcm"), "0001.png"])
