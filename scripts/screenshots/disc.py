@@ -42,6 +42,7 @@ def write(root: Path) -> None:
         for each in (*_examples(), *_numbered()):
             file_set.add(each)
         file_set.write(root)
+    file_set._stage["t"].cleanup()  # else a ResourceWarning, some time later
 
 
 def _examples() -> Iterator[FileDataset]:
