@@ -16,11 +16,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dicomfs.discs.disc import Disc
+    from dicomfs.discs.nodes import File, Folder
+    from dicomfs.discs.opening import open_disc as open  # noqa: A004 - as gzip.open
     from dicomfs.errors import DicomfsError, Failure, Problem
     from dicomfs.findings import Finding, Kind
-    from dicomfs.library.disc import Disc
-    from dicomfs.library.nodes import File, Folder
-    from dicomfs.library.opening import open_disc as open  # noqa: A004 - as gzip.open
 
 __version__ = "0.1.0"
 
@@ -39,14 +39,14 @@ __all__ = [
 # Where each name is, and what it is called there.
 _PLACES = {
     "DicomfsError": ("dicomfs.errors", "DicomfsError"),
-    "Disc": ("dicomfs.library.disc", "Disc"),
+    "Disc": ("dicomfs.discs.disc", "Disc"),
     "Failure": ("dicomfs.errors", "Failure"),
-    "File": ("dicomfs.library.nodes", "File"),
+    "File": ("dicomfs.discs.nodes", "File"),
     "Finding": ("dicomfs.findings", "Finding"),
-    "Folder": ("dicomfs.library.nodes", "Folder"),
+    "Folder": ("dicomfs.discs.nodes", "Folder"),
     "Kind": ("dicomfs.findings", "Kind"),
     "Problem": ("dicomfs.errors", "Problem"),
-    "open": ("dicomfs.library.opening", "open_disc"),
+    "open": ("dicomfs.discs.opening", "open_disc"),
 }
 
 

@@ -17,7 +17,7 @@ import pydicom
 import pytest
 
 import dicomfs
-from dicomfs.library.nodes import Folder, Keeper
+from dicomfs.discs.nodes import Folder, Keeper
 from dicomfs.tree.node import Fixed, FolderNode, Frozen, Once
 from tests.build.archives import files_in, zipped
 from tests.build.medium import image, patient, series, study, write_medium
@@ -32,7 +32,7 @@ import fsspec  # noqa: E402 - may be missing
 from fsspec.tests.abstract import AbstractFixtures  # noqa: E402
 from fsspec.tests.abstract import AbstractGetTests as _Get  # noqa: E402
 
-from dicomfs.library.filesystem import DicomFileSystem  # noqa: E402
+from dicomfs.discs.filesystem import DicomFileSystem  # noqa: E402
 
 SERIES: Final = "/Doe, Jane (12345)/2023-07-05 CT Thorax/001 CT"
 
@@ -152,7 +152,7 @@ def read(url: str, **options: Any) -> str:
 
 _READ: Final = """
 import json, sys, fsspec, pydicom
-from dicomfs.library.filesystem import DicomFileSystem
+from dicomfs.discs.filesystem import DicomFileSystem
 fsspec.register_implementation("dicom", DicomFileSystem, clobber=True)
 with fsspec.open(sys.argv[1], **json.loads(sys.argv[2])) as file:
     print(pydicom.dcmread(file).SOPInstanceUID)

@@ -10,10 +10,10 @@ from dicomfs.catalogue.columns import Column
 from dicomfs.catalogue.rows import rows
 from dicomfs.dicom.keywords import Value
 from dicomfs.dicom.types import Level
+from dicomfs.discs.given import Kept
+from dicomfs.discs.nodes import File, Folder, Keeper
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding
-from dicomfs.library.given import Kept
-from dicomfs.library.nodes import File, Folder, Keeper
 from dicomfs.tree.tree import Tree
 
 # Headers that are read at a time.

@@ -17,10 +17,10 @@ from typing import Any, ClassVar, NoReturn
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from dicomfs.library.disc import Disc
-from dicomfs.library.given import Given, OpenedMedium, OpenedStream, StreamSource
-from dicomfs.library.nodes import File, Folder
-from dicomfs.library.opening import open_disc
+from dicomfs.discs.disc import Disc
+from dicomfs.discs.given import Given, OpenedMedium, OpenedStream, StreamSource
+from dicomfs.discs.nodes import File, Folder
+from dicomfs.discs.opening import open_disc
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
 from dicomfs.remote.medium import RemoteEntry

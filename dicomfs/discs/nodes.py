@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from dicomfs.dicom.keywords import BY_NAME, Value
 from dicomfs.dicom.types import Level
+from dicomfs.discs.stream import Stream
 from dicomfs.errors import DicomfsError
-from dicomfs.library.stream import Stream
 from dicomfs.tree.node import FileNode, FolderNode
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import told_of

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from dicomfs.dicom.charsets import declared
+from dicomfs.discs.disc import Disc
+from dicomfs.discs.given import Given, Kept, open_given
 from dicomfs.errors import DirectoryError, Failure, Problem
 from dicomfs.fileset.open import file_sets_of, listen
 from dicomfs.findings import Findings
-from dicomfs.library.disc import Disc
-from dicomfs.library.given import Given, Kept, open_given
 from dicomfs.media.opening import unreadable
 from dicomfs.source.pulse import DEADLINE
 from dicomfs.tree.tree import Tree

@@ -9,8 +9,8 @@ from typing import Final
 import fsspec
 import pytest
 
-from dicomfs.library import disc, nodes, opening
-from dicomfs.library.filesystem import DicomFileSystem
+from dicomfs.discs import disc, nodes, opening
+from dicomfs.discs.filesystem import DicomFileSystem
 from tests.support.mounting import ROOT, SAMPLES
 
 PAGES: Final = (ROOT / "README.md", ROOT / "docs/library.md")
