@@ -27,6 +27,7 @@ from tests.support.mounting import (
     need,
     need_root,
     run,
+    send,
     until,
 )
 
@@ -167,9 +168,7 @@ def test_who_controls_the_folder_above_leads_no_mount_of_roots_elsewhere(
         for _ in range(8):
             dicomfs("mount", medium, above / "mnt", mark=shown.mark)
             assert not is_mounted(victim)
-            for pid in shown.processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+            send(signal.SIGTERM, *shown.processes)
             assert until(lambda: not shown.processes)
 
     assert os.listdir(victim) == ["letter"]  # noqa: PTH208 - only names

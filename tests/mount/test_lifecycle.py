@@ -41,6 +41,7 @@ from tests.support.mounting import (
     need_root,
     new_mark,
     run,
+    send,
     tool_path,
     until,
 )
@@ -747,14 +748,13 @@ def _signal_worker(mount: Mount) -> None:
 
 
 def _control_c(mount: Mount) -> None:
-    for pid in mount.processes:
-        os.kill(pid, signal.SIGINT)
+    send(signal.SIGINT, *mount.processes)
 
 
 def _twice(mount: Mount) -> None:
     pid = mount.supervisor
-    os.kill(pid, signal.SIGTERM)
-    os.kill(pid, signal.SIGINT)
+    send(signal.SIGTERM, pid)
+    send(signal.SIGINT, pid)
 
 
 ENDS: Final[dict[str, Callable[[Mount], None]]] = {
@@ -1098,9 +1098,7 @@ def stopped(shown: Mount) -> Iterator[None]:
     try:
         yield
     finally:
-        # Whoever unmounts it ends it.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGCONT)
+        send(signal.SIGCONT, worker)  # whoever unmounts it ends it
 
 
 @pytest.mark.parametrize("lazy", [(), ("--lazy",)], ids=["umount", "lazy"])

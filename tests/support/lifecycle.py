@@ -146,11 +146,11 @@ def _tried(
     began = time.monotonic()
     if case.worker != KILLED:
         if case.supervisor in {ALONE, STARVED} and chance.random() < 0.5:
-            _send(roles["supervisor"], signal.SIGTERM)
+            mounting.send(signal.SIGTERM, roles["supervisor"])
         else:
             command(["umount", "--lazy", str(place)], user, log)
     if reader:
-        _send(reader, signal.SIGKILL)
+        mounting.send(signal.SIGKILL, reader)
     _until(lambda: not _mounted(device, above) and not _below())
     seconds = time.monotonic() - began
     failures = ["a dead mount stayed"] if _mounted(device, above) else []
@@ -167,10 +167,10 @@ def _treat(case: Case, roles: dict[str, int], user: int | None) -> None:
             _starve(pid, user)
     for how, pid in treated:
         if how == STOPPED:
-            _send(pid, signal.SIGSTOP)
+            mounting.send(signal.SIGSTOP, pid)
     for how, pid in treated:
         if how == KILLED:
-            _send(pid, signal.SIGKILL)
+            mounting.send(signal.SIGKILL, pid)
 
 
 def _starve(pid: int, user: int | None) -> None:
@@ -260,11 +260,6 @@ def _state(pid: int) -> str:
     return "gone"
 
 
-def _send(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
 # -- mounts ----------------------------------------------------------------------------
 
 
@@ -295,7 +290,7 @@ def _watchdog() -> Iterator[None]:
 
     def bark(*_: object) -> None:
         for pid in _below():
-            _send(pid, signal.SIGKILL)
+            mounting.send(signal.SIGKILL, pid)
         raise TimeoutError("the watchdog had to end it")
 
     before = signal.signal(signal.SIGALRM, bark)
@@ -310,7 +305,7 @@ def _watchdog() -> Iterator[None]:
 def _clear(above: Path) -> None:
     """Leave nothing of a run, whatever became of it."""
     for pid in _below():
-        _send(pid, signal.SIGKILL)
+        mounting.send(signal.SIGKILL, pid)
     for place in list(mounting.mounts()):
         if place.startswith(os.fsencode(above) + b"/"):
             mounting.force_off(Path(os.fsdecode(place)))

@@ -324,11 +324,19 @@ def _depth(pid: int, parents: Mapping[int, int]) -> int:
     return depth
 
 
-def kill(*pids: int) -> None:
-    """End processes without asking; those that have ended already are no matter."""
+def send(number: signal.Signals, *pids: int) -> None:
+    """Send a signal to processes one after the other; what has ended gets none.
+
+    The first that gets it may have ended the others before it is their turn.
+    """
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
+
+
+def kill(*pids: int) -> None:
+    """End processes without asking."""
+    send(signal.SIGKILL, *pids)
 
 
 def kill_together(*pids: int) -> None:
