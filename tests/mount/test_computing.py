@@ -2,7 +2,9 @@
 
 import errno
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -39,6 +41,26 @@ def test_work_that_computes_without_end_is_stopped_and_others_go_on() -> None:
         assert await threads.run(lambda: 7) == 7
 
     run(main)
+
+
+def test_a_request_may_compute_for_five_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = [0.0, 299.0, 299.9, 300.1]  # by the clock of its thread
+    clock = SimpleNamespace(
+        pthread_getcpuclockid=time.pthread_getcpuclockid,
+        thread_time=lambda: shown.pop(0),
+        clock_gettime=lambda _clock: shown.pop(0),
+        sleep=time.sleep,
+    )
+    monkeypatch.setattr(computing, "time", clock)
+
+    async def main() -> None:
+        with pytest.raises(OSError, match="too much computing"):
+            await Threads(2, 2).run(forever)
+
+    trio.run(main)
+    assert not shown
 
 
 def test_it_is_stopped_though_nobody_waits_for_it_any_more() -> None:
