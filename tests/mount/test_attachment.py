@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Final
 
 import pytest
 
@@ -109,12 +111,17 @@ def test_a_link_is_followed_once_and_what_it_led_to_is_held(
             assert mount.mountpoint == os.fsencode(place)
 
 
+@pytest.mark.parametrize("above", [0, 1, 2], ids=["itself", "parent", "grandparent"])
 def test_a_link_that_comes_after_the_look_is_not_followed(
-    place: Path, victim: Path
+    tmp_path: Path, above: int
 ) -> None:
+    place, victim = tmp_path / "a" / "b" / "mnt", tmp_path / "victim" / "b" / "mnt"
+    place.mkdir(parents=True)
+    victim.mkdir(parents=True)
     resolved = mountpoint.resolve(place)
-    place.rmdir()
-    place.symlink_to(victim)
+    [swapped, other] = [[each, *each.parents][above] for each in (place, victim)]
+    swapped.rename(tmp_path / "moved")
+    swapped.symlink_to(other)
 
     with pytest.raises(Failure) as caught:
         mountpoint.hold(resolved, [])
@@ -131,6 +138,27 @@ def test_the_folder_that_was_held_is_mounted_on_whatever_its_path_leads_to_then(
         place.symlink_to(victim)
         with attached(folder) as (_, mount):
             assert mount.mountpoint == os.fsencode(moved)
+            assert not is_mounted(victim)
+
+
+def test_a_link_that_comes_at_the_last_moment_leads_no_mount_of_roots_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, place: Path, victim: Path
+) -> None:
+    need_root()
+    kernel = attachment._libc
+    moved = place.with_name("moved")
+
+    def mount(*given: object) -> int:
+        place.rename(moved)
+        place.symlink_to(victim)
+        done: int = kernel.mount(*given)
+        return done
+
+    calls = SimpleNamespace(mount=mount, umount2=kernel.umount2)
+    with held(place) as folder:
+        monkeypatch.setattr(attachment, "_libc", calls)
+        with attached(folder) as made:
+            assert made.mount.mountpoint == os.fsencode(moved)
             assert not is_mounted(victim)
 
 
@@ -175,29 +203,74 @@ def test_who_controls_the_folder_above_leads_no_mount_of_roots_elsewhere(
     assert not any(os.fsencode(above) in each for each in mounting.mounts())
 
 
+# What is put over the folder that is held while the helper mounts elsewhere.
+OVER: Final = {
+    "nothing": "",
+    "another file system": "mount -t tmpfs none {held}",
+    "another mount of ours": "{helper} -o ro,subtype=dicomfs -- {held}",
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "tells"),  # whether the kernel tells the device of a descriptor
+    [
+        *((each, True) for each in OVER),
+        ("nothing", False),
+        ("another file system", False),
+    ],
+)
 def test_what_the_helper_mounted_elsewhere_is_undone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: Path, victim: Path
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    place: Path,
+    victim: Path,
+    what: str,
+    tells: bool,
 ) -> None:
+    if OVER[what]:
+        need_root()
+    if not tells:
+        monkeypatch.setattr(attachment, "connected_device", lambda _fd: None)
     real = attachment.fusermount()
+    moved = tmp_path / "moved"
+    over = OVER[what].format(held=moved / place.name, helper=real)
     script = tmp_path / "bin" / "fusermount3"
     script.parent.mkdir()
     script.write_text(
-        f"#!/bin/sh\nmv {place.parent} {tmp_path}/moved\n"
-        f'mkdir {place.parent}\nmv {victim} {place}\nexec {real} "$@"\n'
+        f"#!/bin/sh\nmv {place.parent} {moved}\n"
+        f'mkdir {place.parent}\nmv {victim} {place}\n{real} "$@"\n{over}\n'
     )
     script.chmod(0o755)
     monkeypatch.setattr(attachment, "_is_root", lambda: False)
     monkeypatch.setattr(attachment, "fusermount", lambda: str(script))
-    with held(place) as folder:
-        monkeypatch.setattr(
-            attachment, "_helper", lambda *_, **__: [real, "-uz", place]
-        )
+    try:
+        with held(place) as folder:
+            monkeypatch.setattr(
+                attachment, "_helper", lambda at, **_: [real, "-uz", str(at)]
+            )
+
+            with pytest.raises(Failure) as caught:
+                attachment.attach(folder, Options.default())
+    finally:
+        run(["umount", "--lazy", str(moved / place.name)])
+
+    assert caught.value.problem is Problem.MOUNT_REFUSED
+    assert os.listdir(place) == ["letter"]  # noqa: PTH208 - only names
+
+
+def test_a_mount_that_was_there_before_is_not_taken_for_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    with held(place) as folder, attached(folder):
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        monkeypatch.setattr(attachment, "_is_root", lambda: False)
+        monkeypatch.setattr(attachment, "_by_helper", lambda *_: nothing)
 
         with pytest.raises(Failure) as caught:
             attachment.attach(folder, Options.default())
 
+        monkeypatch.undo()
     assert caught.value.problem is Problem.MOUNT_REFUSED
-    assert os.listdir(place) == ["letter"]  # noqa: PTH208 - only names
 
 
 # -- and away from there ---------------------------------------------------------------
