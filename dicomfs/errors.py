@@ -141,6 +141,7 @@ class Problem(Enum):
 
     # A source.
     SOURCE_MISSING = "does not exist"
+    SOURCE_MISSPELT = "does not exist, and something is called much like it"
     SOURCE_UNSUPPORTED = (
         "is neither a folder, a DICOMDIR, an ISO or UDF image nor a ZIP or tar archive"
     )

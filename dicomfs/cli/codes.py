@@ -1,8 +1,8 @@
-"""Exit codes: how a command can end, by number."""
+"""How a command can end: by which number, and with which two lines."""
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Exit(IntEnum):
@@ -55,3 +55,11 @@ class Exit(IntEnum):
 
 
 MEANINGS: Final[Mapping[Exit, str]] = {each: each.meaning for each in Exit}
+
+
+class Complaint(NamedTuple):
+    """What a failed command ends with: its exit code, what is wrong, how to mend it."""
+
+    exit_code: Exit
+    what: str
+    mend: str

@@ -4,22 +4,13 @@ In braces stand the facts of a failure.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
-from dicomfs.cli.codes import Exit
+from dicomfs.cli import mountfaults
+from dicomfs.cli.codes import Complaint, Exit
 from dicomfs.errors import Problem
 
-
-class Complaint(NamedTuple):
-    """What a failed command ends with: its exit code, what is wrong, how to mend it."""
-
-    exit_code: Exit
-    what: str
-    mend: str
-
-
 _SCAN: Final = "give --scan to build the tree from the files themselves"
-_LAST: Final = "MOUNTPOINT comes last, behind all SOURCEs"
 _SPELLING: Final = "see how it is spelt"
 
 # Facts of the failure stand in braces; {dicomfs} is the command, as it was called.
@@ -109,6 +100,11 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         Exit.SOURCE_MISSING,
         "there is no {name}",
         "look whether the medium is inserted and mounted, and how the path is spelt",
+    ),
+    Problem.SOURCE_MISSPELT: Complaint(
+        Exit.SOURCE_MISSING,
+        "there is no {name}; the nearest is {nearest}",
+        "give that, if it is meant: {nearest:shell}",
     ),
     Problem.SOURCE_UNSUPPORTED: Complaint(
         Exit.SOURCE_UNSUPPORTED,
@@ -248,7 +244,7 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     Problem.PATH_MISSING: Complaint(
         Exit.SOURCE_MISSING,
-        "there is no {name} on the medium",
+        "there is no {name} on the medium {source}{nearest}",
         "see what there is: {dicomfs} tree {source:shell}",
     ),
     Problem.DESTINATION_UNUSABLE: Complaint(
@@ -316,85 +312,5 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "the DICOMDIR is damaged: {reason}",
         f"copy the medium again, or {_SCAN}",
     ),
-    # -- a mountpoint, and the mount ---------------------------------------------------
-    Problem.MOUNTPOINT_MISSING: Complaint(
-        Exit.MOUNTPOINT_MISSING,
-        "the mountpoint {mountpoint} does not exist",
-        "make it: mkdir -p {mountpoint:shell}",
-    ),
-    Problem.MOUNTPOINT_NOT_FOLDER: Complaint(
-        Exit.MOUNTPOINT_NOT_FOLDER,
-        "the mountpoint {mountpoint} is not a folder",
-        f"{_LAST}: give an empty folder",
-    ),
-    Problem.MOUNTPOINT_NOT_EMPTY: Complaint(
-        Exit.MOUNTPOINT_NOT_EMPTY,
-        "the mountpoint {mountpoint} is not empty",
-        f"{_LAST}: give an empty folder, as what is in this one would be hidden",
-    ),
-    Problem.MOUNTPOINT_CLOSED: Complaint(
-        Exit.MOUNT_REFUSED,
-        "the mountpoint {mountpoint} cannot be looked into: {reason}",
-        "give a folder of your own",
-    ),
-    Problem.MOUNTPOINT_OVERLAPS: Complaint(
-        Exit.MOUNTPOINT_OVERLAPS,
-        "the mountpoint {mountpoint} lies inside the source or around it",
-        "give an empty folder elsewhere",
-    ),
-    Problem.MOUNTPOINT_OURS: Complaint(
-        Exit.MOUNTPOINT_IN_USE,
-        "{mountpoint} is mounted already (fuse.dicomfs)",
-        "end that mount first: {dicomfs} umount {mountpoint:shell}",
-    ),
-    Problem.MOUNTPOINT_TAKEN: Complaint(
-        Exit.MOUNTPOINT_IN_USE,
-        "{mountpoint} is mounted already ({fstype})",
-        "end that mount first: fusermount3 -u {mountpoint:shell}",
-    ),
-    Problem.MOUNTPOINT_STALE: Complaint(
-        Exit.MOUNTPOINT_STALE,
-        "{mountpoint} holds a dead mount (transport endpoint is not connected)",
-        "clear it as the user who made it: fusermount3 -u {mountpoint:shell}",
-    ),
-    Problem.MOUNT_REFUSED: Complaint(
-        Exit.MOUNT_REFUSED,
-        "{reason}",
-        "give a folder of your own, on a file system that can be mounted on",
-    ),
-    Problem.OTHERS_REFUSED: Complaint(
-        Exit.MOUNT_REFUSED,
-        "{reason}",
-        "leave --allow-other out, or add user_allow_other to /etc/fuse.conf",
-    ),
-    Problem.USER_REFUSED: Complaint(
-        Exit.MOUNT_REFUSED,
-        "{reason}",
-        "give your user a name: fusermount3 wants a line in /etc/passwd",
-    ),
-    Problem.DEVICE_REFUSED: Complaint(
-        Exit.MOUNT_REFUSED,
-        "{reason}",
-        "see that you may open /dev/fuse: sudo chmod 666 /dev/fuse",
-    ),
-    Problem.WORKER_DIED: Complaint(
-        Exit.WORKER_DIED,
-        "the serving process ended before the mount was ready",
-        "run it again with --foreground --verbose to see why",
-    ),
-    Problem.WORKER_FAILED: Complaint(
-        Exit.UNEXPECTED,
-        "the serving process failed; the mount is gone",
-        "mount it again",
-    ),
-    Problem.NOT_MOUNTED: Complaint(
-        Exit.NOT_MOUNTED,
-        "nothing of dicomfs is mounted on {mountpoint}",
-        "see what is: findmnt --types fuse.dicomfs",
-    ),
-    Problem.UNMOUNT_REFUSED: Complaint(
-        Exit.UNMOUNT_BUSY,
-        "{mountpoint} cannot be unmounted: {reason}",
-        "end what uses it (fuser -vm {mountpoint:shell} shows it), or use --lazy",
-    ),
+    **mountfaults.TABLE,
 }

@@ -8,8 +8,9 @@ import shlex
 from collections import defaultdict
 
 from dicomfs.cli import foreign
+from dicomfs.cli.codes import Complaint
 from dicomfs.cli.command import command
-from dicomfs.cli.complaints import TABLE, Complaint
+from dicomfs.cli.complaints import TABLE
 from dicomfs.errors import Failure, Problem
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final, TextIO
 
+from dicomfs.cli.codes import Complaint
 from dicomfs.cli.command import command
-from dicomfs.cli.complaints import Complaint
 from dicomfs.cli.exits import complaint
 from dicomfs.errors import Failure
 from dicomfs.fileset.listener import Listener

@@ -17,7 +17,12 @@ def misunderstood(reason: str, subcommand: str = "") -> Failure:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return which of the words that are *known* may have been meant, to be appended."""
+    found = most_like(word, known)
+    return f"; the nearest is {found}" if found else ""
+
+
+def most_like(word: str, known: Iterable[str]) -> str:
+    """Return which of the words that are *known* is most like *word*, empty if none is."""
     from difflib import get_close_matches
 
-    found = get_close_matches(word, list(known), 1)
-    return f"; the nearest is {found[0]}" if found else ""
+    return next(iter(get_close_matches(word, list(known), 1)), "")

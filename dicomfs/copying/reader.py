@@ -6,7 +6,6 @@ them. One thread reads ahead while what was read before is sent.
 
 import errno
 import os
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,7 +13,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
-from dicomfs.copying.wire import COMPARED, FOLDER, Answer, Entry, Speaker
+from dicomfs.copying.wire import (
+    COMPARED,
+    FOLDER,
+    HOPELESS,
+    LEFTOVER,
+    Answer,
+    Entry,
+    Speaker,
+)
+from dicomfs.counting import counted
 from dicomfs.errors import DicomfsError
 from dicomfs.fileset.patience import Task, Workers
 from dicomfs.source.source import Source
@@ -29,10 +37,17 @@ _MOST_AHEAD: Final = 32
 _UNSETTLED: Final = 64 * 1024 * 1024
 # What is not copied is named, up to so much.
 _MOST_NAMED: Final = 10_000
-# Once one of these is met, nothing more can be written.
-_HOPELESS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV})
-
-OTHER_THERE: Final = "another file of this name is there"
+# What is said of errors in the place of the copy, where it is more than their text.
+_OF_THE_COPY: Final = {
+    errno.EEXIST: "another file of this name is there",
+    errno.ENOTDIR: "another file of this name is there",
+    errno.ELOOP: "a symbolic link of this name is there",
+    errno.EBUSY: "another copy writes into it",
+    errno.ESTALE: "its folder in the copy was removed meanwhile",
+    errno.EBADMSG: "what was read back is not what was written",
+    errno.EREMOTEIO: "the file of this name that is there cannot be read",
+    errno.ENODEV: "its folder is not there any more",
+}
 
 
 class StoppedError(Exception):
@@ -50,7 +65,11 @@ class _Listed(NamedTuple):
 class Outcome:
     """What a copy came to: numbers of files, bytes, and what was *left* out and why.
 
-    Of those *there* already some were *compared*, and are the same. *doubtful* are files that were copied as they are, and what is said of them.
+    Of those *there* already some were *compared*, and are the same. *doubtful* are files
+    that were copied as they are, and what is said of them. *folders* are those that could
+    not be made, of which the files count as left out, and those that could not be read,
+    of which nobody knows how many files they have. Half-written files of a copy that was
+    killed are *cleared*.
     """
 
     copied: int = 0
@@ -58,14 +77,36 @@ class Outcome:
     compared: int = 0
     size: int = 0
     left: int = 0
+    folders: int = 0
+    cleared: int = 0
+    unnamed: int = 0
     named: list[tuple[str, str]] = field(default_factory=list)
     doubtful: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def told(self) -> int:
+        """Of how many files it is known what became of them."""
+        return self.copied + self.there + self.left
 
     def leave(self, path: str, reason: str) -> None:
         """Note that the file at *path* was not copied."""
         self.left += 1
+        self._name(path, reason)
+
+    def leave_folder(self, path: str, reason: str, files: int | None) -> None:
+        """Note that the folder at *path* was not copied, and how many *files* with it."""
+        self.folders += 1
+        self.left += files or 0
+        what = (
+            "nobody knows how many files" if files is None else counted(files, "file")
+        )
+        self._name(f"{path or '.'} ({what})", reason)
+
+    def _name(self, path: str, reason: str) -> None:
         if len(self.named) < _MOST_NAMED:
             self.named.append((path, reason))
+        else:
+            self.unnamed += 1
 
     def doubt(self, path: str, reason: str) -> None:
         """Note what is said of a file that was copied."""
@@ -107,7 +148,13 @@ class Reader:
         self._settle(())
 
     def _folder(self, folder: FolderNode) -> None:
-        self._speaker.enter(_entry(folder.name, folder, 0))
+        if error := self._speaker.enter(_entry(folder.name, folder, 0)):
+            self._stop_if(error)
+            files, size = amount_of(folder, self._workers)
+            path = "/".join(path_of(folder))
+            self.outcome.leave_folder(path, _why(error), files)
+            self._tell(files, size)
+            return
         self._content(folder)
         self._speaker.leave()
 
@@ -116,7 +163,7 @@ class Reader:
         try:
             nodes = self._workers.ask(lambda: _children_once(folder))
         except (OSError, DicomfsError) as error:
-            self.outcome.leave("/".join(where) or ".", _reason(error))
+            self.outcome.leave_folder("/".join(where), _reason(error), None)
             return
         self._files(
             [_Listed(name, each) for name, each in nodes.items() if not each.is_folder],
@@ -137,8 +184,13 @@ class Reader:
         answers = self._speaker.offer(
             _entry(name, file, file.size) for name, file in wanted
         )
+        self.outcome.cleared += sum(e.number == LEFTOVER for e in answers)
         self._there = frozenset(e.number for e in answers if e.error == COMPARED)
-        refused = {e.number: e for e in answers if e.error != COMPARED}
+        refused = {
+            e.number: e
+            for e in answers
+            if e.error != COMPARED and e.number < len(wanted)
+        }
         for number, answer in refused.items():
             self._pass_over(wanted[number], where, answer)
         numbers = [n for n in range(len(wanted)) if n not in refused]
@@ -184,12 +236,12 @@ class Reader:
         name, file = listed
         self._speaker.begin(number)
         try:
-            checksum = self._pieces(read, file.size)
+            self._pieces(read, file.size)
         except (OSError, DicomfsError) as error:
             self._speaker.give_up()
             self._leave(listed, where, _reason(error))
             return
-        self._speaker.end(checksum)
+        self._speaker.end()
         self._sent[number] = listed
         self._unsettled += file.size
         self._tell(1, 0)
@@ -198,20 +250,16 @@ class Reader:
         if self._unsettled > _UNSETTLED:
             self._settle(where)
 
-    def _pieces(self, read: "Task[_Begun]", size: int) -> int:
-        """Send the *size* bytes of a file; return their CRC-32. Raises OSError."""
+    def _pieces(self, read: "Task[_Begun]", size: int) -> None:
+        """Send the *size* bytes of a file; raises OSError."""
         source, data = self._workers.answer(read)
-        checksum = zlib.crc32(data)
         self._pass_on(data)
         if source is None:
-            return checksum
+            return
         with closing(source):
             for at in range(_PIECE, size, _PIECE):
                 piece = partial(_read, source, at, min(_PIECE, size - at))
-                data = self._workers.ask(piece)
-                checksum = zlib.crc32(data, checksum)
-                self._pass_on(data)
-        return checksum
+                self._pass_on(self._workers.ask(piece))
 
     def _pass_on(self, data: bytes) -> None:
         self._speaker.send(data)
@@ -222,21 +270,26 @@ class Reader:
         answers = self._speaker.settle()
         sent, self._sent = self._sent, {}
         self._unsettled = 0
-        failed = {answer.number for answer in answers}
-        done = sent.keys() - failed
+        failed = {answer.number: answer.error for answer in answers}
+        done = sent.keys() - failed.keys()
         self.outcome.size += sum(sent[each].file.size for each in done - self._there)
         self.outcome.copied += len(done - self._there)
         self.outcome.there += len(done & self._there)
         self.outcome.compared += len(done & self._there)
-        for number, error, _ in answers:
-            if number == FOLDER:
-                self.outcome.leave("/".join(where) or ".", _why(error))
-            elif number in sent:
+        for number, error in failed.items():
+            # Where nothing can be written any more, it is no matter of the file.
+            if number in sent and error not in HOPELESS:
                 name = sent[number].name
                 self.outcome.leave("/".join((*where, name)), _why(error))
-        for answer in answers:
-            if answer.error in _HOPELESS:
-                raise StoppedError(os.strerror(answer.error))
+        if (error := failed.get(FOLDER, 0)) and error not in HOPELESS:
+            raise StoppedError(_why(error))
+        for error in failed.values():
+            self._stop_if(error)
+
+    def _stop_if(self, error: int) -> None:
+        """Raise StoppedError if that *error* of the copy is one after which nothing is."""
+        if error in HOPELESS:
+            raise StoppedError(_why(error))
 
 
 # What was read of a file, and the file if there is more of it.
@@ -299,7 +352,7 @@ def _entry(name: str, node: FolderNode | FileNode, size: int) -> Entry:
 
 
 def _why(error: int) -> str:
-    return OTHER_THERE if error == errno.EEXIST else os.strerror(error)
+    return _OF_THE_COPY.get(error) or os.strerror(error)
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,8 @@
 """What the process that reads a medium says to the one that writes the copy, over pipes.
 
-    reader   ENTER, LEAVE      a folder begins, and ends: what follows is in it
+    reader   ENTER             a folder begins, and what follows is in it, unless the
+                               answer says why it cannot be
+             LEAVE             it ends
              OFFER ..., ASK    the files of a folder; the answer says which are wanted
              BEGIN, DATA ...   the bytes of one of them
              END or BROKEN     they were all of it, or it cannot be read
@@ -11,6 +13,7 @@ A piece is a header of fixed size and as many bytes as it says. The reader may b
 hands of a medium: nothing that it says leads the writer out of the folder of the copy.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -50,10 +53,20 @@ class Entry(NamedTuple):
     mtime_ns: int
 
 
-# In the place of a file's number: the folder itself. In that of an errno: the file is
+# In the place of a file's number: the folder itself, or the half of a file that a copy
+# left in it which was killed, and which is gone by now. In that of an errno: the file is
 # there, and wanted to be compared.
 FOLDER: Final = 0xFFFFFFFF
+LEFTOVER: Final = 0xFFFFFFFE
 COMPARED: Final = -1
+
+# Errors after which nothing more is written: the place is full, or has gone.
+HOPELESS: Final = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO),
+        *(errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.ESHUTDOWN),
+    }
+)
 
 
 class Answer(NamedTuple):
@@ -91,9 +104,10 @@ class Speaker:
             rest = memoryview(head + bytes(data))[done:]
             done += os.write(self._to, rest)
 
-    def enter(self, folder: Entry) -> None:
-        """Say that *folder* begins."""
+    def enter(self, folder: Entry) -> int:
+        """Say that *folder* begins; return an errno if it cannot, 0 if it does."""
         self.say(Verb.ENTER, _packed(folder))
+        return next((answer.error for answer in self._hear()), 0)
 
     def leave(self) -> None:
         """Say that it ends."""
@@ -116,9 +130,9 @@ class Speaker:
         for begin in range(0, len(view), MOST):
             self.say(Verb.DATA, view[begin : begin + MOST])
 
-    def end(self, checksum: int) -> None:
-        """Say that all bytes of the file were sent, and what their CRC-32 is."""
-        self.say(Verb.END, _NUMBER.pack(checksum))
+    def end(self) -> None:
+        """Say that all bytes of the file were sent."""
+        self.say(Verb.END)
 
     def give_up(self) -> None:
         """Say that the file cannot be read."""

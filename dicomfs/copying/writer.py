@@ -1,23 +1,24 @@
 """The process that writes a copy: it parses nothing, and has the right to write.
 
-A file gets its name when all of it is written and was read back. Until then it has the
-name ``PART``, so that one that was interrupted is never taken for a whole one.
+A file gets its name when all of it is written, and was read back and compared. Until then
+it has the name ``PART``, so that one that was interrupted is never taken for a whole one.
 """
 
 import errno
 import fcntl
 import os
 import stat
-import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from ctypes import CDLL, get_errno
+from ctypes import CDLL, addressof, c_char, c_size_t, c_void_p, get_errno
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from dicomfs.copying.wire import (
     COMPARED,
     FOLDER,
+    HOPELESS,
+    LEFTOVER,
     MOST,
     Answer,
     BrokenWireError,
@@ -86,16 +87,13 @@ class Writer:
         self._compares = compares
         self._open: _Open | None = None
         self._failed: list[Answer] = []
-        # How many folders deep we are in one that could not be made, and how many files
-        # were offered there: all that is said of them is passed over.
-        self._lost = 0
-        self._lost_files = 0
+        # Why nothing more can be written: an errno, 0 as long as it can.
+        self._hopeless = 0
         self._buffer = memoryview(bytearray(MOST))
 
     def serve(self, pipe: BinaryIO, answers: int) -> None:
         """Do what is said in *pipe*, and answer; raises BrokenWireError."""
         steps: dict[Verb, Callable[[memoryview], None]] = {
-            Verb.ENTER: self._enter,
             Verb.LEAVE: self._leave,
             Verb.OFFER: self._offer,
             Verb.BEGIN: self._begin,
@@ -107,7 +105,9 @@ class Writer:
             for verb, data in pieces(pipe):
                 if self._open is not None and verb not in _OF_A_FILE:
                     raise BrokenWireError("a file is not at its end")
-                if verb is Verb.ASK:
+                if verb is Verb.ENTER:
+                    _write_all(answers, encoded(self._entered(entry_of(data))))
+                elif verb is Verb.ASK:
                     _write_all(answers, encoded(self._looked_at()))
                 elif verb is Verb.SETTLE:
                     _write_all(answers, encoded(self._settled()))
@@ -122,26 +122,29 @@ class Writer:
     def _here(self) -> _Folder:
         return self._folders[-1]
 
-    def _enter(self, data: memoryview) -> None:
-        entry = entry_of(data)
-        if len(self._folders) + self._lost > _DEEPEST:
+    def _entered(self, entry: Entry) -> list[Answer]:
+        """Enter the folder *entry*, made if it is not there; return why that fails."""
+        if len(self._folders) > _DEEPEST:
             raise BrokenWireError("folders that are too deep")
-        if self._lost:
-            self._lost += 1
-            return
         try:
             fd = _made(self._here.fd, entry.name)
         except OSError as error:
-            self._lost = 1
-            self._failed.append(Answer(FOLDER, error.errno or errno.EIO))
-            return
+            return [Answer(FOLDER, self._met(error))]
         self._folders.append(_Folder(fd, entry.mtime_ns))
+        return []
+
+    def _met(self, error: OSError) -> int:
+        """Return the errno of an *error* that was met in writing, which may be the last."""
+        number = error.errno or errno.EIO
+        if number == errno.ENOENT and not os.fstat(self._here.fd).st_nlink:
+            # Nothing is missing but the folder that it was to be in.
+            number = errno.ESTALE if len(self._folders) > 1 else errno.ENODEV
+        if number in HOPELESS:
+            self._hopeless = number
+        return number
 
     def _leave(self, data: memoryview) -> None:
         del data
-        if self._lost:
-            self._lost -= 1
-            return
         if len(self._folders) == 1:
             raise BrokenWireError("nothing is above")
         folder = self._folders.pop()
@@ -153,23 +156,30 @@ class Writer:
 
     def _offer(self, data: memoryview) -> None:
         entry = entry_of(data)
-        if self._lost:
-            self._lost_files += 1
-        elif len(self._here.offered) == _MOST_FILES:
+        if len(self._here.offered) == _MOST_FILES:
             raise BrokenWireError("too many files in a folder")
-        else:
-            self._here.offered.append(entry)
+        self._here.offered.append(entry)
 
     def _looked_at(self) -> list[Answer]:
         """Return which of the offered files are not wanted, and why."""
-        if self._lost:
-            count, self._lost_files = self._lost_files, 0
-            return [Answer(number, errno.ENOENT) for number in range(count)]
-        return [
+        answers = [
             Answer(number, error, entry.size)
             for number, entry in enumerate(self._here.offered)
             if (error := self._refusal(number, entry)) is not None
         ]
+        if (size := self._cleared()) is not None:
+            answers.append(Answer(LEFTOVER, 0, size))
+        return answers
+
+    def _cleared(self) -> int | None:
+        """Take away what a copy left here that was killed; return its size, if any."""
+        here = self._here.fd
+        try:
+            found = os.stat(PART, dir_fd=here, follow_symlinks=False)
+            os.unlink(PART, dir_fd=here)
+        except OSError:
+            return None  # if it is in the way, the next file says so
+        return found.st_size
 
     def _refusal(self, number: int, entry: Entry) -> int | None:
         """Return why a file is not wanted: an errno, 0 if it is there; None if it is.
@@ -193,23 +203,24 @@ class Writer:
 
     def _begin(self, data: memoryview) -> None:
         number = number_of(data)
-        if self._lost or number >= len(self._here.offered):
+        if number >= len(self._here.offered):
             raise BrokenWireError("a file begins where none can")
         entry = self._here.offered[number]
         compared = number in self._here.there
         self._open = _Open(number, entry, -1, compared)
+        if self._hopeless:
+            self._open.error = self._hopeless
+            return
         try:
             self._open.fd = self._opened(entry.name) if compared else self._new()
         except OSError as error:
-            self._open.error = error.errno or errno.EIO
+            self._open.error = self._met(error)
 
     def _opened(self, name: bytes) -> int:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         return os.open(name, flags, dir_fd=self._here.fd)
 
     def _new(self) -> int:
-        with suppress(FileNotFoundError):
-            os.unlink(PART, dir_fd=self._here.fd)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(PART, flags, _FILE, dir_fd=self._here.fd)
 
@@ -220,51 +231,44 @@ class Writer:
         if now.done + len(data) > now.entry.size:
             raise BrokenWireError("a file is longer than was said")
         try:
-            if now.compared:
-                self._compare(now, data)
-            else:
-                done = 0
-                while done < len(data):
-                    done += os.write(now.fd, data[done:])
+            if not now.compared:
+                _write_all(now.fd, data)
+            if not self._reads_as(data):
+                now.error = errno.EEXIST if now.compared else errno.EBADMSG
         except OSError as error:
-            now.error = error.errno or errno.EIO
+            # One that is there may lie on a bad sector: others can be written all the same.
+            now.error = errno.EREMOTEIO if now.compared else self._met(error)
         now.done += len(data)
 
-    def _compare(self, now: _Open, data: memoryview) -> None:
-        if self._read(now.fd, now.done, len(data)) != data:
-            now.error = errno.EEXIST
-
-    def _read(self, fd: int, offset: int, size: int) -> memoryview:
+    def _reads_as(self, data: memoryview) -> bool:
+        """Whether the file has *data* where it comes to now; raises OSError."""
+        now = self._current()
         done = 0
-        while done < size:
-            more = os.preadv(fd, [self._buffer[done:size]], offset + done)
-            if not more:
-                break
+        while done < len(data):
+            # Room that is taken once: taking it anew for each piece is what costs time.
+            room = self._buffer[: len(data) - done]
+            more = os.preadv(now.fd, [room], now.done + done)
+            if not more or not _are_equal(room[:more], data[done : done + more]):
+                return False
             done += more
-        return self._buffer[:done]
+        return True
 
     def _end(self, data: memoryview) -> None:
+        del data
         now = self._current()
-        checksum = number_of(data)
         if now.done != now.entry.size and not now.error:
             raise BrokenWireError("a file is shorter than was said")
         if not now.error and not now.compared:
             try:
-                self._finish(now, checksum)
+                self._finish(now)
             except OSError as error:
-                now.error = error.errno or errno.EIO
+                now.error = self._met(error)
         if now.error:
             self._failed.append(Answer(now.number, now.error))
         self._drop()
 
-    def _finish(self, now: _Open, checksum: int) -> None:
-        """Read back what was written, and give it time and name; raises OSError."""
-        found = 0
-        for offset in range(0, now.entry.size, MOST):
-            size = min(MOST, now.entry.size - offset)
-            found = zlib.crc32(self._read(now.fd, offset, size), found)
-        if found != checksum:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def _finish(self, now: _Open) -> None:
+        """Give the file its time and its name; raises OSError."""
         with suppress(OSError):
             os.utime(now.fd, ns=(now.entry.mtime_ns, now.entry.mtime_ns))
         here = self._here.fd
@@ -300,7 +304,7 @@ class Writer:
         Between folders all of it is brought to the disk.
         """
         failed, self._failed = self._failed, []
-        if len(self._folders) == 1 and not self._lost and (error := self._synced()):
+        if len(self._folders) == 1 and (error := self._synced()):
             failed.append(Answer(FOLDER, error))
         return failed
 
@@ -345,7 +349,19 @@ def _has_its_time(found: os.stat_result, entry: Entry) -> bool:
     return is_earlier and abs(found.st_mtime_ns - _FIRST_OF_FAT_NS) <= _DAY_NS
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _are_equal(one: memoryview, other: memoryview) -> bool:
+    """Whether two pieces of the same size, which can be written to, are the same.
+
+    Views are compared item by item, which takes forty times as long.
+    """
+    return not _libc.memcmp(_place(one), _place(other), c_size_t(len(one)))
+
+
+def _place(piece: memoryview) -> c_void_p:
+    return c_void_p(addressof(c_char.from_buffer(piece)))
+
+
+def _write_all(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -11,6 +11,9 @@ from dicomfs.copying.writer import Writer
 from dicomfs.sandbox import inheritance, process
 
 _F_SETPIPE_SZ: Final = 1031
+# Heads of pieces are read with what follows them. Of the bytes of a file not more: they
+# would be copied once more.
+_READ_ON: Final = 64 * 1024
 
 
 class Writing:
@@ -51,11 +54,19 @@ def _serve(root: int, heard: int, answered: int, *, compares: bool) -> NoReturn:
     try:
         # Ctrl-C ends who speaks; then nothing half written stays.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process.end_with_parent(signal.SIGKILL)
+        # If that is killed, neither.
+        signal.signal(signal.SIGTERM, _end)
+        process.end_with_parent(signal.SIGTERM)
         inheritance.keep_descriptors([root, heard, answered])
         process.silence(process.open_null())
         writer = Writer(root, compares=compares)
-        with suppress(BrokenWireError, OSError), open(heard, "rb", MOST) as pipe:
+        with suppress(BrokenWireError, OSError), open(heard, "rb", _READ_ON) as pipe:
             writer.serve(pipe, answered)
     finally:
         os._exit(os.EX_OK)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """Let go of what is half written."""
+    del number, frame
+    raise BrokenWireError("nobody speaks any more")

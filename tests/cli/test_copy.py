@@ -24,6 +24,7 @@ from tests.support.mounting import (
     Mounter,
     dicomfs,
     environment,
+    marked,
     need,
     need_root,
     new_mark,
@@ -190,6 +191,87 @@ def test_a_path_that_is_not_there_is_named(disc: Path, tmp_path: Path) -> None:
     assert done.returncode == 10
     assert "there is no Doe, John on the medium" in done.stderr
     assert f"tree {disc}" in done.stderr
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.slow
+def test_what_is_nearest_to_a_misspelt_path_is_named(
+    disc: Path, tmp_path: Path
+) -> None:
+    there = f"{disc}/Doe, Jane (12345)"
+    patient_, study_, above, many = (
+        copy(*sources, tmp_path / "copy").stderr.splitlines()[0]
+        for sources in (
+            [f"{disc}/Doe, Jame (12345)"],
+            [f"{there}/2023-07-05 CT Torax/001 CT"],
+            [f"{tmp_path}/dics"],
+            [disc, f"{tmp_path}/dics"],
+        )
+    )
+
+    assert patient_ == (
+        f"dicomfs: there is no Doe, Jame (12345) on the medium {disc}; "
+        "the nearest is Doe, Jane (12345)"
+    )
+    assert study_.endswith(f"; the nearest is {THORAX}")
+    # There is a medium below the folder that is there, but not of that name.
+    assert above == f"dicomfs: there is no {tmp_path}/dics; the nearest is {disc}"
+    assert many == (
+        f"dicomfs: there is no {tmp_path}/dics; the nearest is {disc}, "
+        "and a PATH is for one SOURCE"
+    )
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_made_costs_its_files_for_that_reason(
+    disc: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "copy/Doe, Jane (12345)").mkdir(parents=True)
+    (tmp_path / "copy" / THORAX).write_bytes(b"mine")
+
+    done = copy(disc, tmp_path / "copy")
+
+    assert done.returncode == Exit.FAULTS
+    assert done.stdout.splitlines()[1:] == [
+        "3 files and 1 folder not copied:",
+        f"  {THORAX} (3 files): another file of this name is there",
+    ]
+
+
+@pytest.mark.slow
+def test_what_a_killed_copy_left_is_removed_by_the_next_and_told(
+    disc: Path, tmp_path: Path
+) -> None:
+    copy(disc, tmp_path / "copy")
+    half = tmp_path / "copy" / THORAX / ".dicomfs-part"
+    half.write_bytes(b"half")
+
+    done = copy(disc, tmp_path / "copy")
+
+    assert done.returncode == 0
+    assert "1 file half written by a copy that was killed: removed" in done.stdout
+    assert not half.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_a_copy_that_is_killed_leaves_nothing_half_written(tmp_path: Path) -> None:
+    disc = write_disc(tmp_path / "disc", images=40, size=2_000_000)
+    target = tmp_path / "copy"
+    mark = new_mark()
+    process = subprocess.Popen(
+        [*COMMAND, "copy", str(disc), str(target)],
+        env=environment(mark),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert until(lambda: any(target.rglob("*.dcm")))
+    process.kill()
+    process.wait(timeout=PATIENCE)
+
+    assert until(lambda: not marked(mark))
+    assert not any(target.rglob(".dicomfs-part"))
 
 
 @pytest.mark.slow
@@ -362,6 +444,10 @@ def test_a_full_stick_is_said_and_the_copy_goes_on_when_there_is_room(
         run(["umount", str(stick)])
 
     assert full.returncode == 31
+    # None is blamed on its own: nobody tried the others.
+    counts = [line.partition(" ") for line in full.stdout.splitlines()]
+    assert [rest for _, _, rest in counts][1:] == ["files not reached before the end"]
+    assert sum(int(count) for count, _, _ in counts) == 21
     assert "No space left on device" in full.stderr
     assert "the same command again" in full.stderr
     assert done.returncode == 0

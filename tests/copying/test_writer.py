@@ -4,17 +4,19 @@ import errno
 import io
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from unittest.mock import ANY
 
 import pytest
 
+from dicomfs.copying import writer
 from dicomfs.copying.wire import (
     COMPARED,
     FOLDER,
+    LEFTOVER,
     Answer,
     BrokenWireError,
     Entry,
@@ -47,11 +49,15 @@ class Dialogue:
         """Offer a file."""
         return self.say(Verb.OFFER, entry(name, size, mtime_ns))
 
-    def file(self, number: int, data: bytes, checksum: int | None = None) -> "Dialogue":
+    def file(self, number: int, data: bytes) -> "Dialogue":
         """Send a file."""
-        told = zlib.crc32(data) if checksum is None else checksum
         self.say(Verb.BEGIN, struct.pack("=I", number)).say(Verb.DATA, data)
-        return self.say(Verb.END, struct.pack("=I", told))
+        return self.say(Verb.END)
+
+    @property
+    def said(self) -> bytes:
+        """Return what is said."""
+        return self._said.getvalue()
 
     def serve(self) -> list[list[Answer]]:
         """Let the writer hear all of it; return its answers."""
@@ -92,7 +98,7 @@ def test_a_file_is_written_with_its_time_and_is_as_private_as_in_a_mount(
     said = Dialogue(tmp_path).enter(b"patient").offer(b"1.dcm", 4).say(Verb.ASK)
     said.file(0, b"DICM").say(Verb.LEAVE).say(Verb.SETTLE)
 
-    assert said.serve() == [[], []]
+    assert said.serve() == [[], [], []]
     file = tmp_path / "patient/1.dcm"
     assert file.read_bytes() == b"DICM"
     for path, mode in ((file, 0o600), (file.parent, 0o700)):
@@ -163,21 +169,106 @@ def test_nothing_else_is_said_within_a_file(tmp_path: Path, verb: Verb) -> None:
     assert names(tmp_path) == ["patient"]
 
 
-def test_what_a_killed_copy_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(PART)).write_bytes(b"half")
+def test_what_a_killed_copy_has_left_is_removed_wherever_one_comes_and_told(
+    tmp_path: Path,
+) -> None:
+    for folder in (tmp_path, tmp_path / "whole"):
+        folder.mkdir(exist_ok=True)
+        (folder / os.fsdecode(PART)).write_bytes(b"half a file")
     said = Dialogue(tmp_path).offer(b"1.dcm", 4).say(Verb.ASK).file(0, b"DICM")
+    said.enter(b"whole").say(Verb.ASK).say(Verb.LEAVE)
 
-    said.serve()
+    assert said.serve() == [[Answer(LEFTOVER, 0, 11)], [], [Answer(LEFTOVER, 0, 11)]]
+    assert names(tmp_path) == ["1.dcm", "whole"]
 
-    assert names(tmp_path) == ["1.dcm"]
 
-
-def test_bytes_that_arrive_differently_are_not_a_copy(tmp_path: Path) -> None:
+def test_what_is_read_back_differently_is_not_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = Dialogue(tmp_path).offer(b"1.dcm", 4).say(Verb.ASK)
-    said.file(0, b"DICM", checksum=7).say(Verb.SETTLE)
+    said.file(0, b"DICM").say(Verb.SETTLE)
 
-    assert said.serve()[1] == [Answer(0, errno.EIO)]
+    def read_wrongly(_: int, rooms: list[memoryview], __: int) -> int:
+        rooms[0][:4] = b"DIRM"
+        return 4
+
+    monkeypatch.setattr(os, "preadv", read_wrongly)
+
+    assert said.serve()[1] == [Answer(0, errno.EBADMSG)]
     assert names(tmp_path) == []
+
+
+def test_a_file_of_several_pieces_is_compared_as_a_whole(tmp_path: Path) -> None:
+    said = Dialogue(tmp_path, compares=True)
+    for name, data in (("1.dcm", b"DICM...!"), ("2.dcm", b"DICM...?")):
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, ns=(MTIME, MTIME))
+        said.offer(name.encode(), 8)
+    said.say(Verb.ASK)
+    for number in range(2):
+        said.say(Verb.BEGIN, struct.pack("=I", number))
+        said.say(Verb.DATA, b"DICM").say(Verb.DATA, b"...!").say(Verb.END)
+
+    assert said.say(Verb.SETTLE).serve()[1] == [Answer(1, errno.EEXIST)]
+
+
+def test_once_a_disk_is_full_no_file_is_tried_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Dialogue(tmp_path)
+    for name in (b"1.dcm", b"2.dcm", b"3.dcm"):
+        said.offer(name, 4)
+    said.say(Verb.ASK)
+    for number in range(3):
+        said.file(number, b"DICM")
+    tried = []
+    write_all = writer._write_all
+
+    def write(fd: int, data: bytes | memoryview) -> None:
+        if isinstance(data, bytes):  # an answer
+            write_all(fd, data)
+            return
+        tried.append(fd)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(writer, "_write_all", write)
+    answers = said.say(Verb.SETTLE).serve()
+
+    assert answers[1] == [Answer(number, errno.ENOSPC) for number in range(3)]
+    assert len(tried) == 1
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_was_removed_meanwhile_is_not_a_file_that_is_missing(
+    tmp_path: Path,
+) -> None:
+    root = os.open(tmp_path, os.O_RDONLY)
+    heard, answered = os.pipe()
+    said = Dialogue(tmp_path).enter(b"patient").offer(b"1.dcm", 4).say(Verb.ASK)
+    whole = said.said + Dialogue(tmp_path).file(0, b"DICM").say(Verb.SETTLE).said
+    pipe = Removing(whole, len(said.said), tmp_path / "patient")
+
+    Writer(root, compares=False).serve(pipe, answered)
+
+    for each in (root, answered):
+        os.close(each)
+    with os.fdopen(heard, "rb") as answers:
+        assert [*decoded(answers.read())][2] == [Answer(0, errno.ESTALE)]
+
+
+class Removing(io.BytesIO):
+    """Says something, and removes *folder* before what comes behind the first *size*."""
+
+    def __init__(self, said: bytes, size: int, folder: Path) -> None:
+        super().__init__(said)
+        self._size = size
+        self._folder = folder
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read on."""
+        if self.tell() == self._size:
+            self._folder.rmdir()
+        return super().read(size)
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -191,13 +282,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (root / os.fsdecode(PART)).symlink_to(outside / "file")
 
     said = Dialogue(root).offer(b"1.dcm", 4).offer(b"2.dcm", 4).say(Verb.ASK)
-    said.file(1, b"DICM").enter(b"patient").offer(b"3.dcm", 4).say(Verb.ASK)
-    said.say(Verb.LEAVE).say(Verb.SETTLE)
-    first, second, settled = said.serve()
+    said.file(1, b"DICM").enter(b"patient").say(Verb.SETTLE)
+    first, entered, settled = said.serve()
 
-    assert first == [Answer(0, errno.EEXIST, 4)]
-    assert second == [Answer(0, errno.ENOENT)]
-    assert [each.number for each in settled] == [FOLDER]
+    assert first == [Answer(0, errno.EEXIST, 4), Answer(LEFTOVER, 0, ANY)]
+    assert entered == [Answer(FOLDER, errno.ENOTDIR)]
+    assert settled == []
     assert names(outside) == ["file"]
     assert (outside / "file").read_bytes() == b""
 
@@ -254,16 +344,15 @@ def test_a_full_disk_costs_the_file_and_is_told() -> None:
 
 def test_a_folder_that_another_copy_writes_into_is_left_to_it(tmp_path: Path) -> None:
     (tmp_path / "patient").mkdir()
-    said = Dialogue(tmp_path).enter(b"patient").offer(b"1.dcm", 4).say(Verb.ASK)
-    said.say(Verb.LEAVE).say(Verb.SETTLE)
+    said = Dialogue(tmp_path).enter(b"patient").say(Verb.SETTLE)
     other = os.open(tmp_path / "patient", os.O_RDONLY)
     try:
         hold(other)
-        _, settled = said.serve()
+        entered, _ = said.serve()
     finally:
         os.close(other)
 
-    assert settled == [Answer(FOLDER, errno.EBUSY)]
+    assert entered == [Answer(FOLDER, errno.EBUSY)]
     assert list((tmp_path / "patient").iterdir()) == []
 
 
