@@ -130,6 +130,8 @@ class Problem(Enum):
     PASSWORD_FILE = "the password file cannot be read"
     LOG_FILE = "the log file cannot be written"
     OUTPUT = "the output cannot be written"
+    OUTPUT_FOLDER = "lies in no folder that exists"
+    OUTPUT_FILE = "cannot be written"
     NO_SAMPLE = "the sample medium is not installed"
     DEMO_FOLDER = "belongs to somebody else"
     NO_PLACE = "cannot be made"

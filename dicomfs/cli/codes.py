@@ -50,7 +50,10 @@ class Exit(IntEnum):
     UNMOUNT_BUSY = 28, "umount: the mount is in use, or somebody else's"
     IMAGE_BROKEN = 29, "the image or archive is damaged as a whole"
     PASSWORD_NEEDED = 30, "the archive is encrypted, and no password fits"
-    DESTINATION = 31, "copy: DESTINATION cannot be written"
+    DESTINATION = (
+        31,
+        "copy: DESTINATION cannot be written; others: the output cannot be written",
+    )
     INTERRUPTED = 130, "interrupted by Ctrl-C"
 
 

@@ -48,9 +48,19 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
         "give a file in a folder of your own",
     ),
     Problem.OUTPUT: Complaint(
-        Exit.UNEXPECTED,
+        Exit.DESTINATION,
         "the output cannot be written: {reason}",
         "see that there is room where it goes",
+    ),
+    Problem.OUTPUT_FOLDER: Complaint(
+        Exit.DESTINATION,
+        "{name} cannot be written: there is no folder {folder}",
+        "make it: mkdir -p {folder:shell}",
+    ),
+    Problem.OUTPUT_FILE: Complaint(
+        Exit.DESTINATION,
+        "{name} cannot be written: {reason}",
+        "give a FILE in a folder of your own",
     ),
     Problem.NO_SAMPLE: Complaint(
         Exit.SOURCE_MISSING,

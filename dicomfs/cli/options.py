@@ -16,6 +16,16 @@ SOURCES: Final = f"{ONE_SOURCE}; several are joined"
 def add_sources(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a command that reads several sources."""
     parser.add_argument("paths", metavar="SOURCE", nargs="+", help=SOURCES)
+    _add_reading(parser)
+
+
+def add_one_source(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a command that reads one source: ``paths`` has no other."""
+    parser.add_argument("paths", metavar="SOURCE", nargs=1, help=ONE_SOURCE)
+    _add_reading(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     add_ways(parser)
     add_deadline(parser, "give up a file that does not answer for this long")
 

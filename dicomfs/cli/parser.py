@@ -358,7 +358,7 @@ def _add_repair(commands: "_Commands[Parser]") -> None:
         "medium. 4 is the exit code if an instance had to be left out.",
         allow_abbrev=False,
     )
-    options.add_sources(parser)
+    options.add_one_source(parser)
     parser.add_argument(
         "-o",
         "--output",

@@ -5,6 +5,7 @@ them: to a new file beside the one that was asked for, which gets its name at th
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -30,6 +31,9 @@ from dicomfs.tree.tree import Tree
 # One letter is one byte, whatever it is.
 _BYTES: Final = "latin-1"
 _PIECE: Final = 64 * 1024
+# What a file is called until it is whole; its own name may be as long as any.
+_BESIDE: Final = ".dicomfs-"
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _TO_WRITE: Final = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -57,11 +61,10 @@ def _to_stdout(given: argparse.Namespace) -> int:
 
 def _to_file(given: argparse.Namespace, path: Path) -> int:
     """Write it to *path*, which is there as a whole or not at all; raises Failure."""
-    if os.path.lexists(path):
-        raise _taken(path)
     made: Path | None = None
     try:
-        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _see_that_free(path)
+        number, name = tempfile.mkstemp(prefix=_BESIDE, dir=path.parent)
         made = Path(name)
         # The process that reads the medium must not have it.
         os.close(number)
@@ -72,7 +75,7 @@ def _to_file(given: argparse.Namespace, path: Path) -> int:
             _give_name(made, path)
             made = None
     except OSError as error:
-        raise Failure(Problem.OUTPUT, reason=error.strerror) from error
+        raise _unwritable(path, error) from error
     finally:
         if made is not None:
             with suppress(OSError):
@@ -80,15 +83,31 @@ def _to_file(given: argparse.Namespace, path: Path) -> int:
     return code
 
 
+def _unwritable(path: Path, error: OSError) -> Failure:
+    """Return why the file *path* cannot be written: an *error* that was met."""
+    folder = path.parent
+    if not folder.is_dir():
+        return Failure(Problem.OUTPUT_FOLDER, name=path, folder=folder)
+    if error.errno in _NO_ROOM:
+        return Failure(Problem.OUTPUT, reason=error.strerror)
+    return Failure(Problem.OUTPUT_FILE, name=path, reason=error.strerror)
+
+
 def _give_name(made: Path, path: Path) -> None:
-    """Give the file *made* its name, unless another has it by now; raises Failure."""
-    if os.path.lexists(path):
-        raise _taken(path)
+    """Give the file *made* its name, unless another has it by now.
+
+    Raises Failure, or OSError.
+    """
+    _see_that_free(path)
     made.rename(path)
 
 
-def _taken(path: Path) -> Failure:
-    return misunderstood(f"there is a file {path} already: give a new FILE", "repair")
+def _see_that_free(path: Path) -> None:
+    """Raise Failure if there is a file *path*, OSError if there can be none."""
+    with suppress(FileNotFoundError):
+        path.lstat()
+        what = f"there is a file {path} already: give a new FILE"
+        raise misunderstood(what, "repair")
 
 
 class _Writer:

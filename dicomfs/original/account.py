@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from dicomfs.counting import agreed
 from dicomfs.original.rebuilt import Reason, Rebuilt
 
 _LEFT_OUT: Final = {
@@ -40,6 +41,12 @@ def lines(made: Rebuilt) -> Iterator[str]:
         yield (
             f"{_instances(made.changed)} got another File ID, as the one that was written "
             "names nothing that a reader finds"
+        )
+    if count := made.irregular:
+        yield (
+            f"{_instances(count)} with {agreed(count, 'a File ID', 'File IDs')} that the "
+            "standard does not allow, as there are small letters or dots in it, or it is "
+            "too long: not every program reads that"
         )
     if made.missing:
         yield f"{_instances(made.missing)} listed and missing on the medium"

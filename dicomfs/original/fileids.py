@@ -5,6 +5,7 @@ it, or if it cannot be the name of a file. Then there is one of our own, as the 
 wants it (PS3.10 8.2).
 """
 
+import re
 from typing import Final
 
 from dicomfs.fileset.fileid import components
@@ -13,16 +14,22 @@ from dicomfs.media.medium import Place
 _DICOMDIR: Final = b"DICOMDIR"
 _OWN: Final = b"DICOMFS"
 _SEPARATOR: Final = b"\\"
+# PS3.10 8.2: a component has at most eight of these characters, and there are at most
+# eight of them (8.5).
+_COMPONENT: Final = re.compile(rb"[A-Z0-9_]{1,8}")
+_MOST_COMPONENTS: Final = 8
 
 
 class FileIds:
     """Gives each instance a File ID, once; *are_kept* unless nobody ever wrote any.
 
-    Where they *are_bound* to files that lie as they lie, there is none of our own.
+    Where they *are_bound* to files that lie as they lie, there is none of our own. Some
+    had to be *changed*, and some are *irregular*: the standard does not allow them.
     """
 
     def __init__(self, *, are_kept: bool = True, are_bound: bool = False) -> None:
         self.changed = 0
+        self.irregular = 0
         self._are_kept = are_kept
         self._are_bound = are_bound
         self._files: set[Place] = {(_DICOMDIR,)}
@@ -40,6 +47,7 @@ class FileIds:
             path = self._next()
         if written != file_id(path):
             self.changed += 1
+        self.irregular += not _is_regular(path)
         self._files.add(path)
         self._folders.update(path[:length] for length in range(1, len(path)))
         return path
@@ -64,6 +72,12 @@ class FileIds:
 def file_id(path: Place) -> bytes:
     """Return the value of Referenced File ID for the components *path*."""
     return _SEPARATOR.join(path)
+
+
+def _is_regular(path: Place) -> bool:
+    """Whether the standard allows *path* as the components of a File ID."""
+    is_short = len(path) <= _MOST_COMPONENTS
+    return is_short and all(map(_COMPONENT.fullmatch, path))
 
 
 def _is_name(component: bytes) -> bool:

@@ -55,7 +55,7 @@ class Rebuilt:
 
     Files that are *missing* on the medium are listed all the same. *elsewhere* are those
     that have another name on the medium, or lie in another folder, than their File ID
-    says. Of the records some were *made* anew, and others *completed*.
+    says. File IDs that are *irregular* are none that the standard allows. Of the records some were *made* anew, and others *completed*.
     """
 
     dicomdir: bytes = b""
@@ -64,6 +64,7 @@ class Rebuilt:
     missing: int = 0
     elsewhere: int = 0
     changed: int = 0
+    irregular: int = 0
     made: int = 0
     completed: int = 0
     left_out: Counter[Reason] = field(default_factory=Counter)
@@ -103,6 +104,7 @@ class _Rebuilder:
         made = self._made
         made.dicomdir = self._writer.written()
         made.changed = self._file_ids.changed
+        made.irregular = self._file_ids.irregular
         made.made, made.completed = self._contents.made, self._contents.completed
         return made
 

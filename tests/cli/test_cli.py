@@ -546,7 +546,7 @@ def test_a_full_disk_is_told_in_two_lines(medium: Path) -> None:
             check=False,
         )
 
-    assert done.returncode == Exit.UNEXPECTED
+    assert done.returncode == Exit.DESTINATION
     [what, how] = done.stderr.splitlines()
     assert "output cannot be written" in what
     assert "room" in how

@@ -96,8 +96,68 @@ def test_what_cannot_be_read_leaves_no_file(tmp_path: Path) -> None:
 def test_a_full_disk_is_said(disc: Path) -> None:
     done = run(["sh", "-c", '"$@" > /dev/full', "sh", *COMMAND, "repair", str(disc)])
 
-    assert done.returncode == Exit.UNEXPECTED
+    assert done.returncode == Exit.DESTINATION
     assert "the output cannot be written" in done.stderr
+    assert "see that there is room" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("place", "what", "mend"),
+    [
+        (
+            "none/NEW",
+            "{place} cannot be written: there is no folder {folder}",
+            "make it: mkdir -p {folder}",
+        ),
+        (
+            "disc/DICOMDIR/NEW",
+            "{place} cannot be written: there is no folder {folder}",
+            "make it: mkdir -p {folder}",
+        ),
+        (
+            "a" * 256,
+            "{place} cannot be written: File name too long",
+            "give a FILE in a folder of your own",
+        ),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_in_two_lines(
+    disc: Path, place: str, what: str, mend: str
+) -> None:
+    whole = disc.parent / place
+    done = dicomfs("repair", disc, "-o", whole)
+
+    assert done.returncode == Exit.DESTINATION
+    told = [line for line in done.stderr.splitlines() if "DICOMDIR lists" not in line]
+    facts = {"place": whole, "folder": whole.parent}
+    assert told == [
+        f"dicomfs: {what.format(**facts)}",
+        f"dicomfs: to mend it: {mend.format(**facts)}",
+    ]
+    assert [path.name for path in disc.parent.iterdir()] == ["disc"]
+
+
+def test_a_folder_that_takes_no_file_is_told_in_two_lines(disc: Path) -> None:
+    done = dicomfs("repair", disc, "-o", "/proc/self/NEW")
+
+    assert done.returncode == Exit.DESTINATION
+    [what, mend] = done.stderr.splitlines()
+    assert what.startswith("dicomfs: /proc/self/NEW cannot be written: ")
+    assert mend == "dicomfs: to mend it: give a FILE in a folder of your own"
+
+
+def test_a_name_may_be_as_long_as_any(disc: Path) -> None:
+    to = disc.parent / ("a" * 255)
+
+    assert dicomfs("repair", disc, "-o", to).returncode == Exit.OK
+    assert to.exists()
+
+
+def test_the_help_names_one_source() -> None:
+    said = dicomfs("repair", "--help").stdout
+
+    assert "SOURCE ..." not in said
+    assert "several" not in said
 
 
 @pytest.mark.parametrize("closed", [">&- 2>&-", "<&- >&- 2>&-"])
@@ -153,6 +213,27 @@ def test_a_scan_names_the_files_as_they_lie(tmp_path: Path) -> None:
 
     files = [path for path in disc.rglob("*") if path.is_file()]
     assert files_of(made) == sorted(str(path.relative_to(disc)) for path in files)
+
+
+def test_file_ids_that_are_not_as_the_standard_wants_them_are_told(
+    tmp_path: Path,
+) -> None:
+    disc = tmp_path / "disc"
+    files = [b"DICOM\\IM_1", b"dicom\\im2", b"DICOM\\IMAGE.DCM", b"DICOM\\IMAGE0001"]
+    images = [
+        image(f"1.2.3.{number}", number=number, file=file)
+        for number, file in enumerate(files)
+    ]
+    one = study("1.2", [series("1.2.3", images)])
+    write_medium(disc, [patient("Doe^Jane", "4711", [one])])
+
+    for options in ([], ["--scan"]):
+        done = dicomfs("repair", *options, disc, "-o", tmp_path / f"NEW{options}")
+
+        assert done.returncode == Exit.OK
+        assert (
+            "3 instances with File IDs that the standard does not allow" in done.stderr
+        )
 
 
 def test_whoever_says_what_is_not_bytes_is_not_believed(tmp_path: Path) -> None:

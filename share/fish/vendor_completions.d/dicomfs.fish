@@ -144,7 +144,7 @@ complete -c dicomfs -n '_shtab_dicomfs_using repair' -l index-only -d 'name ever
 complete -c dicomfs -n '_shtab_dicomfs_using repair' -l scan -d 'leave the DICOMDIR alone and read the headers of all files instead: for media without one, or with one that is of no use'
 complete -c dicomfs -n '_shtab_dicomfs_using repair' -l deadline -x -d 'give up a file that does not answer for this long (default: 30)'
 complete -c dicomfs -n '_shtab_dicomfs_using repair' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write it there, where there is no file yet (default: to stdout)'
-complete -c dicomfs -n '_shtab_dicomfs_using repair; and test $_shtab_dicomfs_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them; several are joined'
+complete -c dicomfs -n '_shtab_dicomfs_using repair; and test $_shtab_dicomfs_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the folder of a medium, the DICOMDIR itself, an ISO or UDF image, a ZIP or tar archive, a drive, or a URL that leads to any of them'
 complete -c dicomfs -n '_shtab_dicomfs_using; and test $_shtab_dicomfs_npos -eq 0' -a list -d 'Show the mounts of dicomfs, of all users, as the kernel has them.'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -s h -l help -d 'show this help message and exit'
 complete -c dicomfs -n '_shtab_dicomfs_using list' -l json -d 'one JSON object'
