@@ -8,9 +8,11 @@ from dicomfs.catalogue import columns as catalogue_columns
 from dicomfs.catalogue.byuid import Uids
 from dicomfs.catalogue.columns import Column
 from dicomfs.catalogue.rows import rows
+from dicomfs.counting import counted
 from dicomfs.dicom.keywords import Value
 from dicomfs.dicom.types import Level
 from dicomfs.discs.given import Kept
+from dicomfs.discs.kinds import check_text, listed
 from dicomfs.discs.nodes import File, Folder, Keeper
 from dicomfs.fileset.patience import Workers
 from dicomfs.findings import Finding
@@ -66,8 +68,12 @@ class Disc:
         return (each for each in self.walk() if isinstance(each, File))
 
     def __getitem__(self, path: str) -> Folder | File:
-        """Return what is at a *path*, as ``Folder.path`` has it; raises KeyError."""
-        return self.root[path]
+        """Return what is at a *path*, as ``Folder.path`` has it; raises KeyError.
+
+        There may be a ``/`` in front of it.
+        """
+        check_text(path, "a path")
+        return self.root[path.lstrip("/")]
 
     def find(self, uid: str) -> Folder | File | None:
         """Return the study, series or instance with that *uid*, None if there is none.
@@ -76,6 +82,7 @@ class Disc:
         if the medium cannot be read.
         """
         self._keeper.check()
+        check_text(uid, "a UID")
         path = self._uids.path(uid.encode("ascii", "replace"))
         return None if path is None else self.root[path]
 
@@ -85,6 +92,7 @@ class Disc:
 
         They may name patients.
         """
+        self._keeper.check()
         return self._tree.findings.all()
 
     def catalogue(
@@ -102,8 +110,13 @@ class Disc:
         level or column that does not exist, OSError if the medium cannot be read.
         """
         self._keeper.check()
+        check_text(level, "level")
         if level not in catalogue_columns.LEVELS:
-            raise ValueError(f"level is {level!r}, and not one of the four")
+            raise ValueError(
+                f"level is {level!r}, and not one of "
+                f"{', '.join(catalogue_columns.LEVELS)}"
+            )
+        listed(columns, "columns", (str,))
         about = catalogue_columns.LEVELS[level]
         asked = catalogue_columns.default(about)
         if columns:
@@ -115,10 +128,13 @@ class Disc:
     def _rows(
         self, level: Level, columns: Sequence[Column], *, headers: bool
     ) -> Iterator[dict[str, Value | None]]:
+        # Nothing is done before somebody wants a row.
+        self._keeper.check()
         names = [each.name for each in columns]
         workers = Workers(_AT_A_TIME, self._deadline, "headers") if headers else None
         for group in rows(self._tree.root, level, columns, workers=workers):
             for row in group:
+                self._keeper.check()
                 yield dict(zip(names, row, strict=True))
 
     def close(self) -> None:
@@ -132,6 +148,7 @@ class Disc:
             source.leave()
 
     def __enter__(self) -> Self:
+        self._keeper.check()
         return self
 
     def __exit__(
@@ -143,4 +160,4 @@ class Disc:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Disc of {len(self._sources)} source(s)>"
+        return f"<Disc of {counted(len(self._sources), 'source')}>"

@@ -21,6 +21,7 @@ from dicomfs.discs.disc import Disc
 from dicomfs.discs.given import Given, OpenedMedium, OpenedStream, StreamSource
 from dicomfs.discs.nodes import File, Folder
 from dicomfs.discs.opening import open_disc
+from dicomfs.discs.stream import Stream
 from dicomfs.media.archive import Archive
 from dicomfs.media.medium import Place
 from dicomfs.remote.medium import RemoteEntry
@@ -31,6 +32,12 @@ from dicomfs.source.source import BytesSource, Source
 # What is read at once for who reads little by little.
 _BLOCK = 256 * 1024
 
+# What every file system of fsspec takes.
+_OF_FSSPEC = {
+    *("use_listings_cache", "listings_expiry_time", "max_paths"),
+    *("skip_instance_cache", "asynchronous", "loop", "batch_size"),
+}
+
 Info = dict[str, Any]
 
 
@@ -39,7 +46,8 @@ class DicomFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     *fo* is the medium: a path or URL, or a path of the file system *target_protocol*
     with *target_options*, as a chained URL gives it. The options are those of
-    ``dicomfs.open``. Raises Failure if there is nothing to be shown.
+    ``dicomfs.open``. Raises Failure if there is nothing to be shown, TypeError for an
+    option that there is not.
     """
 
     protocol: ClassVar[str] = "dicom"
@@ -60,6 +68,11 @@ class DicomFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         deadline: float = DEADLINE,
         **others: Any,
     ) -> None:
+        # fsspec itself would keep whatever it is given, and nobody would hear of it.
+        if unknown := sorted(others.keys() - _OF_FSSPEC):
+            raise TypeError(
+                f"dicom:// has no option {unknown[0]}: it has those of dicomfs.open"
+            )
         super().__init__(**others)
         if not fo:
             raise ValueError("fo= has to say which medium, or a URL behind ::")
@@ -114,7 +127,19 @@ class DicomFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         found = self._at(path)
         if isinstance(found, Folder):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-        return io.BufferedReader(found.open(), _BLOCK)
+        return _Reader(found.open(), found.size)
+
+    def touch(self, path: str, truncate: bool = True, **_: Any) -> None:  # noqa: ARG002 - as fsspec has it
+        """Raise OSError: a medium is never changed."""
+        _refuse()
+
+    def pipe_file(self, path: str, value: bytes, *_: Any, **__: Any) -> None:  # noqa: ARG002 - as fsspec has it
+        """Raise OSError: a medium is never changed."""
+        _refuse()
+
+    def put_file(self, lpath: str, rpath: str, *_: Any, **__: Any) -> None:  # noqa: ARG002 - as fsspec has it
+        """Raise OSError: a medium is never changed."""
+        _refuse()
 
     def mkdir(self, path: str, create_parents: bool = True, **_: Any) -> NoReturn:  # noqa: ARG002 - as fsspec has it
         """Raise OSError: a medium is never changed."""
@@ -134,6 +159,14 @@ class DicomFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
     def cp_file(self, path1: str, path2: str, **_: Any) -> NoReturn:  # noqa: ARG002 - as fsspec has it
         """Raise OSError: a medium is never changed."""
         _refuse()
+
+
+class _Reader(io.BufferedReader):
+    """A file, read in blocks; fsspec wants its *size*, too."""
+
+    def __init__(self, raw: Stream, size: int) -> None:
+        super().__init__(raw, _BLOCK)
+        self.size = size
 
 
 def _refuse() -> NoReturn:

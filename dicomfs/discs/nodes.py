@@ -5,10 +5,12 @@ import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+from dicomfs.counting import counted
 from dicomfs.dicom.keywords import BY_NAME, Value
 from dicomfs.dicom.types import Level
+from dicomfs.discs.kinds import check_text
 from dicomfs.discs.stream import Stream
 from dicomfs.errors import DicomfsError
 from dicomfs.tree.node import FileNode, FolderNode
@@ -16,6 +18,8 @@ from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import told_of
 
 Attributes: TypeAlias = Mapping[str, Value]
+
+_N = TypeVar("_N", bound=FileNode | FolderNode)
 
 _KINDS: Final = {
     Level.PATIENT: "patient",
@@ -44,6 +48,11 @@ class Keeper:
         if self.is_closed:
             raise ValueError("the disc is closed")
 
+    def node(self, node: _N) -> _N:
+        """Return *node*, of which something is asked; raises ValueError."""
+        self.check()
+        return node
+
 
 class _Entry:
     """What folders and files have in common; each is equal to itself, found anew."""
@@ -67,12 +76,12 @@ class _Entry:
     @property
     def modified(self) -> datetime.datetime:
         """The time that a mount shows, in UTC."""
-        return _NOTHING + datetime.timedelta(microseconds=self._node.mtime_ns // 1000)
+        return _NOTHING + datetime.timedelta(microseconds=self.mtime_ns // 1000)
 
     @property
     def mtime_ns(self) -> int:
         """The same in nanoseconds since 1970."""
-        return self._node.mtime_ns
+        return self._disc.node(self._node).mtime_ns
 
     @property
     def attributes(self) -> Attributes:
@@ -90,13 +99,13 @@ class _Entry:
     @property
     def sources(self) -> list[str]:
         """The sources that it lies on, each once."""
-        node = self._node
+        node = self._disc.node(self._node)
         return node.sources if isinstance(node, Instance | Selection) else []
 
     @property
     def uid(self) -> str:
         """The Study, Series or SOP Instance UID; empty if there is none."""
-        node = self._node
+        node = self._disc.node(self._node)
         if not isinstance(node, Instance | Selection):
             return ""
         return node.uid.decode("ascii", "replace")
@@ -136,17 +145,18 @@ class File(_Entry):
     @property
     def size(self) -> int:
         """How many bytes it has; 0 for one that cannot be opened."""
-        return self._node.size
+        return self._disc.node(self._node).size
 
     @property
     def error(self) -> str:
         """Why it cannot be opened, or what is doubtful about it; empty if nothing is."""
-        return self._node.reason
+        return self._disc.node(self._node).reason
 
     @property
     def source_path(self) -> str:
         """Where it lies on its medium; empty for what is not there."""
-        return self._node.source_path if isinstance(self._node, Instance) else ""
+        node = self._disc.node(self._node)
+        return node.source_path if isinstance(node, Instance) else ""
 
     def open(self) -> Stream:
         """Open it: a raw binary file, which can be read at any place.
@@ -156,11 +166,11 @@ class File(_Entry):
         """
         self._disc.check()
         with _as_errors_of_files():
-            return Stream(self._node.open(), self.path)
+            return Stream(self._node.open(), self.path, self._disc.check)
 
     def __repr__(self) -> str:
         # No name: what is shown of an error may get into a log.
-        return f"<File of {self.size} bytes>"
+        return f"<File of {counted(self._node.size, 'byte')}>"
 
 
 class Folder(_Entry):
@@ -192,7 +202,7 @@ class Folder(_Entry):
     @property
     def kind(self) -> str:
         """``patient``, ``study`` or ``series``; empty for another one."""
-        node = self._node
+        node = self._disc.node(self._node)
         return _KINDS.get(node.level, "") if isinstance(node, Selection) else ""
 
     def __iter__(self) -> Iterator["Folder | File"]:
@@ -222,7 +232,7 @@ class Folder(_Entry):
         Folders are read when their turn comes, and not kept afterwards. Raises OSError
         if the medium cannot be read.
         """
-        is_kept = self._node.children_cached() is not None
+        is_kept = self._disc.node(self._node).children_cached() is not None
         entries = [*self]
         if not is_kept:
             self._node.forget()
@@ -233,6 +243,8 @@ class Folder(_Entry):
 
     def __getitem__(self, path: str) -> "Folder | File":
         """Return what is at *path*, which counts from here; raises KeyError."""
+        self._disc.check()
+        check_text(path, "a path")
         found: Folder | File = self
         for name in PurePosixPath(path).parts:
             node = found._lookup(name) if isinstance(found, Folder) else None
@@ -253,4 +265,5 @@ class Folder(_Entry):
         return File(node, self._disc, name, self)
 
     def __repr__(self) -> str:
-        return f"<Folder: {self.kind or 'other'}>"
+        level = getattr(self._node, "level", None)
+        return f"<Folder: {_KINDS.get(level, 'other') if level else 'other'}>"

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from dicomfs.dicom.charsets import declared
 from dicomfs.discs.disc import Disc
-from dicomfs.discs.given import Given, Kept, open_given
+from dicomfs.discs.given import Given, Kept, OpenedMedium, OpenedStream, open_given
+from dicomfs.discs.kinds import check_seconds, check_source, check_text, listed
 from dicomfs.errors import DirectoryError, Failure, Problem
 from dicomfs.fileset.open import file_sets_of, listen
 from dicomfs.findings import Findings
@@ -37,7 +38,8 @@ def open_disc(
     a Specific Character Set to read text in. A server, and one of several media, has
     *deadline* seconds to answer.
 
-    Raises Failure, whose ``problem`` says which one, if there is nothing to be shown.
+    Raises Failure, whose ``problem`` says which one, if there is nothing to be shown;
+    TypeError or ValueError for what is no source, and no such option.
 
     >>> import dicomfs
     >>> with dicomfs.open(sample) as disc:
@@ -50,6 +52,10 @@ def open_disc(
         raise TypeError("open() needs at least one source")
     if scan and index_only:
         raise ValueError("scan reads all headers, and index_only none")
+    for source in sources:
+        if not isinstance(source, OpenedStream | OpenedMedium):
+            check_source(source)
+    check_seconds(deadline, "deadline")
     asked = Ways(scan, _passwords(passwords), _charset(charset), deadline)
     opened = open_given(sources, deadline)
     try:
@@ -91,6 +97,7 @@ def _tree(opened: Sequence[Kept], ways: Ways, *, read_headers: bool) -> Tree:
 
 def _charset(term: str) -> bytes:
     """Return *term* as a value of Specific Character Set; ValueError if it is none."""
+    check_text(term, "charset")
     value = term.encode("ascii", "replace")
     if value and declared(value) is None:
         raise ValueError(f"{term!r} is not a Specific Character Set")
@@ -99,7 +106,8 @@ def _charset(term: str) -> bytes:
 
 def _passwords(given: Iterable[str | bytes]) -> list[bytes]:
     """Return passwords as bytes, and load what they need."""
-    known = [each.encode() if isinstance(each, str) else each for each in given]
+    values = listed(given, "passwords", (str, bytes))
+    known = [each.encode() if isinstance(each, str) else each for each in values]
     if known:
         from dicomfs.media.zip import decrypt  # noqa: PLC0415 - mostly not needed
 

@@ -1,6 +1,7 @@
 """A file of a medium as Python reads files."""
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from dicomfs.source.source import Source
@@ -13,15 +14,23 @@ if TYPE_CHECKING:
 _BLOCK: Final = 64 * 1024
 
 
+def _nothing() -> None:
+    pass
+
+
 class Stream(io.RawIOBase):
     """A raw binary file over *source*, which it owns; called *name*, for messages.
 
     Whoever reads it past bytes that the medium cannot give gets OSError, never other
-    bytes. It belongs to one thread at a time.
+    bytes. It belongs to one thread at a time. *check* raises ValueError once the disc is
+    closed that it is of.
     """
 
-    def __init__(self, source: Source, name: str) -> None:
+    def __init__(
+        self, source: Source, name: str, check: Callable[[], None] = _nothing
+    ) -> None:
         self.name = name
+        self._check_disc = check
         self._source = source
         self._at = 0
         self._block = b""
@@ -98,3 +107,4 @@ class Stream(io.RawIOBase):
     def _check(self) -> None:
         if self.closed:
             raise ValueError("the file is closed")
+        self._check_disc()

@@ -1,11 +1,15 @@
 """Media as Python objects: what a program gets, and what it never gets."""
 
 import io
+import os
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pydicom
 import pytest
@@ -310,17 +314,131 @@ def test_nothing_is_read_of_a_disc_that_was_closed(disc: Path, tmp_path: Path) -
     with (tmp_path / "another").open("wb+") as another:
         another.write(b"another patient's" * 100_000)
         another.flush()
-        with pytest.raises(OSError, match="descriptor"):
+        with pytest.raises(ValueError, match="the disc is closed"):
             stream.read(200_000)
-    for attempt in (
-        file.open,
-        lambda: list(opened),
-        lambda: opened.find("1.2"),
-        lambda: file.attributes,
-    ):
-        with pytest.raises(ValueError, match="closed"):
-            attempt()
+    stream.close()
     opened.close()
+
+
+def test_whatever_is_asked_of_a_disc_that_was_closed_is_one_and_the_same_error(
+    disc: Path,
+) -> None:
+    with dicomfs.open(disc) as opened:
+        patient_ = opened.patients[0]
+        file = next(opened.files())
+        stream = file.open()
+        walk, rows = opened.walk(), opened.catalogue("instance")
+        next(walk), next(rows)
+
+    entries: list[Callable[[], object]] = [
+        partial(getattr, entry, name)
+        for entry in (patient_, file)
+        for name in ("uid", "sources", "modified", "mtime_ns", "attributes")
+    ]
+    attempts: list[Callable[[], object]] = [
+        *entries,
+        opened.__enter__,
+        lambda: opened.patients,
+        lambda: list(opened),
+        lambda: list(opened.files()),
+        lambda: opened[""],
+        lambda: opened[file.path],
+        lambda: opened.find("1.2"),
+        lambda: opened.findings,
+        lambda: opened.catalogue(),
+        lambda: next(walk),
+        lambda: next(rows),
+        lambda: patient_.kind,
+        lambda: patient_.folders,
+        lambda: list(patient_.walk()),
+        lambda: file.size,
+        lambda: file.error,
+        lambda: file.source_path,
+        file.open,
+        stream.read,
+        stream.tell,
+        lambda: stream.seek(0),
+        lambda: stream.readinto(bytearray(4)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ValueError, match=r"^the disc is closed$"):
+            attempt()
+    # Those do not ask it.
+    opened.close()
+    stream.close()
+    assert all([repr(file), repr(patient_), file.path])
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "says"),
+    [
+        (None, TypeError, "a binary file that is open, not NoneType"),
+        (3, TypeError, "a binary file that is open, not int"),
+        (["disc"], TypeError, "one by one: open(*sources)"),
+        (("disc", "disc2"), TypeError, "one by one: open(*sources)"),
+        (b"disc", TypeError, "not bytes"),
+        ("", ValueError, "an empty path"),
+        (io.StringIO("a text file"), TypeError, "mode 'rb'"),
+    ],
+)
+def test_what_can_be_no_source_is_told_in_a_sentence(
+    source: object, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=re.escape(says)):
+        dicomfs.open(source)  # type: ignore[arg-type]
+
+
+def test_a_text_file_and_a_pipe_are_no_source(tmp_path: Path) -> None:
+    (tmp_path / "text").touch()
+    with (tmp_path / "text").open() as file, pytest.raises(TypeError, match="'rb'"):
+        dicomfs.open(file)  # type: ignore[arg-type]
+    reading, writing = os.pipe()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe, pytest.raises(ValueError, match="any place"):
+        dicomfs.open(pipe)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"passwords": "abc"}, TypeError, "passwords is a list, not str"),
+        ({"passwords": b"abc"}, TypeError, "passwords is a list, not bytes"),
+        ({"passwords": None}, TypeError, "passwords is a list, not NoneType"),
+        ({"passwords": [7]}, TypeError, "a list of str or bytes, not of int"),
+        ({"charset": None}, TypeError, "charset is text, not NoneType"),
+        ({"deadline": "30"}, TypeError, "a number of seconds, not str"),
+        ({"deadline": 0}, ValueError, "not more than 0 seconds"),
+        ({"deadline": float("nan")}, ValueError, "not more than 0 seconds"),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_told_in_a_sentence(
+    disc: Path, options: dict[str, object], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        dicomfs.open(disc, **options)  # type: ignore[arg-type]
+
+
+def test_a_question_of_the_wrong_kind_is_told_in_a_sentence(disc: Path) -> None:
+    with dicomfs.open(disc) as opened:
+        ask: Any = opened
+        attempts: list[tuple[Callable[[], object], str]] = [
+            (lambda: ask.find(None), "a UID is text, not NoneType"),
+            (lambda: ask[3], "a path is text, not int"),
+            (lambda: ask.patients[0][None], "a path is text, not NoneType"),
+            (lambda: ask.catalogue(["study"]), "level is text, not list"),
+            (lambda: ask.catalogue("study", "PatientID"), "columns is a list, not str"),
+            (lambda: ask.catalogue("study", [8]), "a list of str, not of int"),
+        ]
+        for attempt, says in attempts:
+            with pytest.raises(TypeError, match=says):
+                attempt()
+
+
+def test_a_path_may_begin_with_a_slash_as_those_of_fsspec(disc: Path) -> None:
+    with dicomfs.open(disc) as opened:
+        path = next(opened.files()).path
+        assert opened[f"/{path}"] == opened[path]
+        assert opened["/"] == opened.root
 
 
 def test_many_threads_may_read_a_disc() -> None:

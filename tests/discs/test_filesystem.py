@@ -55,6 +55,66 @@ def disc(tmp_path: Path) -> Path:
     return tmp_path / "disc"
 
 
+def test_parts_of_files_are_given_counted_from_either_end(disc: Path) -> None:
+    fs = fsspec.filesystem("dicom", fo=str(disc))
+    path = f"{SERIES}/0001.dcm"
+    whole = fs.cat_file(path)
+
+    assert fs.cat_file(path, -4) == whole[-4:]
+    assert fs.cat_file(path, 128, -1) == whole[128:-1]
+    assert fs.cat_file(path, 128, 132) == b"DICM"
+    assert fs.read_block(path, 128, 4) == b"DICM"
+    assert fs.read_block(path, len(whole) - 4, 100) == whole[-4:]
+    assert fs.head(path, 132) == whole[:132]
+    assert fs.tail(path, 16) == whole[-16:]
+    assert fs.cat_ranges([path, path], [128, -4], [132, len(whole)]) == [
+        b"DICM",
+        whole[-4:],
+    ]
+    assert fs.open(path).size == len(whole)
+
+
+def test_paths_may_begin_with_a_slash_or_not(disc: Path) -> None:
+    fs = fsspec.filesystem("dicom", fo=str(disc))
+
+    assert fs.ls(SERIES) == fs.ls(SERIES.lstrip("/"))
+    assert fs.info(fs.disc.patients[0].path) == fs.info(f"/{fs.disc.patients[0].path}")
+
+
+def test_an_option_that_there_is_not_is_refused(disc: Path) -> None:
+    with pytest.raises(TypeError, match="no option sacn"):
+        fsspec.filesystem("dicom", fo=str(disc), sacn=True)
+    fsspec.filesystem("dicom", fo=str(disc), skip_instance_cache=True)
+
+
+def test_whatever_would_write_is_refused(disc: Path, tmp_path: Path) -> None:
+    fs = fsspec.filesystem("dicom", fo=str(disc))
+    path, other = f"{SERIES}/0001.dcm", f"{SERIES}/9.dcm"
+    (tmp_path / "file").write_bytes(b"x")
+    attempts: list[Callable[[], object]] = [
+        lambda: fs.pipe(other, b"x"),
+        lambda: fs.pipe({other: b"x"}),
+        lambda: fs.pipe_file(other, b"x", mode="create"),
+        lambda: fs.write_bytes(other, b"x"),
+        lambda: fs.write_text(other, "x"),
+        lambda: fs.put(str(tmp_path / "file"), other),
+        lambda: fs.put_file(str(tmp_path / "file"), other),
+        lambda: fs.touch(other),
+        lambda: fs.touch(path, truncate=False),
+        lambda: fs.open(path, "ab"),
+        lambda: fs.open(path, "r+b"),
+        lambda: fs.rm(path),
+        lambda: fs.rm_file(path),
+        lambda: fs.mv(path, other),
+        lambda: fs.copy(path, other),
+        lambda: fs.mkdir("/new"),
+        lambda: fs.makedirs("/new"),
+    ]
+    for attempt in attempts:
+        with pytest.raises(OSError, match="Read-only file system"):
+            attempt()
+
+
 def test_a_medium_is_listed_searched_and_told_of(disc: Path) -> None:
     fs = fsspec.filesystem("dicom", fo=str(disc))
 
