@@ -4,6 +4,7 @@ Keywords are those of the standard, also for numbers (PS3.4 C.3.4). What it has 
 for is written small.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -51,6 +52,8 @@ COUNTED: Final[Mapping[str, frozenset[Level]]] = {
 }
 """Columns that are no attributes of a record, and on which levels they are known."""
 
+_HALF: Final = "([0-9A-Fa-f]{4})"
+_TAG: Final = re.compile(rf"\(?{_HALF}(?:, ?)?{_HALF}\)?")
 _MODALITIES: Final = Column("ModalitiesInStudy", BY_NAME["Modality"])
 
 
@@ -59,6 +62,10 @@ class Dictionary(Protocol):
 
     def find(self, name: str) -> Keyword | None:
         """Return the attribute with the keyword *name*, None if there is none."""
+        ...
+
+    def keyword(self, tag: int) -> str:
+        """Return the keyword of a *tag*, empty if there is none."""
         ...
 
     def names(self) -> list[str]:
@@ -74,6 +81,12 @@ class AllKeywords:
         from dicomfs.catalogue import dictionary
 
         return dictionary.find(name)
+
+    def keyword(self, tag: int) -> str:
+        """Return the keyword of a *tag*, empty if there is none."""
+        from dicomfs.catalogue import dictionary
+
+        return dictionary.keyword(tag)
 
     def names(self) -> list[str]:
         """Return all keywords."""
@@ -95,10 +108,21 @@ def asked_for(
 ) -> list[Column]:
     """Return the columns of these *names* for rows on a *level*.
 
-    A dictionary knows *more* keywords than records usually have. Raises Failure for a
+    A name may be a tag: (0008,0060) or 00080060; the column is called by its keyword. A
+    dictionary knows *more* keywords than records usually have. Raises Failure for a
     name that is none, with the nearest that is one.
     """
-    return [_asked_for(name, level, more) for name in names]
+    return [_asked_for(_by_keyword(name, more), level, more) for name in names]
+
+
+def _by_keyword(name: str, more: Dictionary | None) -> str:
+    """Return the keyword for a *name* that is a tag, and any other as it is."""
+    found = _TAG.fullmatch(name)
+    if found is None:
+        return name
+    tag = int(found[1] + found[2], 16)
+    own = next((each.name for each in KEYWORDS if tag in each.tags), "")
+    return own or (more.keyword(tag) if more else "") or name
 
 
 def _asked_for(name: str, level: Level, more: Dictionary | None) -> Column:

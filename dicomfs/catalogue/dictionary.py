@@ -35,6 +35,11 @@ def find(name: str) -> Keyword | None:
     return Keyword(name, Level.ROOT, vr, (tag,))
 
 
+def keyword(tag: int) -> str:
+    """Return the keyword of a *tag*, empty if there is none."""
+    return str(datadict.keyword_for_tag(tag))
+
+
 def names() -> list[str]:
     """Return all keywords."""
     return list(datadict.keyword_dict)

@@ -98,9 +98,8 @@ class Total:
             return _COUNTED[column.name](self)
         if column.keyword in self._told:
             return self._told[column.keyword]
+        # Of several values: text, also where there is but one, as others have more.
         values = self._gathered[column.keyword]
-        if len(values) == 1:
-            return next(iter(values))
         return _AND.join(map(str, values)) or None
 
     @property

@@ -8,6 +8,8 @@ from typing import Final
 from dicomfs.cli.usage import misunderstood
 from dicomfs.dicom.charsets import declared
 
+# What is between commas, but for those of tags: (0008,0060).
+_NAME: Final = re.compile(r"\s*\([^()]*\)|[^,]+")
 # The last number means "nobody in particular" to the kernel.
 _MAX_ID: Final = 2**32 - 2
 
@@ -30,8 +32,8 @@ def charset_of(text: str) -> bytes:
 
 
 def names_of(text: str) -> list[str]:
-    """Return the names in *text*, between which there are commas."""
-    return [name for each in text.split(",") if (name := each.strip())]
+    """Return the names in *text*, between which there are commas; a tag may have one."""
+    return [name for each in _NAME.findall(text) if (name := each.strip())]
 
 
 def jobs_of(text: str) -> int:

@@ -46,6 +46,10 @@ def run(given: argparse.Namespace) -> int:
     told = vars(given) | {"columns": asked, "level": level}
     crews = [_crew(told, path) for path in given.paths]
     is_alone = sum(map(len, crews)) == 1
+    if not is_alone:
+        from dicomfs.cli import rows, sources  # noqa: F401 - for those who are forked
+
+        sources.load(scan=given.scan)
     heard = jobs.in_order(crews, given.jobs, hears_errors=not is_alone)
     codes: list[int] = []
     with closing(heard):

@@ -7,9 +7,12 @@ from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.attributes import Attributes
+from dicomfs.dicom.numbers import WHOLE
 from dicomfs.dicom.types import Level
 
 Value = str | int
+
+_NUMBERS: Final = {"IS", *WHOLE}
 
 
 class Keyword(NamedTuple):
@@ -27,7 +30,7 @@ class Keyword(NamedTuple):
     def value(self, attributes: Attributes) -> Value | None:
         """Return the value in *attributes*, None if there is none.
 
-        An IS is a number where it is one. A PN has all its groups and components, and of
+        A whole number, IS or in binary, is a number where it is one. A PN has all its groups and components, and of
         several values each is there, as they are written.
         """
         for tag in self.tags:
@@ -38,7 +41,7 @@ class Keyword(NamedTuple):
     def _value(self, attributes: Attributes, tag: int) -> Value | None:
         if self.vr == "PN":
             return attributes.name(tag)
-        if self.vr == "IS" and (number := attributes.number(tag)) is not None:
+        if self.vr in _NUMBERS and (number := attributes.number(tag)) is not None:
             return number
         return attributes.text(tag)
 

@@ -38,6 +38,14 @@ def confine_to(
 def _load(sources: Sequence[OpenedSource], *, scan: bool) -> None:
     """Load what will be needed: nothing can be loaded once rights are given up."""
     is_plain = all(isinstance(source, OpenedFolder) for source in sources)
+    load(is_plain=is_plain, scan=scan)
+
+
+def load(*, is_plain: bool, scan: bool) -> None:
+    """Load what reading takes, of folders alone if it *is_plain*, or of any source.
+
+    Who forks a process for each of many sources does it before: else each one does.
+    """
     needed = _ALWAYS_NEEDED + (() if is_plain else _FORMATS)
     codecs = charsets.CODECS.union(spelling.CODECS)
     loading.load(codecs, needed + (_PACKED if scan else ()))

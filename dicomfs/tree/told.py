@@ -10,6 +10,7 @@ from typing import Final
 
 from dicomfs.dicom.attributes import Attributes
 from dicomfs.dicom.keywords import Keyword, Value
+from dicomfs.dicom.numbers import with_what_tells
 from dicomfs.dicom.types import Level
 from dicomfs.dicomdir.record import DirectoryRecord
 from dicomfs.errors import DirectoryError
@@ -59,7 +60,8 @@ class Teller:
     """
 
     def __init__(self, more: Iterable[Keyword] = ()) -> None:
-        self.vrs = {tag: each.vr for each in more for tag in each.tags}
+        vrs = {tag: each.vr for each in more for tag in each.tags}
+        self.vrs = with_what_tells(vrs)
         self._readers: dict[FileSet, Callable[[int], DirectoryRecord]] = {}
 
     def of_folder(self, folder: Selection, above: Told) -> Told:

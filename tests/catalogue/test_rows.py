@@ -117,7 +117,7 @@ def test_a_row_further_up_has_each_different_value_from_below(tmp_path: Path) ->
         "1\\2",
         "1.1.1.1\\1.1.1.2\\1.1.2.1",
     ]
-    assert list(of_studies[1].values()) == ["12", "CT", 1, "1.2.1.1"]
+    assert list(of_studies[1].values()) == ["12", "CT", "1", "1.2.1.1"]
 
 
 def test_of_more_values_than_anybody_reads_it_is_said_that_there_are_more(

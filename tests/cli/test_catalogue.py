@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import struct
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from tests.build.medium import image, leaf, patient, series, study, write_medium
+from dicomfs.cli.codes import Exit
+from dicomfs.dicom import tags
+from tests.build.images import make_iso
+from tests.build.medium import Value, image, leaf, patient, series, study, write_medium
 from tests.support.mounting import SAMPLES, Finished, dicomfs, need_packages, python
 
 pytestmark = pytest.mark.slow
@@ -191,6 +195,34 @@ def test_the_dictionary_is_loaded_only_for_what_it_alone_knows(
     assert python(LOADED, TINY, columns).splitlines()[-1] == is_loaded
 
 
+NEW: Final = """
+import sys
+from dicomfs.cli import main, rows
+read = rows._print
+
+def read_and_tell(given, child):
+    before = {*sys.modules}
+    code = read(given, child)
+    print(sorted({*sys.modules} - before), file=sys.stderr)
+    return code
+
+rows._print = read_and_tell
+sys.stderr = sys.stdout
+sys.exit(main.main(["catalogue", *sys.argv[1:]]))
+"""
+
+
+def test_of_many_sources_each_loads_nothing_anew(tmp_path: Path) -> None:
+    discs = [
+        make_iso(write_disc(tmp_path, name), tmp_path / f"{name}.iso") for name in "12"
+    ]
+
+    said = python(NEW, *discs).splitlines()
+
+    told = [line.rpartition(": ")[2] for line in said if line.endswith("]")]
+    assert [each.strip() for each in told] == ["[]", "[]"]
+
+
 COUNT: Final = """
 import sys, duckdb, pandas
 [(by_duckdb,)] = duckdb.sql(
@@ -207,3 +239,61 @@ def test_duckdb_and_pandas_read_a_catalogue(tmp_path: Path) -> None:
     file.write_text(dicomfs("catalogue", SAMPLES).stdout, encoding="utf-8")
 
     assert python(COUNT, file).split() == ["31", "31", "77654033", "98890234"]
+
+
+def lines(done: Finished) -> list[dict[str, Any]]:
+    """Return the rows of the JSON that a command printed."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_column_of_json_has_one_type_whether_records_or_headers_tell_it(
+    tmp_path: Path,
+) -> None:
+    images = [image(f"1.1.1.{n}", number=n, header={"Rows": 16}) for n in (1, 2)]
+    # Of the first the record knows the number, and of the second only its header.
+    del images[1].attributes[tags.INSTANCE_NUMBER]
+    images[1].header[tags.INSTANCE_NUMBER] = "2"
+    single = series("1.1.2", [image("1.1.2.1", number=3, header={"Rows": 16})])
+    jane = patient("Doe", "7", [study("1.1", [series("1.1.1", images), single])])
+    write_medium(tmp_path / "disc", [jane])
+    asked = ("--headers", "--jsonl", "--columns", "InstanceNumber,Rows,SliceThickness")
+
+    each = lines(dicomfs("catalogue", "--level", "instance", *asked, tmp_path / "disc"))
+    groups = lines(dicomfs("catalogue", "--level", "series", *asked, tmp_path / "disc"))
+
+    assert {type(row["Rows"]) for row in each} == {int}
+    assert [row["InstanceNumber"] for row in each] == [3, 1, 2]
+    assert {type(row["Rows"]) for row in groups} == {str}
+    assert [row["InstanceNumber"] for row in groups] == ["3", "1\\2"]
+
+
+def test_columns_may_be_tags_and_are_called_by_their_keywords(tmp_path: Path) -> None:
+    disc = write_disc(tmp_path, "7")
+    asked = "(0008,0060),00100020, (0028,0010),0020000d,bytes"
+
+    done = dicomfs("catalogue", "--columns", asked, disc)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == (
+        "Modality,PatientID,Rows,StudyInstanceUID,bytes"
+    )
+    unknown = dicomfs("catalogue", "--columns", "(0009,1010)", disc)
+    assert unknown.returncode == Exit.USAGE
+    assert "there is no column (0009,1010)" in unknown.stderr
+
+
+@pytest.mark.parametrize(("representation", "told"), [(0, 65534), (1, -2)])
+def test_whether_a_number_has_a_sign_is_what_the_header_says(
+    tmp_path: Path, representation: int, told: int
+) -> None:
+    header: dict[str | int, Value] = {
+        "PixelRepresentation": representation,
+        "SmallestImagePixelValue": struct.pack("<H", told & 0xFFFF),
+    }
+    one = series("1.1.1", [image("1.1.1.1", header=header)])
+    write_medium(tmp_path / "disc", [patient("Doe", "7", [study("1.1", [one])])])
+    asked = ("--level", "instance", "--columns", "SmallestImagePixelValue")
+
+    done = dicomfs("catalogue", "--headers", "--jsonl", *asked, tmp_path / "disc")
+
+    assert lines(done) == [{"SmallestImagePixelValue": told}]
