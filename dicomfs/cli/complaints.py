@@ -180,7 +180,7 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     Problem.TOO_MANY_IMAGES: Complaint(
         Exit.SOURCE_UNSUPPORTED,
-        "{count} images behind the first {most}",
+        "{count:n more image} in the archive than the {most} that are opened",
         "unpack the archive, and give some of its images",
     ),
     # -- a URL -------------------------------------------------------------------------
@@ -278,13 +278,13 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     Problem.ONLY_PACKED: Complaint(
         Exit.NO_DICOMDIR,
-        "none of the {files} files on the medium is in DICOM format, but {count} are "
-        "packed one by one",
+        "of {files:n file} on the medium none is in DICOM format, but {count} "
+        "{count:is|are} packed by {count:itself|themselves}",
         "unpack them in a copy: gunzip --recursive FOLDER (or bunzip2, unxz)",
     ),
     Problem.NO_INSTANCE: Complaint(
         Exit.NO_DICOMDIR,
-        "none of the {files} files on the medium is in DICOM format",
+        "of {files:n file} on the medium none is in DICOM format",
         "give the folder that holds the files; if they are in an archive, unpack it",
     ),
     Problem.ONLY_IMAGES: Complaint(

@@ -6,11 +6,13 @@ sentence, and how to mend it.
 
 import shlex
 from collections import defaultdict
+from typing import Final
 
 from dicomfs.cli import foreign
 from dicomfs.cli.codes import Complaint
 from dicomfs.cli.command import command
 from dicomfs.cli.complaints import TABLE
+from dicomfs.counting import agreed, counted
 from dicomfs.errors import Failure, Problem
 
 
@@ -27,10 +29,24 @@ def complaint(failure: Failure) -> Complaint:
     return Complaint(row.exit_code, failure.inside(row.what.format_map(facts)), mend)
 
 
+_SO_MANY: Final = "n "
+
+
 class _Fact(str):
-    """A fact in a sentence; ``{fact:shell}`` is what a shell takes for it."""
+    """A fact in a sentence, which may be in a form of its own.
+
+    ``{fact:shell}`` is what a shell takes for it, ``{fact:n file}`` so many files, and
+    ``{fact:is|are}`` the word that agrees with it.
+    """
 
     __slots__ = ()
 
     def __format__(self, form: str) -> str:
-        return shlex.quote(self) if form == "shell" else str(self)
+        if form == "shell":
+            return shlex.quote(self)
+        count = int(self) if self.isdecimal() else 0
+        if form.startswith(_SO_MANY):
+            told = counted(count, form.removeprefix(_SO_MANY))
+            return told if self.isdecimal() else told.replace("0", str(self), 1)
+        one, is_agreed, many = form.partition("|")
+        return agreed(count, one, many) if is_agreed else str(self)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from dicomfs.cli.exits import complaint
+from dicomfs.counting import counted
 from dicomfs.errors import Failure, Problem
 from dicomfs.media.mountinfo import mounts
 from dicomfs.mount import attachment, mountpoint
@@ -232,7 +233,7 @@ def _limits() -> Iterator[Sign]:
     mine = [each for each in mounts() if f"user_id={os.getuid()}" in each.options]
     if os.getuid() and len(mine) >= int(most[1] if most else _MOST_MOUNTS):
         yield Sign(
-            f"you have {len(mine)} mounts of FUSE, and may have no more",
+            f"you have {counted(len(mine), 'mount')} of FUSE, and may have no more",
             f"end some, or raise mount_max in {_FUSE_CONF}",
             is_missing=True,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from dicomfs.cli.codes import Complaint
 from dicomfs.cli.command import command
 from dicomfs.cli.exits import complaint
+from dicomfs.counting import counted
 from dicomfs.errors import Failure
 from dicomfs.fileset.listener import Listener
 from dicomfs.printable import CLEAR_LINE, printable
@@ -127,8 +128,8 @@ def _in_words(seconds: float) -> str:
     if minutes < 1:
         return "less than a minute"
     if minutes < _MOST_MINUTES:
-        return f"about {minutes} minute{'' if minutes == 1 else 's'}"
-    return f"about {round(minutes / 60)} hours"
+        return f"about {counted(minutes, 'minute')}"
+    return f"about {counted(round(minutes / 60), 'hour')}"
 
 
 @contextmanager
@@ -180,7 +181,8 @@ class Audience(Listener):
             self._line.show(f"{which}files to be looked at: {of:,} so far")
             return
         self._line.show(
-            f"{which}{files:,} of {of:,} files looked at, {instances:,} instances found"
+            f"{which}{files:,} of {counted(of, 'file')} looked at, "
+            f"{counted(instances, 'instance')} found"
             f"{self._pace.told(files / max(of, files), files)}"
         )
 

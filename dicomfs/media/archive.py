@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
+from dicomfs.counting import counted
 from dicomfs.findings import Finding, Kind
 from dicomfs.media.medium import Capacity, EntryType, Place
 from dicomfs.source.cache import Cache
@@ -167,7 +168,8 @@ def _to_nobody(_: Finding) -> None:
 def shorter(size: int, wanted: int) -> Iterator[Finding]:
     """Yield the finding that an image has only *size* of the *wanted* bytes, if so."""
     if size < wanted:
-        done = f"{size} of its {wanted} bytes are there, and what lies in them is shown"
+        there = f"{size:,} of its {counted(wanted, 'byte')} are there"
+        done = f"{there}, and what lies in them is shown"
         yield Finding(Kind.IMAGE_CUT_OFF, done=done)
 
 

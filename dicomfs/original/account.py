@@ -3,13 +3,22 @@
 from collections.abc import Iterator
 from typing import Final
 
-from dicomfs.counting import agreed
+from dicomfs.counting import agreed, counted
 from dicomfs.original.rebuilt import Reason, Rebuilt
 
 _LEFT_OUT: Final = {
-    Reason.UNLINKED: "nobody knows where they belong (they are in Unlinked of the tree)",
-    Reason.REFUSED: "their File IDs lead to nothing that may be opened",
-    Reason.UNREADABLE: "their records cannot be read any more",
+    Reason.UNLINKED: (
+        "nobody knows where it belongs (it is in Unlinked of the tree)",
+        "nobody knows where they belong (they are in Unlinked of the tree)",
+    ),
+    Reason.REFUSED: (
+        "its File ID leads to nothing that may be opened",
+        "their File IDs lead to nothing that may be opened",
+    ),
+    Reason.UNREADABLE: (
+        "its record cannot be read any more",
+        "their records cannot be read any more",
+    ),
 }
 
 
@@ -29,13 +38,11 @@ def lines(made: Rebuilt) -> Iterator[str]:
             f"{_records(made.completed)} lacked what a record must have, and got it from "
             "the header of an instance"
         )
-    if made.made:
+    if count := made.made:
         yield (
-            f"{_records(made.made)} could not be copied, or was never written, and was "
-            "made anew of what is known: private attributes are not in it"
-            if made.made == 1
-            else f"{_records(made.made)} could not be copied, or were never written, and "
-            "were made anew of what is known: private attributes are not in them"
+            f"{_records(count)} could not be copied, or {agreed(count, 'was', 'were')} "
+            f"never written, and {agreed(count, 'was', 'were')} made anew of what is "
+            f"known: private attributes are not in {agreed(count, 'it', 'them')}"
         )
     if made.changed:
         yield (
@@ -45,13 +52,14 @@ def lines(made: Rebuilt) -> Iterator[str]:
     if count := made.irregular:
         yield (
             f"{_instances(count)} with {agreed(count, 'a File ID', 'File IDs')} that the "
-            "standard does not allow, as there are small letters or dots in it, or it is "
-            "too long: not every program reads that"
+            "standard does not allow, as there are small letters or dots in "
+            f"{agreed(count, 'it, or it is', 'them, or they are')} too long: not every "
+            "program reads that"
         )
     if made.missing:
         yield f"{_instances(made.missing)} listed and missing on the medium"
     for reason, count in made.left_out.items():
-        yield f"{_instances(count)} left out: {_LEFT_OUT[reason]}"
+        yield f"{_instances(count)} left out: {agreed(count, *_LEFT_OUT[reason])}"
 
 
 def of_a_copy(made: Rebuilt) -> Iterator[str]:
@@ -65,8 +73,8 @@ def of_a_copy(made: Rebuilt) -> Iterator[str]:
 
 
 def _instances(count: int) -> str:
-    return f"{count:,} instance{'' if count == 1 else 's'}"
+    return counted(count, "instance")
 
 
 def _records(count: int) -> str:
-    return f"{count:,} record{'' if count == 1 else 's'}"
+    return counted(count, "record")

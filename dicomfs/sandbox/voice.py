@@ -19,6 +19,7 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final, NamedTuple, TextIO
 
+from dicomfs.counting import agreed, counted
 from dicomfs.printable import CLEAR_LINE, printable
 
 # What is in front of each piece: its kind, the level of what is logged, and its length.
@@ -266,7 +267,9 @@ class Log:
         """Log what was *said*, if there is room for it."""
         if (now := self._clock()) >= self._until:
             if (left_out := self._lines - _MOST_LINES) > 0:
-                self._log(logging.WARNING, f"{left_out} lines are left out here")
+                are = agreed(left_out, "is", "are")
+                told = f"{counted(left_out, 'line')} {are} left out here"
+                self._log(logging.WARNING, told)
             self._until, self._lines = now + _MINUTE, 0
         self._lines += 1
         if self._lines <= _MOST_LINES:

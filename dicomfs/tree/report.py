@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
+from dicomfs.counting import counted
 from dicomfs.fileset.links import LinkCheck
 from dicomfs.findings import Finding, Findings, Kind
 from dicomfs.printable import printable, printable_json
@@ -232,7 +233,7 @@ def _summary(report: Report) -> str:
 
 
 def _number(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+    return counted(count, what) if count else f"no {what}s"
 
 
 # -- JSON ------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from dicomfs.counting import agreed, counted
+
 
 class Verdict(Enum):
     """What a check comes to: its code, and in words."""
@@ -44,8 +46,8 @@ def sentence(tally: Tally | None, folders: int, failure: str) -> str:
     """
     if tally is None:
         return (
-            f"so far {folders:,} {_plural('folder', folders)} of this mount "
-            f"{'was' if folders == 1 else 'were'} looked into, and no file was checked "
+            f"so far {counted(folders, 'folder')} of this mount "
+            f"{agreed(folders, 'was', 'were')} looked into, and no file was checked "
             "(dicomfs check looks at everything)"
         )
     if failure:
@@ -56,12 +58,12 @@ def sentence(tally: Tally | None, folders: int, failure: str) -> str:
 def _met(tally: Tally) -> str:
     """Return how many files were met, where nobody knows how many there are."""
     count = tally.whole if tally.reads_files else tally.there
-    what = _plural("image" if tally.are_images else "file", tally.listed)
-    were = "was" if tally.listed == 1 else "were"
+    listed = counted(tally.listed, "image" if tally.are_images else "file")
+    were = agreed(tally.listed, "was", "were")
     state = "whole" if tally.reads_files else "there"
     return (
-        f"{tally.listed:,} {what} {were} looked at and {count:,} of them "
-        f"{'is' if count == 1 else 'are'} {state}"
+        f"{listed} {were} looked at and {count:,} of them "
+        f"{agreed(count, 'is', 'are')} {state}"
     )
 
 
@@ -75,7 +77,7 @@ def _whole(tally: Tally) -> str:
     if not tally.is_all:
         what += " in the folders that could be read"
     count = tally.whole if tally.reads_files else tally.there
-    said = f"{count:,} of {listed:,} {what} {'is' if count == 1 else 'are'}"
+    said = f"{count:,} of {listed:,} {what} {agreed(count, 'is', 'are')}"
     return f"{said} whole" if tally.reads_files else f"{said} there"
 
 
@@ -93,13 +95,5 @@ def _besides(tally: Tally) -> str:
     )
     if count > 1:
         where = where.replace("lies", "lie", 1)
-    files = _plural("DICOM file", count)
-    return f"; {count:,} more {files} {where} (see {_them(count)} with --scan)"
-
-
-def _them(count: int) -> str:
-    return "it" if count == 1 else "them"
-
-
-def _plural(what: str, count: int) -> str:
-    return what if count == 1 else f"{what}s"
+    files = counted(count, "more DICOM file")
+    return f"; {files} {where} (see {agreed(count, 'it', 'them')} with --scan)"

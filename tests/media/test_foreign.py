@@ -245,8 +245,8 @@ def test_a_scan_that_finds_only_packed_files_says_so(how: str, tmp_path: Path) -
 
     assert failure.problem is Problem.ONLY_PACKED
     told = complaint(failure)
-    assert told.what.startswith("none of the 4 files on the medium is in DICOM format")
-    assert "but 3 are packed one by one" in told.what
+    assert told.what.startswith("of 4 files on the medium none is in DICOM format")
+    assert "but 3 are packed by themselves" in told.what
 
 
 def test_a_scan_says_what_is_packed_beside_what_is_not(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_so_many_findings_that_they_would_fill_the_memory_are_not_kept(
     assert json.loads(report.as_json(whole))["more"] == ["loop"]
     told = report.as_text(whole).splitlines()
     assert "  and more of these, which are not listed" in told
-    assert told[-1].startswith("10001 faults and more, no remarks")
+    assert told[-1].startswith("10,001 faults and more, no remarks")
 
 
 def test_the_log_has_the_first_findings_of_a_kind_only(
