@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from dicomfs.dicom.keywords import BY_NAME, Keyword
+from dicomfs.original.folders import File
 from dicomfs.tree.node import Node
 from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.told import told_of
@@ -50,6 +51,7 @@ _VALUES: Final[Mapping[bytes, Callable[[Node], str]]] = {
     b"user.dicomfs.uid": _uid,
     **{f"user.dicom.{name}".encode(): _told(each) for name, each in BY_NAME.items()},
 }
+_FILE_IDS: Final = frozenset({b"user.dicomfs.file_id", b"user.dicom.ReferencedFileID"})
 # What takes no reading.
 _AT_HAND: Final = frozenset({ERROR, b"user.dicomfs.source", b"user.dicomfs.uid"})
 
@@ -65,5 +67,12 @@ def is_at_hand(name: bytes) -> bool:
 
 
 def value(node: Node, name: bytes) -> bytes:
-    """Return the attribute of *node* that has a known *name*, empty if it has none."""
-    return _VALUES[name](node).encode("utf-8", "surrogateescape")
+    """Return the attribute of *node* that has a known *name*, empty if it has none.
+
+    A file under its File ID, of a disc in good order, has those of its instance.
+    """
+    if isinstance(node, File):
+        told = node.file_id if name in _FILE_IDS else _VALUES[name](node.instance)
+    else:
+        told = _VALUES[name](node)
+    return told.encode("utf-8", "surrogateescape")

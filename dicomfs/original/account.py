@@ -21,6 +21,15 @@ _LEFT_OUT: Final = {
     ),
 }
 
+# Of a scan there are no records.
+_LEFT_OUT_OF_A_SCAN: Final = {
+    **_LEFT_OUT,
+    Reason.UNREADABLE: (
+        "its header cannot be read any more",
+        "their headers cannot be read any more",
+    ),
+}
+
 
 def is_whole(made: Rebuilt) -> bool:
     """Whether every instance that a record lists is in it."""
@@ -33,6 +42,26 @@ def lines(made: Rebuilt) -> Iterator[str]:
     No patient is named.
     """
     yield f"the DICOMDIR lists {_instances(made.instances)}"
+    if made.is_scanned:
+        yield "it was made of the headers of the files: no record was read"
+    else:
+        yield from _of_records(made)
+    if count := made.irregular:
+        yield (
+            f"{_instances(count)} with {agreed(count, 'a File ID', 'File IDs')} that the "
+            "standard does not allow, as there are small letters or dots in "
+            f"{agreed(count, 'it, or it is', 'them, or they are')} too long: not every "
+            "program reads that"
+        )
+    if made.missing:
+        yield f"{_instances(made.missing)} listed and missing on the medium"
+    reasons = _LEFT_OUT_OF_A_SCAN if made.is_scanned else _LEFT_OUT
+    for reason, count in made.left_out.items():
+        yield f"{_instances(count)} left out: {agreed(count, *reasons[reason])}"
+
+
+def _of_records(made: Rebuilt) -> Iterator[str]:
+    """Yield what became of the records that were written."""
     if made.completed:
         yield (
             f"{_records(made.completed)} lacked what a record must have, and got it from "
@@ -49,17 +78,6 @@ def lines(made: Rebuilt) -> Iterator[str]:
             f"{_instances(made.changed)} got another File ID, as the one that was written "
             "names nothing that a reader finds"
         )
-    if count := made.irregular:
-        yield (
-            f"{_instances(count)} with {agreed(count, 'a File ID', 'File IDs')} that the "
-            "standard does not allow, as there are small letters or dots in "
-            f"{agreed(count, 'it, or it is', 'them, or they are')} too long: not every "
-            "program reads that"
-        )
-    if made.missing:
-        yield f"{_instances(made.missing)} listed and missing on the medium"
-    for reason, count in made.left_out.items():
-        yield f"{_instances(count)} left out: {agreed(count, *_LEFT_OUT[reason])}"
 
 
 def of_a_copy(made: Rebuilt) -> Iterator[str]:

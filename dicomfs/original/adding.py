@@ -10,6 +10,7 @@ from dicomfs.original import account
 from dicomfs.original.fileids import FileIds
 from dicomfs.original.folders import View
 from dicomfs.original.rebuilt import Rebuilt, rebuilt
+from dicomfs.printable import printable
 from dicomfs.tree import naming
 from dicomfs.tree.identity import ROOT_INODE, Position, inode
 from dicomfs.tree.naming import Name
@@ -79,8 +80,9 @@ class Original:
     def page(self) -> bytes:
         """Return what is to be said of it, as text; raises OSError."""
         lines: list[str] = []
-        for view in self._views:
-            about = [f"{view.name}:"] if len(self._views) > 1 else []
+        sources = [printable(each.source) for each in self._file_sets]
+        for view, source in zip(self._views, sources, strict=True):
+            about = [f"{view.name} is {source}:"] if len(self._views) > 1 else []
             lines += [*about, *account.lines(view.rebuilt())]
         return "".join(f"{line}\n" for line in lines).encode()
 

@@ -62,6 +62,15 @@ class File:
         """Why it cannot be opened."""
         return self.instance.reason
 
+    @property
+    def file_id(self) -> str:
+        """The File ID that the record of the rebuilt DICOMDIR has."""
+        names, folder = [self.name], self.parent
+        while isinstance(folder, Folder):
+            names.append(folder.name)
+            folder = folder.parent
+        return "\\".join(reversed(names))
+
     def is_same(self, other: object) -> bool:
         """Whether *other* is the file of the same instance."""
         return isinstance(other, File) and self.instance.is_same(other.instance)

@@ -55,7 +55,8 @@ class Rebuilt:
 
     Files that are *missing* on the medium are listed all the same. *elsewhere* are those
     that have another name on the medium, or lie in another folder, than their File ID
-    says. File IDs that are *irregular* are none that the standard allows. Of the records some were *made* anew, and others *completed*.
+    says. File IDs that are *irregular* are none that the standard allows. Where it
+    *is_scanned* nobody had written records, and all are made of headers. Else of the records some were *made* anew, and others *completed*.
     """
 
     dicomdir: bytes = b""
@@ -67,6 +68,7 @@ class Rebuilt:
     irregular: int = 0
     made: int = 0
     completed: int = 0
+    is_scanned: bool = False
     left_out: Counter[Reason] = field(default_factory=Counter)
 
 
@@ -105,6 +107,7 @@ class _Rebuilder:
         made.dicomdir = self._writer.written()
         made.changed = self._file_ids.changed
         made.irregular = self._file_ids.irregular
+        made.is_scanned = not self._file_set.place
         made.made, made.completed = self._contents.made, self._contents.completed
         return made
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+import dicomfs
 from dicomfs.fileset.open import file_sets_of
 from dicomfs.fileset.scan import scanned
 from dicomfs.findings import Findings
@@ -173,3 +174,37 @@ def test_what_could_not_be_kept_is_said_on_a_page(tmp_path: Path) -> None:
         "1 instance listed and missing on the medium",
     ]
     assert "Doe" not in page
+
+
+def test_of_several_sources_the_page_says_which_folder_is_which(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "disc").mkdir(parents=True)
+        write_medium(tmp_path / name / "disc", Usual().roots)
+    with dicomfs.open(tmp_path / "one/disc", tmp_path / "two/disc") as both:
+        tree = both._tree
+        original = Original(tree, tree.file_sets)
+        folders = [*original.beside(tree.root).children()]
+
+        page = original.page().decode()
+
+    assert len({*folders}) == 2
+    told = [line for line in page.splitlines() if line.endswith(":")]
+    assert {line.partition(" is ")[0] for line in told} == {*folders}
+    assert [line.partition(" is ")[2] for line in told] == [
+        f"{tmp_path}/{name}/disc:" for name in ("one", "two")
+    ]
+
+
+def test_of_a_scan_the_page_speaks_of_no_records(tmp_path: Path) -> None:
+    write_medium(tmp_path, Usual().roots)
+    with dicomfs.open(tmp_path, scan=True) as scanned:
+        tree = scanned._tree
+        original = Original(tree, tree.file_sets)
+        original.beside(tree.root)
+
+        page = original.page().decode()
+
+    assert page.splitlines() == [
+        "the DICOMDIR lists 10 instances",
+        "it was made of the headers of the files: no record was read",
+    ]

@@ -1,8 +1,10 @@
 """The disc in good order on a real mount, read by the tools that it is for."""
 
+import os
 import subprocess
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from scripts.catalogue import readers
@@ -98,6 +100,25 @@ def test_a_page_says_what_is_in_it(alone: Mount, beside: Mount) -> None:
     for mount in (alone, beside):
         page = (mount.place / ".dicomfs/original.txt").read_text()
         assert page == "the DICOMDIR lists 10 instances\n"
+
+
+def test_files_have_the_attributes_of_their_instances(
+    alone: Mount, beside: Mount
+) -> None:
+    for root in (alone.place, beside.place / _ORIGINAL):
+        file = next(path for path in sorted(root.rglob("*/*/*")) if path.is_file())
+        read = pydicom.dcmread(file)
+        told = {
+            name: os.getxattr(file, f"user.{name}").decode()
+            for name in ("dicom.PatientID", "dicom.SOPInstanceUID", "dicomfs.uid")
+        }
+        assert told == {
+            "dicom.PatientID": read.PatientID,
+            "dicom.SOPInstanceUID": read.SOPInstanceUID,
+            "dicomfs.uid": read.SOPInstanceUID,
+        }
+        file_id = os.getxattr(file, "user.dicomfs.file_id").decode()
+        assert file_id == "\\".join(file.relative_to(root).parts)
 
 
 def test_repair_writes_the_same_dicomdir(
