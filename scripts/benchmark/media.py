@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -136,8 +137,10 @@ class Media:
             )
             if not root.exists():
                 build.write_medium(root, [build.patient(name, name, [study])])
-            places.append(self.iso(root))
-        return places
+            places.append(root)
+        # Each takes a process of its own.
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            return list(workers.map(self.iso, places))
 
 
 def _patient(name: str, series: list[build.Record]) -> build.Record:

@@ -29,6 +29,10 @@ _COMPUTED: Final = 10_000
 _SHARED: Final = "Bench^Shared"
 _PATIENTS: Final = 2
 _KIB: Final = 1024
+_COMMANDS: Final = (
+    ("tree --studies", ["tree", "--studies"]),
+    ("catalogue --jobs 1", ["catalogue", "--jobs", "1"]),
+)
 # Bytes of memory that one more image may take.
 _MOST_KEPT: Final = 128 * _KIB
 
@@ -57,10 +61,7 @@ def many_images(bench: Bench) -> Iterator[Result]:
     many = bench.media.discs(bench.sizes.shelf, _SHARED, _PATIENTS)
     few = many[: len(many) // _PART]
     nominal = bench.is_nominal("shelf")
-    for name, command in (
-        ("tree --studies", ["tree", "--studies"]),
-        ("catalogue --jobs 1", ["catalogue", "--jobs", "1"]),
-    ):
+    for name, command in _COMMANDS:
         large, small = alternate(bench.runs, _cost(command, many), _cost(command, few))
         yield from _compared(name, many, few, large, small, nominal=nominal)
     one, two = (["catalogue", "--jobs", jobs] for jobs in ("2", "1"))
@@ -75,7 +76,8 @@ def many_images(bench: Bench) -> Iterator[Result]:
         nominal=nominal,
     )
     yield from _mounted(bench, many, few, nominal=nominal)
-    yield from _opens(bench, few)
+    for name, command in _COMMANDS:
+        yield from _opens(bench, few, name, command)
 
 
 def _cost(command: Sequence[str], images: Sequence[Path]) -> Callable[[], Cost]:
@@ -162,18 +164,20 @@ def _mount(bench: Bench, images: Sequence[Path]) -> tuple[float, float, float]:
         return wall, memory, max(held)
 
 
-def _opens(bench: Bench, images: Sequence[Path]) -> Iterator[Result]:
-    """Yield how often images are opened for a line a study: each of them once."""
-    prefix = bench.folder / "trace-shelf"
+def _opens(
+    bench: Bench, images: Sequence[Path], name: str, command: Sequence[str]
+) -> Iterator[Result]:
+    """Yield how often a *command* opens images: each of them once."""
+    prefix = bench.folder / f"trace-shelf-{command[0]}"
     try:
-        run([*strace_into(prefix), *DICOMFS, "tree", "--studies", *images])
+        run([*strace_into(prefix), *DICOMFS, *command, *images])
         found = counts(prefix, {str(image) for image in images})
     except BenchError as error:
-        yield Missing(_ROW, "opens of images", str(error), failed=True)
+        yield Missing(_ROW, f"opens of images, {name}", str(error), failed=True)
         return
     yield Comparison(
         row=_ROW,
-        what=f"opens of images, tree --studies, {len(images):,} ISO images",
+        what=f"opens of images, {name}, {len(images):,} ISO images",
         against="images",
         a=[found.opens],
         b=[len(images)],
