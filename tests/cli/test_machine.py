@@ -230,7 +230,7 @@ def test_limits_that_are_low_are_told(
     monkeypatch.setattr(machine, "mounts", lambda: iter([mine]))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 10))
 
-    assert seen("you have 1 mounts of FUSE").is_missing
+    assert seen("you have 1 mount of FUSE").is_missing
     assert seen("10 open files").state == "note"
 
 
