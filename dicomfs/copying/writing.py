@@ -8,7 +8,10 @@ from typing import Final, NoReturn
 
 from dicomfs.copying.wire import MOST, BrokenWireError, Speaker
 from dicomfs.copying.writer import Writer
-from dicomfs.sandbox import inheritance, process
+from dicomfs.sandbox import confine, environment, inheritance, process
+
+NAME: Final = "dicomfs-writer"
+"""What it is called where processes are listed."""
 
 _F_SETPIPE_SZ: Final = 1031
 # Heads of pieces are read with what follows them. Of the bytes of a file not more: they
@@ -57,8 +60,12 @@ def _serve(root: int, heard: int, answered: int, *, compares: bool) -> NoReturn:
         # If that is killed, neither.
         signal.signal(signal.SIGTERM, _end)
         process.end_with_parent(signal.SIGTERM)
+        process.call(NAME)
         inheritance.keep_descriptors([root, heard, answered])
+        environment.leave()
         process.silence(process.open_null())
+        # What is lacking of that, who reads says: it gives up more.
+        confine.restrict(confine.Rights((), writable=[root]))
         writer = Writer(root, compares=compares)
         with suppress(BrokenWireError, OSError), open(heard, "rb", _READ_ON) as pipe:
             writer.serve(pipe, answered)

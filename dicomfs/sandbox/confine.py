@@ -2,8 +2,9 @@
 
 The worker may read what lies beneath the medium, serve the descriptors that it holds,
 and think about it. The fetcher may read a few files of the system, and has the network.
-Who paints a picture has a connection. Whoever takes one of them over has no more than
-that: no other file, no program, no other process.
+Who paints a picture has a connection, and who writes a copy the folder that it is for.
+Whoever takes one of them over has no more than that: no other file, no program, no other
+process.
 """
 
 import ctypes
@@ -31,6 +32,7 @@ _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 _CAPABILITY_VERSION: Final = 0x20080522
+_CAP_DAC_OVERRIDE: Final = 1 << 1
 _CAP_DAC_READ_SEARCH: Final = 1 << 2
 _MAX_CAPABILITY: Final = 63
 
@@ -45,6 +47,8 @@ _LANDLOCK_CREATE_RULESET_VERSION: Final = 1
 _LANDLOCK_RULE_PATH_BENEATH: Final = 1
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
+# WRITE_FILE, REMOVE_FILE, MAKE_DIR, MAKE_REG, REFER
+_WRITE: Final = 1 << 1 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13
 # What Landlock can deny, by its version: rights to files (all up to MAKE_SYM, then
 # REFER, TRUNCATE, IOCTL_DEV), to the network (BIND_TCP, CONNECT_TCP), and beyond the
 # sandbox (ABSTRACT_UNIX_SOCKET, SIGNAL).
@@ -67,13 +71,15 @@ class Rights(NamedTuple):
     """What is left to a process.
 
     *readable* are descriptors of files, and of folders to read beneath. If root is to
-    read *of_others*, too, it keeps the capability for that. With the *network* it may
-    connect to other machines, and resolve their names. One that *forks* others, which
-    give up more, may make any system call.
+    read *of_others*, too, it keeps the capability for that. Beneath folders that are
+    *writable* it may make files and folders, and root may in those of others, too. With
+    the *network* it may connect to other machines, and resolve their names. One that
+    *forks* others, which give up more, may make any system call.
     """
 
     readable: Sequence[int]
     of_others: bool = False
+    writable: Sequence[int] = ()
     network: bool = False
     forks: bool = False
 
@@ -91,11 +97,13 @@ def restrict(rights: Rights) -> list[str]:
         "a limit of files": _limit_files,
         "the dropping of capabilities": lambda: _drop_capabilities(rights),
         "no-new-privileges": lambda: _prctl(_PR_SET_NO_NEW_PRIVS, 1),
-        "Landlock": lambda: _read_only(rights),
+        "Landlock": lambda: _deny(rights),
         "seccomp": lambda: _filter_system_calls(rights),
     }
     if rights.forks:
         del steps["seccomp"]
+    if rights.writable:
+        del steps["a limit of files"]
     return [
         f"{what}: {error.strerror}"
         for what, step in steps.items()
@@ -139,7 +147,7 @@ def _limit_memory() -> None:
 
 
 def _drop_capabilities(rights: Rights) -> None:
-    """Drop all rights of root but to read what others own: media are mounted 0400."""
+    """Drop all rights of root but to files of others: media are mounted 0400."""
     try:
         for capability in range(_MAX_CAPABILITY + 1):
             _prctl(_PR_CAPBSET_DROP, capability)
@@ -149,10 +157,15 @@ def _drop_capabilities(rights: Rights) -> None:
             raise
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     try:
-        is_kept = rights.of_others and os.geteuid() == 0
-        _keep_capabilities(_CAP_DAC_READ_SEARCH if is_kept else 0)
+        _keep_capabilities(_kept(rights) if os.geteuid() == 0 else 0)
     except PermissionError:  # a container's root may not have it
         _keep_capabilities(0)
+
+
+def _kept(rights: Rights) -> int:
+    if rights.writable:
+        return _CAP_DAC_OVERRIDE
+    return _CAP_DAC_READ_SEARCH if rights.of_others else 0
 
 
 def _keep_capabilities(kept: int) -> None:
@@ -160,8 +173,8 @@ def _keep_capabilities(kept: int) -> None:
     _check(_libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)))
 
 
-def _read_only(rights: Rights) -> None:
-    """Deny what this kernel's Landlock can deny, but reading, and the network."""
+def _deny(rights: Rights) -> None:
+    """Deny what this kernel's Landlock can deny, but what the *rights* are."""
     version = _syscall(
         _SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION
     )
@@ -172,9 +185,11 @@ def _read_only(rights: Rights) -> None:
     handled = struct.pack("=3Q", files, network, beyond)
     ruleset = _syscall(_SYS_LANDLOCK_CREATE_RULESET, handled, len(handled), 0)
     try:
-        for each in rights.readable:
+        for each in (*rights.readable, *rights.writable):
             is_folder = stat.S_ISDIR(os.fstat(each).st_mode)
             allowed = _READ_FILE | _READ_DIR if is_folder else _READ_FILE
+            if each in rights.writable:
+                allowed |= _WRITE & files
             rule = struct.pack("=Qi", allowed, each)
             _syscall(
                 _SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0
@@ -188,7 +203,12 @@ def _filter_system_calls(rights: Rights) -> None:
     processor = os.uname().machine
     if processor not in _SYS_SECCOMP or sys.maxsize <= 2**32:
         raise OSError(errno.ENOSYS, f"not made for this processor ({processor})")
-    program = seccomp.program(processor, os.getpid(), network=rights.network)
+    program = seccomp.program(
+        processor,
+        os.getpid(),
+        network=rights.network,
+        writes=bool(rights.writable),
+    )
     steps = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: how many steps of eight bytes, and where they are
     filter_ = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))

@@ -2,7 +2,8 @@
 
 What is on the list is what Python, trio, libfuse and glibc ask for once a mount is
 being served; some of it only with arguments that do no harm. A second list is for who
-has the network, the fetcher. All else is refused with EPERM. Calls that are newer than this list, and ``clone3``, whose flags a filter cannot
+has the network, the fetcher, and a third for who writes a copy. All else is refused with
+EPERM. Calls that are newer than this list, and ``clone3``, whose flags a filter cannot
 see, answer ENOSYS: then glibc does without. The numbers are those of the kernel's
 ``asm/unistd.h``.
 """
@@ -51,6 +52,12 @@ _ALLOWED_IN_NETWORK: Final = """
 """
 _EXAMINED_IN_NETWORK: Final = """
     socket:41:198
+"""
+# Where, Landlock says. What is opened may be opened to write.
+_ALLOWED_TO_WRITERS: Final = """
+    openat:257:56 mkdirat:258:34 unlinkat:263:35 linkat:265:37 renameat:264:38
+    renameat2:316:276 utimensat:280:88 flock:73:32 syncfs:306:267 fsync:74:82
+    ftruncate:77:46
 """
 _CLONE3: Final = 435
 _NEWEST: Final = 450
@@ -114,7 +121,9 @@ class _Instruction(NamedTuple):
     value: int
 
 
-def program(processor: str, pid: int, *, network: bool = False) -> bytes:
+def program(
+    processor: str, pid: int, *, network: bool = False, writes: bool = False
+) -> bytes:
     """Return the filter for process *pid* on a *processor*, as uname calls it.
 
     Raises KeyError for a processor whose calls are not known here.
@@ -125,6 +134,8 @@ def program(processor: str, pid: int, *, network: bool = False) -> bytes:
     if network:
         allowed |= _numbers(_ALLOWED_IN_NETWORK, column)
         examined |= _numbers(_EXAMINED_IN_NETWORK, column)
+    if writes:
+        allowed |= _numbers(_ALLOWED_TO_WRITERS, column)
     steps = [
         _load(_ARCHITECTURE),
         *_unless(_EQUAL, architecture, [_return(_KILL)]),

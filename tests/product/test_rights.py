@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from dicomfs.copying import writing
 from dicomfs.fileset import aside
 from dicomfs.pictures.thumbnail import NAME
 from tests.build.archives import files_in, zipped
@@ -53,7 +54,14 @@ pytestmark = [
 
 _GIBIBYTE: Final = 1024**3
 _SECRET: Final = "AWS_SECRET_ACCESS_KEY"
-_CAPABILITIES: Final = {1 << 2: "`DAC_READ_SEARCH`", 0: "none"}
+_CAPABILITIES: Final = {
+    1 << 1: "`DAC_OVERRIDE`",
+    1 << 2: "`DAC_READ_SEARCH`",
+    0: "none",
+}
+
+# Who works beside the process that reads a medium, as they are called.
+_BESIDE: Final = {aside.NAME: "reader", writing.NAME: "writer"}
 
 Rights = dict[str, str]
 
@@ -65,6 +73,11 @@ class Stage(NamedTuple):
     secret: Path
     port: int
     held: int
+
+    @property
+    def destination(self) -> Path:
+        """A folder that a copy is for."""
+        return self.folder / "destination"
 
     def command(self, *arguments: str | Path) -> list[str]:
         """Return dicomfs with *arguments*, and with an intruder in it."""
@@ -177,6 +190,8 @@ def _kinds(links: list[str], stage: Stage, medium: Path) -> Iterator[str]:
             yield "the mount"
         elif link.startswith(str(medium)):
             yield "the medium"
+        elif link.startswith(str(stage.destination)):
+            yield "the destination"
         elif kind == "socket":
             yield "sockets"
         elif link.endswith("/mountinfo"):
@@ -190,7 +205,7 @@ def _kinds(links: list[str], stage: Stage, medium: Path) -> Iterator[str]:
 # -- the processes ---------------------------------------------------------------------
 
 
-def test_the_table_of_rights_is_what_the_processes_have(
+def test_the_table_of_rights_is_what_the_processes_of_a_mount_have(
     mount: Mounter, stage: Stage
 ) -> None:
     need_root()
@@ -205,18 +220,31 @@ def test_the_table_of_rights_is_what_the_processes_have(
             else f"{plain[right]} ({value} if URLs)"
             for right, value in rights.items()
         }
-    for command in READERS:
-        mark = new_mark()
-        with stage.start(mark, command, medium):
-            try:
-                found[f"`{command}`"] = rights_of(_reader(mark), stage, medium)
-                for pid in marked(mark):
-                    if name_of(pid) == aside.NAME:
-                        found["reader"] = rights_of(pid, stage, medium)
-            finally:
-                kill(*marked(mark))
 
-    assert _told() == found
+    others = {*_BESIDE.values(), *(f"`{command}`" for command in READERS)}
+    assert {name: told for name, told in _told().items() if name not in others} == found
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_the_table_of_rights_is_what_the_processes_of_a_command_have(
+    stage: Stage, command: str
+) -> None:
+    need_root()
+    medium = a_medium(stage.folder / "medium")
+    mark = new_mark()
+    into = [stage.destination] if command == "copy" else []
+    with stage.start(mark, command, medium, *into):
+        try:
+            found = {f"`{command}`": rights_of(_reader(mark), stage, medium)}
+            for pid in marked(mark):
+                if name_of(pid) in _BESIDE:
+                    name = _BESIDE[name_of(pid)]
+                    found[name] = rights_of(pid, stage, medium)
+        finally:
+            kill(*marked(mark))
+
+    assert {name: _told()[name] for name in found} == found
+    assert (len(found) > 1) == (command in {"check", "copy"})
 
 
 def _rights_in_a_mount(

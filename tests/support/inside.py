@@ -28,7 +28,7 @@ WAITS: Final = "waits"
 WRITTEN: Final = ".written"
 
 _PR_SET_NAME: Final = 15
-READERS: Final = ("tree", "check", "catalogue")
+READERS: Final = ("tree", "check", "catalogue", "copy", "repair")
 
 _libc = ctypes.CDLL(None)
 
