@@ -7,7 +7,8 @@ headers are read, a source has as many as there are processors.
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import Final
@@ -22,6 +23,7 @@ from dicomfs.cli.codes import Exit
 from dicomfs.cli.ending import ended
 from dicomfs.cli.terminal import say
 from dicomfs.cli.usage import misunderstood
+from dicomfs.printable import printable_json, printable_lines
 
 # Processes for one source.
 _MOST_SHARES: Final = 8
@@ -53,8 +55,21 @@ def run(given: argparse.Namespace) -> int:
     heard = jobs.in_order(crews, given.jobs, hears_errors=not is_alone)
     codes: list[int] = []
     with closing(heard):
-        output.write(_text(heard, form, len(names), given.paths, codes), is_json=True)
+        text = _text(heard, form, len(names), given.paths, codes)
+        output.write(map(_shown(is_json=given.jsonl), text), is_json=True)
     return next(filter(None, codes), Exit.OK)
+
+
+def _shown(*, is_json: bool) -> Callable[[str], str]:
+    """Return what is done to lines before they are printed.
+
+    CSV has no escapes that a program would understand: on a terminal, which would obey
+    what a medium says, it gets those of all else; anywhere else it stays as it is.
+    """
+    if is_json:
+        return printable_json
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return printable_lines if is_terminal else str
 
 
 def _crew(told: dict[str, object], path: str) -> list[jobs.Work]:

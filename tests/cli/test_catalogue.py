@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import pty
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +16,17 @@ from dicomfs.cli.codes import Exit
 from dicomfs.dicom import tags
 from tests.build.images import make_iso
 from tests.build.medium import Value, image, leaf, patient, series, study, write_medium
-from tests.support.mounting import SAMPLES, Finished, dicomfs, need_packages, python
+from tests.support.mounting import (
+    COMMAND,
+    PATIENCE,
+    SAMPLES,
+    Finished,
+    dicomfs,
+    environment,
+    need_packages,
+    new_mark,
+    python,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +49,9 @@ def write_disc(root: Path, name: str, images: int = 3) -> Path:
     doe.header[0x00100040] = "F"
     write_medium(root / name, [doe])
     return root / name
+
+
+EVIL: Final = "Doe\x1b]0;x\x07\u202ezz"
 
 
 def test_each_source_is_catalogued_by_itself_and_in_order(tmp_path: Path) -> None:
@@ -141,9 +157,49 @@ def test_json_lines_have_null_for_what_is_not_there(tmp_path: Path) -> None:
     assert (row["NumberOfStudyRelatedInstances"], row["ModalitiesInStudy"]) == (3, "CT")
 
 
-def test_what_a_terminal_would_obey_does_not_reach_it_and_a_file_has_it_all(
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def evil(tmp_path: Path) -> Path:
+    """Return a medium whose patient's name is more than letters."""
+    spoken = leaf("SR DOCUMENT", "1.1.1.1", number=1)
+    what = study("1.1", [series("1.1.1", [spoken])])
+    write_medium(
+        tmp_path / "evil",
+        [patient(EVIL, "1", [what], SpecificCharacterSet="ISO_IR 192")],
+    )
+    return tmp_path / "evil"
+
+
+def test_what_a_terminal_would_obey_does_not_reach_it(evil: Path) -> None:
+    terminal, ours = pty.openpty()
+    try:
+        done = subprocess.run(
+            [*COMMAND, "catalogue", "--columns", "PatientName", evil],
+            stdout=ours,
+            env=environment(new_mark()),
+            timeout=PATIENCE,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+    shown = os.read(terminal, 1000)
+    os.close(terminal)
+
+    assert done.returncode == 0
+    assert shown == b"PatientName\r\nDoe\\x1b]0;x\\x07\\u202ezz\r\n"
+
+
+def test_in_a_file_csv_has_it_all_and_json_means_it_all(evil: Path) -> None:
+    asked = ("--columns", "PatientName", evil)
+
+    csv = dicomfs("catalogue", *asked)
+    lines = dicomfs("catalogue", "--jsonl", *asked)
+
+    assert csv.stdout == f"PatientName\n{EVIL}\n"
+    assert json.loads(lines.stdout) == {"PatientName": EVIL}
+    assert lines.stdout.isascii()
+
+
+def test_for_excel_no_text_is_a_formula(tmp_path: Path) -> None:
     spoken = leaf("SR DOCUMENT", "1.1.1.1", number=1)
     what = study("1.1", [series("1.1.1", [spoken])], description="=HYPERLINK(1)")
     write_medium(tmp_path, [patient("Doe", "1", [what])])
