@@ -7,6 +7,7 @@ folder is handed to the file manager by its path all the same, as there is no ot
 
 import html
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -39,12 +40,26 @@ def notify(title: str, text: str) -> bool:
 def _started(command: Sequence[str]) -> bool:
     """Whether a program can be started, and does not fail at once."""
     null = subprocess.DEVNULL
+    name, *arguments = command
+    found = shutil.which(name, path=_path())
+    if found is None:
+        return False
     try:
         program = subprocess.Popen(
-            command, stdin=null, stdout=null, stderr=null, start_new_session=True
+            [found, *arguments],
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            start_new_session=True,
         )
     except OSError:
         return False
     with suppress(subprocess.TimeoutExpired):
         return program.wait(_SECONDS) == 0
     return True
+
+
+def _path() -> str:
+    """Return $PATH without what leads to the current folder, which may be the medium."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(each for each in folders if Path(each).is_absolute())

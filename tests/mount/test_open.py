@@ -109,6 +109,24 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     kill(*marked(made.mark))
 
 
+@pytest.mark.parametrize("path", ["", ".", ":{tools}", ".:{tools}", "../{here}"])
+def test_no_program_is_taken_from_the_folder_that_somebody_is_in(
+    desk: Desk, tmp_path: Path, path: str
+) -> None:
+    medium = a_medium(tmp_path / "cd")
+    for program in ("xdg-open", "notify-send"):
+        (medium / program).write_text(STAND_IN.format(code=0))
+        (medium / program).chmod(0o755)
+
+    path = path.format(tools=mounting.tool_path(), here=medium.name)
+
+    env = desk.environment | {"PATH": path}
+    dicomfs("open", medium, mark=desk.mark, env=env, cwd=medium)
+
+    assert not list(medium.glob("*.said"))
+    desk.ends()
+
+
 def test_a_medium_is_shown_in_the_file_manager_with_extras(
     desk: Desk, tmp_path: Path
 ) -> None:
