@@ -5,7 +5,8 @@
 
 Whichever of the two is killed, the other starts a new one. They know the mount by the
 number of its device, and so find it wherever it has gone. Only who ends the worker and
-both of them at once leaves a dead mount.
+both of them at once leaves a dead mount, or both before a new one is there, which takes a
+second, and the worker later.
 """
 
 import logging
@@ -38,6 +39,8 @@ _PATIENCE: Final = 5.0
 _LATEST: Final = 3.0
 # Between two attempts to start a second.
 _PAUSE: Final = 1.0
+# Between two attempts to take a mount away.
+_AGAIN: Final = 2.0
 _MOST_WORDS: Final = 64
 
 
@@ -116,14 +119,21 @@ class Watch:
         return self._is_unmounted
 
     def _clear(self) -> bool:
-        """Take the mount away; return whether none is left."""
+        """Take the mount away if that can be done now; return whether none is left."""
+        try:
+            return self._take_away()
+        except OSError:
+            return False
+
+    def _take_away(self) -> bool:
+        """Take the mount away; return whether none is left.
+
+        Raises OSError if no helper can be started.
+        """
         if not self._device or self._has_left_sight():
             return True
         is_sure = self._connection is not None or not self._worker.has_ended()
-        try:
-            return attachment.clear(self._device, if_dead=not is_sure)
-        except OSError:  # nothing can be started
-            return False
+        return attachment.clear(self._device, if_dead=not is_sure)
 
     def _stop_worker(self) -> None:
         """End the worker: asked first, then by force."""
@@ -137,12 +147,20 @@ class Watch:
                 self._worker.has_ended(grace)
 
     def _insist(self) -> None:
-        """Take the mount away by all means, and wait for it to be uncovered."""
+        """Take the mount away by all means, and wait until it can be reached.
+
+        Something may be mounted over it, or a folder above it be closed to this user. Of
+        the first the kernel tells; for the second it has to be looked again.
+        """
         with _changes() as changes:
-            while not self._clear():
-                for mount in attachment.seen(self._device):
-                    attachment.become_helper(mount)
-                _wait(changes=changes)
+            while True:
+                try:
+                    if self._take_away():
+                        break
+                except OSError:  # no helper can be started, but this process can be it
+                    for mount in attachment.seen(self._device):
+                        attachment.become_helper(mount)
+                _wait(changes=changes, seconds=_AGAIN)
         mountpoint.remove(self._options.made)
 
     # -- the second --------------------------------------------------------------------

@@ -288,6 +288,26 @@ def test_a_mount_whose_parent_was_renamed_ends_where_it_is(
     assert not is_mounted(moved)
 
 
+@pytest.mark.slow
+def test_a_mount_in_a_folder_that_was_closed_goes_when_that_is_open_again(
+    mount: Mounter, medium: Path, ordinary_user: User
+) -> None:
+    above = ordinary_user.home / "theirs"
+    (above / "mnt").mkdir(parents=True)
+    ordinary_user.owns(above)
+    shown = mount(medium, place=above / "mnt", user=ordinary_user)
+    shown.expect_log("the worker failed")
+    worker = shown.worker
+    above.chmod(0)
+
+    os.kill(worker, signal.SIGKILL)
+    assert until(lambda: worker not in shown.processes)
+    assert not until(lambda: not shown.processes, seconds=1)  # somebody waits
+    above.chmod(0o700)
+
+    assert shown.has_ended()
+
+
 @pytest.fixture
 def covered(mount: Mounter, medium: Path, place: Path) -> Iterator[Mount]:
     """Return a mount over which somebody has mounted something else."""
