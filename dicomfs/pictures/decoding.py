@@ -10,29 +10,22 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.pixels.processing import apply_color_lut
-from pydicom.pixels.utils import pixel_array
-from pydicom.uid import (
-    UID,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.pixels.processing import convert_color_space
 
 from dicomfs.errors import PictureError
 from dicomfs.pictures.excerpt import Excerpt, inflated
-from dicomfs.pictures.windowing import Array, Greys, greys, groups_of, numbers
+from dicomfs.pictures.stored import Stored, stored
+from dicomfs.pictures.tables import palette_in
+from dicomfs.pictures.windowing import Greys, greys, groups_of, numbers, scaled
 
 # Further pixels would not be seen in a picture of so many; they are passed over.
 _ENOUGH: Final = 4
 # Pixels that are longer than this are not: the header is wrong.
 _LONGEST: Final = 10.0
-_BYTE: Final = 256
-_COLOURS: Final = 3
-_VALUES: Final = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData"}
+_GREY: Final = ("MONOCHROME1", "MONOCHROME2")
+_LUMINANCE: Final = ("YBR_FULL", "YBR_FULL_422")
 _SPACINGS: Final = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
@@ -47,62 +40,39 @@ def decoded(excerpt: Excerpt, size: int) -> Image.Image:
         BytesIO(excerpt.header), not excerpt.explicit, excerpt.little
     )
     groups = [*groups_of(dataset, excerpt.frame)]
-    values = _values(dataset, excerpt)
-    if values.ndim < 2 or not values.size:
-        raise PictureError("it has no rows and columns")
-    height, width = values.shape[:2]
-    step = max(max(height, width) // (_ENOUGH * size), 1)
-    values = values[::step, ::step]
-    photometric = str(dataset.get("PhotometricInterpretation", "")).strip()
-    if values.ndim > 2:
-        picture = Image.fromarray(_colours(values))
-    elif photometric == "PALETTE COLOR":
-        picture = Image.fromarray(_colours(apply_color_lut(values, dataset)))
+    frame = stored(dataset, excerpt)
+    step = max(max(frame.values.shape[:2]) // (_ENOUGH * size), 1)
+    frame = frame._replace(values=frame.values[::step, ::step])
+    if frame.values.ndim > 2:
+        picture = Image.fromarray(_colours(frame))
+    elif frame.photometric == "PALETTE COLOR":
+        picture = Image.fromarray(_of_palette(frame, dataset, is_little=excerpt.little))
+    elif frame.photometric in _GREY:
+        picture = Image.fromarray(
+            greys(frame, dataset, groups, is_little=excerpt.little)
+        )
     else:
-        picture = Image.fromarray(greys(values, dataset, groups))
+        raise PictureError("what its values mean is not known")
     return _upright(picture, _shape_of_pixels(groups))
 
 
-def _values(dataset: Dataset, excerpt: Excerpt) -> Array:
-    """Return the values of the frame, as they are stored, colours as RGB."""
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = _transfer_syntax(excerpt)
-    # It has one frame now.
-    if "NumberOfFrames" in dataset:
-        dataset.NumberOfFrames = 1
-    keyword = _VALUES.get(excerpt.pixel_tag, "PixelData")
-    pixels = excerpt.pixels
-    if excerpt.encapsulated:
-        setattr(dataset, keyword, encapsulate([pixels]))
-        dataset[keyword].is_undefined_length = True
-    else:
-        setattr(dataset, keyword, pixels + bytes(len(pixels) % 2))
-    if keyword == "PixelData":
-        is_plain = excerpt.words and not excerpt.encapsulated
-        dataset[keyword].VR = "OW" if is_plain else "OB"
-    return np.asarray(pixel_array(dataset))
+def _colours(frame: Stored) -> Greys:
+    """Return the colours in *frame* as bytes; raises PictureError."""
+    if frame.values.dtype.kind != "u":
+        raise PictureError("what its values mean is not known")
+    shown = scaled(frame.values, frame.bits)
+    if frame.photometric in _LUMINANCE:
+        shown = convert_color_space(shown, "YBR_FULL", "RGB")
+    elif frame.photometric != "RGB":
+        raise PictureError("what its colours mean is not known")
+    return np.ascontiguousarray(shown)
 
 
-def _transfer_syntax(excerpt: Excerpt) -> UID:
-    """Return how the pixels are encoded: what plain ones say of it may be wrong."""
-    if excerpt.encapsulated:
-        return UID(excerpt.transfer_syntax.decode("ascii", "replace"))
-    if not excerpt.little:
-        return ExplicitVRBigEndian
-    return ExplicitVRLittleEndian if excerpt.explicit else ImplicitVRLittleEndian
-
-
-def _colours(values: Array) -> Greys:
-    """Return the colours in *values* as bytes."""
-    values = values[..., :_COLOURS]
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    shown = values.astype(np.float32)
-    highest = float(shown.max())
-    if highest >= _BYTE:
-        bits = max(int(highest).bit_length(), 9)
-        shown *= (_BYTE - 1) / (2**bits - 1)
-    return np.clip(shown, 0, _BYTE - 1).astype(np.uint8)
+def _of_palette(frame: Stored, dataset: Dataset, *, is_little: bool) -> Greys:
+    """Return the colours that a palette has for *frame*; raises what its reading does."""
+    tables = palette_in(dataset, is_little=is_little)
+    colours = [scaled(each.of(frame.values), each.bits) for each in tables]
+    return np.stack(colours, axis=-1)
 
 
 def _shape_of_pixels(groups: list[Dataset]) -> float:

@@ -5,13 +5,15 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import uid
+from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 Pixels = npt.NDArray[Any]
 
 SIDE: Final = 64
+# Of those that are packed: not square, and few.
+ROWS, COLUMNS = 12, 18
 
 
 def slope(side: int = SIDE, highest: int = 1000) -> Pixels:
@@ -74,3 +76,57 @@ def _describe(dataset: Dataset, pixels: Pixels) -> None:
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit = bits - 1
     dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+
+
+def samples(bits: int, *, signed: bool = False, colours: int = 1) -> Pixels:
+    """Return values from the lowest to the highest that so many bits can say."""
+    low, high = (
+        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    )
+    count = ROWS * COLUMNS * colours
+    values = np.linspace(low, high, count).round().astype(np.int64)
+    shape = (ROWS, COLUMNS, colours) if colours > 1 else (ROWS, COLUMNS)
+    return np.random.default_rng(bits).permutation(values).reshape(shape)
+
+
+def packed(
+    values: Pixels,
+    layout: tuple[int, int, int],
+    transfer_syntax: str = uid.ExplicitVRLittleEndian,
+    *,
+    signed: bool = False,
+    junk: int = 0,
+    **more: Any,
+) -> bytes:
+    """Return an image with these *values*, and *junk* in the bits that do not count."""
+    allocated, bits, high = layout
+    shift = high + 1 - bits
+    mask = (2**bits - 1) << shift
+    words = ((values << shift) & mask) | (junk & ~mask & (2**allocated - 1))
+    order = ">" if transfer_syntax == uid.ExplicitVRBigEndian else "<"
+    kept = words.astype(f"{order}u{allocated // 8}").tobytes()
+    if order == ">" and allocated == 8:  # bytes in words
+        kept = np.frombuffer(kept, "<u2").astype(">u2").tobytes()
+    about: dict[str, Any] = {
+        "Rows": values.shape[0],
+        "Columns": values.shape[1],
+        "SamplesPerPixel": values.shape[2] if values.ndim > 2 else 1,
+        "PhotometricInterpretation": "RGB" if values.ndim > 2 else "MONOCHROME2",
+        "BitsAllocated": allocated,
+        "BitsStored": bits,
+        "HighBit": high,
+        "PixelRepresentation": int(signed),
+    }
+    if values.ndim > 2:
+        about["PlanarConfiguration"] = 0
+    return instance(kept, transfer_syntax, **{**about, **more})
+
+
+def changed(data: bytes, **more: Any) -> bytes:
+    """Return an image whose header says something else."""
+    dataset = dcmread(BytesIO(data))
+    for keyword, value in more.items():
+        setattr(dataset, keyword, value)
+    made = BytesIO()
+    dataset.save_as(made)
+    return made.getvalue()

@@ -49,6 +49,7 @@ _PATIENCE: Final = 60.0
 _ROWS: Final = b"\x28\x00\x10\x00US\x02\x00"
 _COLUMNS: Final = b"\x28\x00\x11\x00US\x02\x00"
 _FRAMES: Final = b"\x28\x00\x08\x00IS\x02\x00"
+_PIXELS: Final = b"\xe0\x7f\x10\x00"
 _EVIL: Final = (b"\xff\xff", b"\x00\x00", b"\x01\x00", b"\xff\x7f", b"\x00\x80")
 
 
@@ -208,7 +209,7 @@ def _repeat(data: bytearray, chance: random.Random) -> None:
 
 def _damage_pixels(data: bytearray, chance: random.Random) -> None:
     """Change bytes of the pixels, where decoders are."""
-    start = data.rfind(b"\xe0\x7f\x10\x00")
+    start = data.rfind(_PIXELS)
     for _ in range(chance.choice((1, 10, 100))):
         if 0 <= start < len(data) - 20:
             data[chance.randrange(start + 12, len(data))] = chance.randrange(256)
@@ -218,13 +219,24 @@ _WAYS: Final = (_flip, _enlarge, _lie, _cut, _repeat, _damage_pixels)
 
 
 def bombs() -> Iterator[bytes]:
-    """Yield images that claim to be 65,535 times 65,535 pixels, in all encodings."""
+    """Yield images that claim to be 65,535 times 65,535 pixels, in all encodings.
+
+    So do their headers, and what is encoded.
+    """
     for data in seeds():
         made = bytearray(data)
+        pixels = made.rfind(_PIXELS)
+        sizes = []
         for element in (_ROWS, _COLUMNS):
-            at = made.find(element)
+            at = made.rfind(element, 0, max(pixels, 0))  # icons are in front
             if at >= 0:
+                sizes.append(made[at + 8 : at + 10][::-1])
                 made[at + 8 : at + 10] = b"\xff\xff"
+        for width, order in ((2, 1), (4, -1)):  # JPEG and JPEG-LS, and JPEG 2000
+            said = b"".join(each.rjust(width, b"\0") for each in sizes[::order])
+            huge = b"\xff\xff".rjust(width, b"\0") * len(sizes)
+            if said:
+                made[pixels:] = made[pixels:].replace(said, huge)
         if made != data:
             yield bytes(made)
     size: dict[str, Any] = {"Rows": 65535, "Columns": 65535}
