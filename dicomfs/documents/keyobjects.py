@@ -1,5 +1,6 @@
 """A Key Object Selection (PS3.3 A.35.4): which instances somebody has chosen, and what for."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -57,6 +58,12 @@ class Choice(NamedTuple):
     title: str
     is_choice: bool
     references: Sequence[Reference]
+
+    @property
+    def digest(self) -> bytes:
+        """What tells it from choices of other instances."""
+        chosen = [part for each in self.references for part in each]
+        return hashlib.sha256(b"\0".join([self.title.encode(), *chosen])).digest()
 
 
 def read(source: Source) -> Choice:

@@ -1,9 +1,10 @@
 """What is made beside the instances of a folder: documents, and folders of key images."""
 
+import hashlib
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicomfs.dicom import tags
 from dicomfs.dicom.types import Level
@@ -11,7 +12,7 @@ from dicomfs.documents.reading import Reader, reader_of
 from dicomfs.extras import keyimages, readme
 from dicomfs.extras.choices import Choices
 from dicomfs.extras.document import Document
-from dicomfs.extras.looking import Allowance, Looker
+from dicomfs.extras.looking import HEAD, Allowance, Looker
 from dicomfs.extras.preview import Previews
 from dicomfs.source.source import Source
 from dicomfs.tree import naming
@@ -100,12 +101,18 @@ class Extras:
                 continue
             is_last = allowance.is_spent
             found = self._looker.look(
-                instance, leaf.record.type, partial(_sizes, reader), allowance
+                instance, leaf.record.type, partial(_found, reader), allowance
             )
             if is_last:
                 return
-            for extension, size in found or ():
-                name = naming.beside(_name(leaf, instance, extension), taken, depth)
+            if found is None:
+                continue
+            for extension, size in found.sizes:
+                told = _name(leaf, instance, extension)
+                if depth and not leaf.uid:
+                    # The place of a record is the same on many discs.
+                    told = naming.retold(told, (found.content, *told.keys))
+                name = naming.beside(told, taken, depth)
                 number = inode(leaf.position, extension, folder.inode)
                 when = instance.mtime_ns
                 yield Document(
@@ -113,9 +120,18 @@ class Extras:
                 )
 
 
-def _sizes(reader: Reader, file: Source) -> Sequence[tuple[str, int]]:
-    """Return extensions and sizes of the documents in *file*; raises what readers do."""
-    return [(extension, each.size) for extension, each in reader(file).items()]
+class _Found(NamedTuple):
+    """Extensions and *sizes* of the documents in a file, and what tells its *content*."""
+
+    sizes: Sequence[tuple[str, int]]
+    content: bytes
+
+
+def _found(reader: Reader, file: Source) -> _Found:
+    """Return which documents are in *file*; raises what readers do."""
+    sizes = [(extension, each.size) for extension, each in reader(file).items()]
+    content = hashlib.sha256(file.read_at(0, HEAD) + b"%d" % file.size)
+    return _Found(sizes, content.digest())
 
 
 def _reader(leaf: Leaf, instance: Instance) -> Reader | None:

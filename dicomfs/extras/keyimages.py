@@ -170,7 +170,7 @@ def folders(
             Name(
                 stem,
                 "",
-                (each.document.uid, _position(each).key()),
+                (each.document.uid or each.choice.digest, _position(each).key()),
                 is_taken=is_told_apart or naming.folded(stem) in taken,
                 budget=naming.BUDGETS[Level.SERIES],
             )

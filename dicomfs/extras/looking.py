@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # Where it shows that a file is another instance than is listed, or of another patient.
-_HEAD: Final = 8192
+HEAD: Final = 8192
 # Files of a folder that are opened, and that may fail: a drive takes long to say so.
 _MOST_OPENED: Final = 1000
 _MOST_FAILED: Final = 8
@@ -99,7 +99,7 @@ def read_in(file: Source, instance: Instance, read: Callable[[Source], _T]) -> _
     nothing of use in it: DocumentError.
     """
     # Who reads the beginning lets it be compared with what is listed.
-    file.read_at(0, _HEAD)
+    file.read_at(0, HEAD)
     if instance.reason:
         raise DocumentError(instance.reason)
     return read(file)

@@ -151,6 +151,13 @@ def distinct(names: Sequence[Name]) -> list[str]:
     return result
 
 
+def retold(name: Name, keys: tuple[bytes, ...]) -> Name:
+    """Return *name* as one that *keys* tell apart, and no more those that it has."""
+    for number in range(len(name.keys) + 1, 0, -1):
+        name = name._replace(stem=name.stem.removesuffix(name._suffix(number)))
+    return name._replace(keys=keys)
+
+
 def beside(name: Name, taken: set[str], depth: int = 0) -> str:
     """Return *name* as none of *taken* is, and add it to those, as they are compared.
 

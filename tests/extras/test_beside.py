@@ -295,6 +295,32 @@ def test_where_the_path_does_not_say_who_and_when_the_name_has_a_hash(
     assert all(path[-15:-13] == " [" and path[-5] == "]" for path in shown)
 
 
+@pytest.mark.parametrize("twins", [1, 2])
+def test_records_without_uids_on_two_discs_do_not_share_the_hash(
+    twins: int, tmp_path: Path
+) -> None:
+    """They lie at one place of both discs, under one File ID."""
+    shown: list[set[str]] = []
+    for letter in (b"A", b"B"):
+        root = tmp_path / letter.decode()
+        root.mkdir()
+        documents = [
+            pdf("", PDF + letter + b"%d" % n, number=1, file=f"D{n}")
+            for n in range(twins)
+        ]
+        reports = [sr("", number=2, file="R")]
+        reports[0].say(CompletionFlag="COMPLETE" if letter == b"A" else "PARTIAL")
+        made = disc(root, [*documents, *reports], name="", patient_id="", date=None)
+        with with_extras(made) as tree:
+            shown.append({each for each in names(tree) if not each.endswith(".dcm")})
+            again = {each for each in names(tree) if not each.endswith(".dcm")}
+            assert again == shown[-1]
+
+    assert [len(each) for each in shown] == [twins + 2, twins + 2]
+    assert not shown[0] & shown[1]
+    assert all(each.count("[") == 1 for each in shown[0] | shown[1])
+
+
 def test_a_hash_that_the_instance_has_already_is_not_said_twice(tmp_path: Path) -> None:
     twins = [pdf("1.2.3.4"), pdf("1.2.3.5")]
     with with_extras(disc(tmp_path, twins, date=None)) as tree:

@@ -226,6 +226,22 @@ def test_where_the_path_does_not_say_whose_they_are_the_folder_has_a_hash(
     assert re.search(r"/Key images of Interest \[\w{8}\]$", folder)
 
 
+def test_choices_without_uids_on_two_discs_do_not_share_the_hash(
+    tmp_path: Path,
+) -> None:
+    found = []
+    for number in (1, 2):
+        root = tmp_path / f"{number}"
+        root.mkdir()
+        chosen = choices(choice(f"1.2.3.{number}", uid="", file="KO"))
+        one = study("1.2", [lung(), chosen], date=None)
+        write_medium(root, [patient("", "", [one])])
+        with with_extras(root) as tree:
+            found += [path for path in paths(tree) if path.endswith("]")]
+
+    assert len(set(found)) == 2
+
+
 def test_what_is_not_on_the_medium_is_said(tmp_path: Path) -> None:
     chosen = choices(choice("1.2.3.77", "1.2.3.2", "1.2.3.78"))
     with with_extras(disc(tmp_path, lung(), chosen)) as tree:
