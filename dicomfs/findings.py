@@ -184,7 +184,7 @@ class Kind(Enum):
         "a name is not complete, as a header cannot be read",
     )
     NO_DOCUMENT = "no-document", False, "a document in a DICOM file is not shown"
-    KEY_IMAGES_MISSING = "key-images-missing", False, "key images are not in the study"
+    KEY_IMAGES_MISSING = "key-images-missing", False, "key images are not there"
     DUPLICATE_INSTANCE = (
         "duplicate-instance",
         True,

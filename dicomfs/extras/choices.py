@@ -5,7 +5,7 @@ series is: the link count of a file says how many of them choose it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
@@ -21,28 +21,39 @@ from dicomfs.tree.selection import Entry, Instance, Selection
 from dicomfs.tree.tree import Tree
 
 _MODALITY: Final = "KO"
+# Records of a study that are looked at for choices: fewer are in nearly all.
+_MOST_RECORDS: Final = 100_000
 # References of all studies that are remembered.
 _MOST_KEPT: Final = 100_000
 
 
-class Chosen(NamedTuple):
-    """The *document* that chooses key images, and what it chooses.
+class Apart(NamedTuple):
+    """What is no key image: documents that choose some, by their UIDs.
 
-    Nothing is chosen of the series *apart*, which have such documents (inode numbers).
+    The *series* that have nothing else, by their inode numbers, need not be searched.
     """
+
+    series: frozenset[int]
+    documents: frozenset[bytes]
+
+
+class Chosen(NamedTuple):
+    """The *document* that chooses key images, what it chooses, and what is *apart*."""
 
     document: Instance
     choice: Choice
-    apart: frozenset[int]
+    apart: Apart
 
     def uids_in(self, series: Selection, study: Selection) -> list[bytes]:
         """Return the UIDs of the instances that it chooses in a *series* of a *study*."""
-        if series.inode in self.apart:
+        if series.inode in self.apart.series:
             return []
         return [
             each.instance
             for each in self.choice.references
-            if each.study in {b"", study.uid} and each.series in {b"", series.uid}
+            if each.study in {b"", study.uid}
+            and each.series in {b"", series.uid}
+            and each.instance not in self.apart.documents
         ]
 
 
@@ -60,16 +71,25 @@ class Choices:
     def read(self, study: Selection, nodes: Iterable[Entry]) -> Sequence[Chosen]:
         """Return what was chosen in *study*, in which these *nodes* are."""
         allowance = Allowance()
-        of_choices = [
-            each
-            for each in nodes
-            if isinstance(each, Selection) and _is_of_choices(each)
-        ]
-        apart = frozenset(series.inode for series in of_choices)
+        left = _MOST_RECORDS
+        series, uids = set[int](), set[bytes]()
+        documents: list[Instance] = []
+        for each in nodes:
+            if isinstance(each, Selection) and left > 0:
+                there, looked_at = _has_choices(each, left)
+                left -= looked_at
+                if there:
+                    files = self._instances(each)
+                    found = [file for file in files if _is_choice(file)]
+                    uids.update(file.uid for file in found)
+                    documents += found
+                    if len(found) == len(files):
+                        series.add(each.inode)
+        apart = Apart(frozenset(series), frozenset(uids - {b""}))
         chosen = [
             Chosen(document, choice, apart)
-            for series in of_choices
-            for document, choice in self._read_in(series, allowance)
+            for document in documents
+            if (choice := self._choice(document, allowance)) is not None
         ]
         self._kept.put((study.inode, self._tree.revision), chosen)
         return chosen
@@ -84,38 +104,46 @@ class Choices:
             chosen = self.read(study, self._tree.recorded(study).values())
         return Counter(uid for each in chosen for uid in each.uids_in(series, study))
 
-    def _read_in(
-        self, series: Selection, allowance: Allowance
-    ) -> Iterator[tuple[Instance, Choice]]:
-        """Yield the documents in *series* that choose something, and what."""
-        for document in self._tree.recorded(series).values():
-            if not isinstance(document, Instance) or document.error:
-                continue
-            record = document.record
-            if record.shown_type == KEY_OBJECTS:
-                choice = self._looker.look(
-                    document, record.type, keyobjects.read, allowance
-                )
-                if choice is not None and choice.is_choice and choice.references:
-                    yield document, choice
+    def _instances(self, series: Selection) -> list[Instance]:
+        nodes = self._tree.recorded(series).values()
+        return [each for each in nodes if isinstance(each, Instance)]
+
+    def _choice(self, document: Instance, allowance: Allowance) -> Choice | None:
+        """Return what a *document* chooses, None if that is nothing."""
+        if document.error:
+            return None
+        type_ = document.record.type
+        choice = self._looker.look(document, type_, keyobjects.read, allowance)
+        is_one = choice is not None and choice.is_choice and choice.references
+        return choice if is_one else None
 
 
 def _references(chosen: Sequence[Chosen]) -> int:
     return 1 + sum(len(each.choice.references) for each in chosen)
 
 
-def _is_of_choices(series: Selection) -> bool:
-    """Whether Key Object Selections are in *series*: they are in series of their own.
+def _is_choice(file: Instance) -> bool:
+    return file.record.shown_type == KEY_OBJECTS
 
-    The modality says so (PS3.3 C.17.6.1), or its first record. Raises LinksMended.
+
+def _has_choices(series: Selection, most: int) -> tuple[bool, int]:
+    """Whether Key Object Selections are in *series*, and how many records said so.
+
+    They are in series of their own (PS3.3 C.17.6.1), but not all writers keep to that: at
+    *most* so many records are looked at. Raises LinksMended.
     """
     said = series.own_attributes
     if said is not None and said.text(tags.MODALITY) == _MODALITY:
-        return True
+        return True, 0
+    count = 0
     with suppress(OSError, DicomfsError):
-        return any(
-            item.record.shown_type == KEY_OBJECTS
-            for part in series.parts
-            for item in islice(part.file_set.children(part), 1)
-        )
-    return False
+        for part in series.parts:
+            images = part.file_set.images(part)
+            if images is not None:
+                count += len(images.uids)
+                continue
+            for item in islice(part.file_set.children(part), most - count):
+                count += 1
+                if item.record.shown_type == KEY_OBJECTS:
+                    return True, count
+    return False, count

@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 from dicomfs.dicom.types import Level
 from dicomfs.documents.keyobjects import Reference
-from dicomfs.extras.choices import Chosen
+from dicomfs.extras.choices import Apart, Chosen
 from dicomfs.findings import Finding, Kind
 from dicomfs.tree import naming
 from dicomfs.tree.identity import Position, inode
@@ -42,6 +42,7 @@ class KeyImages:
     parent: Selection
     chosen: Chosen
     _found: Mapping[str, Node] | None = field(default=None, repr=False)
+    _lacking: int = field(default=0, repr=False)
 
     @property
     def mtime_ns(self) -> int:
@@ -88,6 +89,12 @@ class KeyImages:
         """Forget what is in it."""
         self._found = None
 
+    @property
+    def lacking(self) -> int:
+        """How many of the images that were chosen are not there; raises OSError."""
+        self.children()
+        return self._lacking
+
     def _look(self) -> Mapping[str, Node]:
         references = self.chosen.choice.references
         files: list[Instance] = []
@@ -99,6 +106,9 @@ class KeyImages:
             if not found:
                 is_here = each.study in {b"", self.parent.uid}
                 reasons.append("not found" if is_here else "of another study")
+            elif all(file.error for file in found):
+                reasons.append("missing or damaged")
+        self._lacking = len(reasons)
         self._note(reasons, len(references))
         return dict(zip(_names(files), files, strict=True))
 
@@ -123,22 +133,25 @@ class KeyImages:
 class _Search:
     """Finds instances in a *study*, each series of which it lists once at most.
 
-    It passes over those *apart*, by their inode numbers.
+    It passes over what is *apart*.
     """
 
-    def __init__(self, study: Selection, apart: frozenset[int]) -> None:
+    def __init__(self, study: Selection, apart: Apart) -> None:
         self._study = study
         self._series = [
             each
             for each in study.children().values()
-            if isinstance(each, Selection) and each.inode not in apart
+            if isinstance(each, Selection) and each.inode not in apart.series
         ]
+        self._documents = apart.documents
         self._listed: dict[Selection, dict[bytes, list[Instance]]] = {}
 
     def found(self, reference: Reference) -> list[Instance]:
         """Return the files that are what *reference* means; raises OSError."""
         if reference.study not in {b"", self._study.uid}:
             # Nobody may find what belongs to one study in the folder of another.
+            return []
+        if reference.instance in self._documents:
             return []
         return [
             file

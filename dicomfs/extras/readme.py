@@ -14,13 +14,15 @@ from typing import Final
 
 from dicomfs.dicom.types import IMAGE, Level
 from dicomfs.errors import DicomfsError
+from dicomfs.extras.keyimages import KeyImages
 from dicomfs.extras.sentences import ENGLISH, Sentences
 from dicomfs.fileset.patience import PatientLister, Workers
 from dicomfs.findings import NOT_WHOLE, Finding
 from dicomfs.media.medium import Medium
 from dicomfs.media.walk import Walk
 from dicomfs.printable import printable
-from dicomfs.tree.selection import Entry, Instance, Selection
+from dicomfs.tree.node import FolderNode, Node
+from dicomfs.tree.selection import Instance, Selection
 from dicomfs.tree.tree import Tree
 
 STEM: Final = "README"
@@ -100,14 +102,19 @@ class Readme:
         if above.unreadable:
             yield f"{_INDENT}{self._words.unreadable}: {above.unreadable}"
 
-    def _count(self, node: Entry, count: "_Count") -> None:
-        if isinstance(node, Selection):
+    def _count(self, node: Node, count: "_Count") -> None:
+        if isinstance(node, KeyImages):
+            for _, each in self._children(node, count):
+                count.key_images += not (each.is_folder or each.reason)
+            if node.children_cached() is not None:
+                count.lacking += node.lacking
+        elif isinstance(node, Selection):
             count.series += 1
             for _, each in self._children(node, count):
                 self._count_file(each, count)
         self._count_file(node, count)
 
-    def _count_file(self, node: Entry, count: "_Count") -> None:
+    def _count_file(self, node: Node, count: "_Count") -> None:
         if isinstance(node, Instance):
             self._counted += 1
             count.missing += bool(node.error)
@@ -117,8 +124,8 @@ class Readme:
                 count.others += 1
 
     def _children(
-        self, folder: Selection, count: "_Count"
-    ) -> Iterator[tuple[str, Entry]]:
+        self, folder: FolderNode, count: "_Count"
+    ) -> Iterator[tuple[str, Node]]:
         """Yield what is in a folder, nothing if it cannot be read or time is over."""
         if self._counted >= _MOST_FILES or time.monotonic() > self._end:
             count.is_cut = self._is_cut = True
@@ -133,6 +140,8 @@ class Readme:
         told = [f"{words.series}: {count.series}", f"{words.images}: {count.images}"]
         for name, number in (
             (words.other_files, count.others),
+            (words.key_images, count.key_images),
+            (words.lacking, count.lacking),
             (words.missing, count.missing),
             (words.unreadable, count.unreadable),
         ):
@@ -225,6 +234,9 @@ class _Count:
     series: int = 0
     images: int = 0
     others: int = 0
+    # What somebody has chosen, and how much of that is not on the medium.
+    key_images: int = 0
+    lacking: int = 0
     missing: int = 0
     unreadable: int = 0
     # Whether there is more that was not looked at.

@@ -16,6 +16,8 @@ class Sentences(NamedTuple):
     series: str
     images: str
     other_files: str
+    key_images: str
+    lacking: str
     missing: str
     unreadable: str
     so_far: str
@@ -50,6 +52,8 @@ ENGLISH: Final = Sentences(
     series="series",
     images="images",
     other_files="other files",
+    key_images="key images",
+    lacking="key images that are not there",
     missing="missing or damaged",
     unreadable="folders that cannot be read",
     so_far="counted so far:",

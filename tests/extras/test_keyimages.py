@@ -280,6 +280,19 @@ def test_a_file_that_is_missing_is_marked_as_in_its_series(tmp_path: Path) -> No
         assert names(tree) == ["01 001-0002 (missing).dcm"]
 
 
+def test_a_file_that_is_missing_counts_as_a_key_image_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    root = disc(tmp_path, lung(), choices(choice("1.2.3.1", "1.2.3.2", "1.2.3.9")))
+    (root / "L2").unlink()
+    with with_extras(root) as tree:
+        assert names(tree) == ["01 001-0001.dcm", "02 001-0002 (missing).dcm"]
+        [finding] = said(tree)
+
+    assert (finding.count, finding.of) == (2, 3)
+    assert finding.detail == "1 of 3 missing or damaged, 1 of 3 not found"
+
+
 def test_what_belongs_to_another_study_is_said_and_not_shown(tmp_path: Path) -> None:
     where = {"1.2": {"1.2.3": ["1.2.3.1"]}, "1.3": {"1.3.1": ["1.3.1.1"]}}
     chosen = choices(choice("1.3.1.1", "1.2.3.1", where=where))
@@ -326,6 +339,31 @@ def test_a_choice_is_found_by_its_record_if_not_by_its_modality(
     chosen = choices(choice("1.2.3.1"), modality=modality)
     with with_extras(disc(tmp_path, lung(), chosen)) as tree:
         assert names(tree) == ["01 001-0001.dcm"]
+
+
+@pytest.mark.parametrize("modality", ["CT", "KO", ""])
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_choice_is_found_wherever_it_is_among_images(
+    modality: str, place: int, tmp_path: Path
+) -> None:
+    mixed = [image(f"1.2.3.{n}", number=n, file=f"L{n}") for n in (1, 2, 3)]
+    mixed.insert(place, choice("1.2.3.2", "1.2.4.17", number=9, file="KO"))
+    lungs = series("1.2.3", mixed, modality=modality, description="Lung")
+    medium = CountingMedium(disc(tmp_path, lungs, bone()))
+    with opened(medium) as tree:
+        adding.add_to(tree, deadline=3600.0)
+        [chosen] = [e for e in names(tree, STUDY) if e.startswith("Key images")]
+        assert medium.opened == ["DICOMDIR", "KO"]
+        found = names(tree, f"{STUDY}/{chosen}")
+        links = {
+            path.rpartition("/")[2]: each.links
+            for path, each in walk(tree.root)
+            if not each.is_folder and "Key images" not in path
+        }
+
+    assert [each[-8:] for each in found] == ["0002.dcm", "0017.dcm"]
+    assert links["0002.dcm"] == links["0017.dcm"] == 2
+    assert links["0001.dcm"] == links["0003.dcm"] == 1
 
 
 def test_a_choice_of_another_patient_makes_no_folder(tmp_path: Path) -> None:

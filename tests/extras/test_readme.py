@@ -8,6 +8,7 @@ import pytest
 from dicomfs.extras import adding, readme
 from dicomfs.extras.readme import SIZE, Readme
 from dicomfs.extras.sentences import ENGLISH, Sentences
+from dicomfs.findings import Kind
 from dicomfs.media.medium import Medium
 from dicomfs.tree.node import Frozen
 from dicomfs.tree.selection import Listing, Selection
@@ -22,6 +23,7 @@ from tests.build.medium import (
     write_medium,
 )
 from tests.extras.test_beside import pdf, with_extras
+from tests.extras.test_keyimages import choice, choices
 from tests.support.trees import CountingMedium, opened
 
 
@@ -62,6 +64,24 @@ def text_of(root: Path) -> str:
 def disc(tmp_path: Path) -> Path:
     write_medium(tmp_path, [person(), person("Roe^Richard", "77", 1)])
     return tmp_path
+
+
+def test_it_says_which_key_images_are_there_and_how_many_are_not(
+    tmp_path: Path,
+) -> None:
+    slices = [image(f"1.3.{n}", number=n, file=f"I{n}") for n in (1, 2)]
+    series_ = [
+        series("1.3", slices),
+        choices(choice("1.3.1", "1.3.2", "1.3.3"), choice("1.9.9", uid="1.2.9.2")),
+    ]
+    write_medium(tmp_path, [patient("Doe^Jane", "12345", [study("1.2", series_)])])
+    (tmp_path / "I2").unlink()
+    with with_extras(tmp_path) as tree:
+        told = " ".join(data_of(tree).decode().split())
+        found = [e for e in tree.findings.all() if e.kind is Kind.KEY_IMAGES_MISSING]
+
+    assert "key images: 1, key images that are not there: 3, missing" in told
+    assert sorted((each.count, each.of) for each in found) == [(1, 1), (2, 3)]
 
 
 def test_it_says_whose_studies_there_are_and_how_many_images(disc: Path) -> None:

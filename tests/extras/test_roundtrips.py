@@ -235,7 +235,7 @@ def test_dcmtks_choice_is_one_too_and_what_is_missing_is_said(mounted: Mount) ->
 
     assert names == ["01 003-0002.dcm", "02 003-0001.dcm"]
     told = (mounted.place / ".dicomfs/report.txt").read_text()
-    assert "key images are not in the study" in told
+    assert "key images are not there" in told
     assert "1 of 3 not found" in told
 
 
