@@ -184,6 +184,11 @@ class Kind(Enum):
         "a name is not complete, as a header cannot be read",
     )
     NO_DOCUMENT = "no-document", False, "a document in a DICOM file is not shown"
+    PICTURES_GIVEN_UP = (
+        "pictures-given-up",
+        False,
+        "pictures were not made for a while, as what makes them failed again and again",
+    )
     KEY_IMAGES_MISSING = "key-images-missing", False, "key images are not there"
     DUPLICATE_INSTANCE = (
         "duplicate-instance",

@@ -17,7 +17,9 @@ from typing import Final
 from dicomfs.dicom import tags
 from dicomfs.dicom.element import items, sniff
 from dicomfs.errors import DicomfsError, PictureError
+from dicomfs.findings import Finding, Kind
 from dicomfs.pictures.excerpt import NOTHING, Excerpt, excerpt, icon
+from dicomfs.pictures.studio import REFUSED
 from dicomfs.pictures.wire import (
     Form,
     ProtocolError,
@@ -52,6 +54,10 @@ class _LostError(BlockingIOError):
     """Who was to paint has ended: by the image, or as the machine had no time for it."""
 
 
+class _GivenUpError(BlockingIOError):
+    """Nobody paints any more, or not for a while, as too many of those that did failed."""
+
+
 class Gallery:
     """Pictures by the *line* to the studio; for any number of threads."""
 
@@ -79,9 +85,14 @@ class Gallery:
         kept = self.kept(file, form)
         if kept is None:
             key = file.identity, form
-            kept = b"" if self._is_hopeless(key) else self._anew(key, file, form)
-            if form is Form.PREVIEW and not kept:
-                kept = self._paint(Request(form, NOTHING))
+            try:
+                kept = b"" if self._is_hopeless(key) else self._anew(key, file, form)
+                if form is Form.PREVIEW and not kept:
+                    kept = self._paint(Request(form, NOTHING))
+            except _GivenUpError:
+                finding = Finding(Kind.PICTURES_GIVEN_UP)
+                file.file_set.findings.of_all.add(finding)
+                raise
             self._kept.put(key, kept)
         return kept
 
@@ -134,21 +145,22 @@ class Gallery:
     def _connection(self) -> socket.socket:
         """Return the connection to a process that waits for a request."""
         with self._asking:
+            if self._is_over:
+                raise _GivenUpError(*_AGAIN)
             try:
-                if self._is_over:
-                    raise _unpainted()
                 self._line.send(b"\0", socket.MSG_NOSIGNAL)
-                _, descriptors, _, _ = socket.recv_fds(
+                said, descriptors, _, _ = socket.recv_fds(
                     self._line, 1, 1, socket.MSG_CMSG_CLOEXEC
                 )
             except TimeoutError as error:
                 raise _unpainted() from error
             except OSError as error:
                 self._end()
-                raise _unpainted() from error
+                raise _GivenUpError(*_AGAIN) from error
         if not descriptors:
-            self._end()
-            raise _unpainted()
+            if said != REFUSED:
+                self._end()
+            raise _GivenUpError(*_AGAIN)
         connection = socket.socket(fileno=descriptors[0])
         connection.settimeout(_PATIENCE)
         return connection

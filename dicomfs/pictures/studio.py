@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +20,13 @@ from typing import Final, NoReturn
 
 from dicomfs.sandbox import process
 
-# Of painters that failed: whatever ended them would end the next one.
+# What comes in place of a connection while nobody paints.
+REFUSED: Final = b"\1"
+
+# Of painters that failed one after the other: whatever ended them, most likely it would end
+# the next one. After so many seconds another one is tried.
 _MOST_FAILED: Final = 8
+_REST: Final = 300.0
 _NEEDED: Final = ("numpy", "PIL")
 
 
@@ -66,20 +72,35 @@ def _run(line: socket.socket) -> NoReturn:
 
 def _keep(line: socket.socket) -> None:
     """Have a painter work whenever there is something on the *line*, to the end of it."""
-    poll = select.poll()
-    poll.register(line, select.POLLIN)
     failed = 0
-    while failed < _MOST_FAILED:
-        [(_, event)] = poll.poll()
-        if event & (select.POLLHUP | select.POLLERR):
-            return
+    while _is_wanted(line, None):
         with suppress(OSError):  # there may be no room for a process now
             pid = os.fork()
             if pid == 0:
                 _paint(line)
             _, status = os.waitpid(pid, 0)
-            if status:
-                failed += 1
+            failed = failed + 1 if status else 0
+        if failed >= _MOST_FAILED:
+            _rest(line)
+            failed = 0
+
+
+def _is_wanted(line: socket.socket, until: float | None) -> bool:
+    """Wait for something on the *line*, to the end of it or *until* then."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    left = None if until is None else max(until - time.monotonic(), 0) * 1000
+    events = poll.poll(left)
+    return bool(events) and not events[0][1] & (select.POLLHUP | select.POLLERR)
+
+
+def _rest(line: socket.socket) -> None:
+    """Say for a while to whoever wants a picture that nobody paints."""
+    end = time.monotonic() + _REST
+    while _is_wanted(line, end):
+        with suppress(OSError):
+            line.recv(1)
+            line.send(REFUSED)
 
 
 def _paint(line: socket.socket) -> NoReturn:

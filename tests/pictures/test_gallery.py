@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dicomfs.findings import Kind
 from dicomfs.pictures import gallery as galleries
 from dicomfs.pictures.excerpt import NOTHING
 from dicomfs.pictures.gallery import Gallery
+from dicomfs.pictures.studio import REFUSED
 from dicomfs.pictures.wire import (
     MOST_PICTURE,
     Form,
@@ -37,11 +39,16 @@ class Studio:
         self.line, self._ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.asked: list[Request] = []
         self.answer: Answer = self.paint
+        self.refusals = 0
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
 
     def _work(self) -> None:
         while self._ours.recv(1):
+            if self.refusals:
+                self.refusals -= 1
+                self._ours.send(REFUSED)
+                continue
             ours, theirs = socket.socketpair()
             with ours:
                 with theirs:
@@ -191,6 +198,24 @@ def test_without_anybody_to_paint_there_is_no_picture_now(
                 gallery.picture(images[0], Form.NORMAL)
             assert raised.value.errno == errno.EAGAIN
         assert gallery.kept(images[0], Form.NORMAL) is None
+    told = [each.kind for each in images[0].file_set.findings.all()]
+    assert told == [Kind.PICTURES_GIVEN_UP]
+
+
+@pytest.mark.parametrize("form", [Form.NORMAL, Form.PREVIEW])
+def test_while_pictures_are_given_up_that_is_said_and_then_there_are_some(
+    studio: Studio, images: list[Instance], form: Form
+) -> None:
+    gallery = Gallery(studio.line)
+    studio.refusals = 2
+
+    for each in images[:2]:
+        with pytest.raises(BlockingIOError):
+            gallery.picture(each, form)
+
+    told = [each.kind for each in images[0].file_set.findings.all()]
+    assert told == [Kind.PICTURES_GIVEN_UP]
+    assert gallery.picture(images[0], form) == form.name.encode()
 
 
 def test_an_image_that_cannot_be_read_is_read_again_later(

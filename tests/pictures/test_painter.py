@@ -129,16 +129,34 @@ def test_a_painter_that_is_killed_is_followed_by_another(line: socket.socket) ->
     assert painted(line)
 
 
-def test_painters_that_end_again_and_again_are_not_followed(
-    monkeypatch: pytest.MonkeyPatch,
+def test_painters_that_end_again_and_again_are_followed_after_a_rest(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(painter, "paint", lambda _: os._exit(1))
-    with a_studio() as line:
-        line.send(b"\0")
+    paint, is_broken = painter.paint, tmp_path / "broken"
+    is_broken.touch()
 
-        assert until(lambda: not processes())
-        with pytest.raises(OSError, match="reset"):
-            line.recv(1)
+    def work(line: socket.socket) -> None:
+        if is_broken.exists():
+            os._exit(1)
+        paint(line)
+
+    def is_painted(line: socket.socket) -> bool:
+        line.send(b"\0")
+        said, descriptors, _, _ = socket.recv_fds(line, 1, 1)
+        for each in descriptors:
+            with socket.socket(fileno=each) as connection:
+                send_request(connection, PICTURE)
+                return receive_picture(connection) != b""
+        assert said == studio.REFUSED
+        return False
+
+    monkeypatch.setattr(painter, "paint", work)
+    monkeypatch.setattr(studio, "_REST", 0.2)
+    with a_studio() as line:
+        assert not is_painted(line)
+        is_broken.unlink()
+
+        assert until(lambda: is_painted(line))
 
 
 def test_all_ends_with_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
