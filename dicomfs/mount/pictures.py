@@ -41,6 +41,8 @@ class Pictures:
         self._gallery = gallery
         self._deadline = deadline
         self._threads = Threads(*_THREADS)
+        # Which image is meant: to find out keeps nobody from asking, however many wait.
+        self._looking = Threads(*_THREADS)
         self._working = 0
         # Who wants one, those who came last at the end.
         self._waiting: list[trio.Event] = []
@@ -58,7 +60,7 @@ class Pictures:
         Raises OSError (ENOENT) if it cannot be painted now.
         """
         with trio.fail_after(self._deadline):
-            image = await self._threads.run(partial(shelf.image, name))
+            image = await self._looking.run(partial(shelf.image, name))
         if image is None:
             return None
         try:
@@ -76,7 +78,7 @@ class Pictures:
         if not isinstance(node, Instance) or not has_own_time(node):
             return b""
         with trio.fail_after(self._deadline):
-            is_told = await self._threads.run(partial(says_who_and_when, node.parent))
+            is_told = await self._looking.run(partial(says_who_and_when, node.parent))
         if not is_told:
             return b""
         return thumbnail.filled(await self._picture(node, Form.NORMAL))

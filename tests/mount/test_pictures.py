@@ -19,7 +19,7 @@ from PIL import Image
 from dicomfs.mount.pictures import Pictures
 from dicomfs.pictures import thumbnail
 from dicomfs.pictures.gallery import Gallery
-from dicomfs.pictures.repository import FOLDER
+from dicomfs.pictures.repository import FOLDER, Shelf, repository
 from dicomfs.pictures.wire import Form
 from dicomfs.tree.selection import Instance
 from tests.build.archives import files_in, zipped
@@ -106,6 +106,30 @@ async def test_who_asks_last_gets_the_first_one(
     order = [int(name[:4]) for name in asking.gallery.painted]
     assert order == [1, 6, 5, 4, 3, 2]
     assert all(isinstance(each, bytes) for each in asking.got.values())
+
+
+async def test_who_looks_up_last_gets_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Painting takes as long as it takes, and is not taken to hang.
+    monkeypatch.setattr("dicomfs.mount.threads._PATIENCE", 1000.0)
+    monkeypatch.setattr("dicomfs.mount.pictures._AT_ONCE", 1)
+    monkeypatch.setattr("dicomfs.mount.pictures._THREADS", (1, 8))
+    asking = Asking(tmp_path)
+    series = asking.files[0].parent
+    shelf = repository(series, asking.gallery.picture).entries["normal"]
+    assert isinstance(shelf, Shelf)
+    digests = [hashlib.md5(each.name.encode()).hexdigest() for each in asking.files]
+    async with trio.open_nursery() as nursery:
+        for number, digest in enumerate(digests):
+            nursery.start_soon(asking.pictures.look_up, shelf, f"{digest}.png")
+            with trio.fail_after(10):
+                while len(asking.pictures._painting) <= number:  # noqa: ASYNC110 - nobody says so
+                    await trio.sleep(0.001)
+        asking.gallery.may_go_on.set()
+
+    order = [int(name[:4]) for name in asking.gallery.painted]
+    assert order == [1, 6, 5, 4, 3, 2]
 
 
 async def test_a_picture_is_painted_once_for_all_who_ask(tmp_path: Path) -> None:
