@@ -1,7 +1,6 @@
 """What is made beside the instances of a folder: documents, and folders of key images."""
 
 import hashlib
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
@@ -22,8 +21,11 @@ from dicomfs.tree.naming import Name
 from dicomfs.tree.node import Frozen, Once
 from dicomfs.tree.selection import Extra, Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
-from dicomfs.tree.whose import says_who_and_when
+from dicomfs.tree.whose import is_own_time, says_who_and_when
 
+# Times between 1980 and 1999, in seconds: no disc has images of then.
+_NO_TIME: Final = 315_619_200
+_YEARS: Final = 20 * 365 * 24 * 3600
 # Where the file comes from that no record is the reason for.
 _OWN: Final = Position(b"extras", 0)
 
@@ -44,8 +46,7 @@ class Extras:
     ) -> None:
         self._welcome = welcome
         self._previews = previews
-        # What it says may be another thing on the next mount.
-        self._time_ns = time.time_ns()
+        self._tree = tree
         self._looker = Looker(deadline)
         self._choices = Choices(tree, self._looker)
 
@@ -81,10 +82,22 @@ class Extras:
             inode(_OWN, "readme", root.inode),
             naming.beside(name, taken),
             root,
-            self._time_ns,
+            self._time_ns(root),
             readme.SIZE,
             self._welcome,
         )
+
+    def _time_ns(self, root: Selection) -> int:
+        """Return the time of the file in *root*: that of the disc, the same on each mount.
+
+        Where that has none, it is one that tells the disc from others: file managers keep
+        pictures of what has one path and one time.
+        """
+        if is_own_time(root.mtime_ns):
+            return root.mtime_ns
+        told = b" ".join(sorted(each.identity for each in self._tree.file_sets))
+        seconds = int.from_bytes(hashlib.sha256(told).digest()[:4], "big") % _YEARS
+        return (_NO_TIME + seconds) * 10**9
 
     def _documents(
         self,

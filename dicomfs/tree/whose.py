@@ -59,5 +59,10 @@ def has_own_time(file: Instance) -> bool:
 
     One that cannot be opened has that of its folder.
     """
-    seconds = file.mtime_ns // _SECOND
-    return not file.error and seconds > _DAY and abs(seconds - _BEGIN) > _DAY
+    return not file.error and is_own_time(file.mtime_ns)
+
+
+def is_own_time(mtime_ns: int) -> bool:
+    """Whether a time is one that was given, and not what stands for none."""
+    seconds = mtime_ns // _SECOND
+    return seconds > _DAY and abs(seconds - _BEGIN) > _DAY

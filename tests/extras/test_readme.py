@@ -1,5 +1,6 @@
 """README.txt: what it says, its size, and what it costs."""
 
+import os
 import re
 from pathlib import Path
 
@@ -64,6 +65,26 @@ def text_of(root: Path) -> str:
 def disc(tmp_path: Path) -> Path:
     write_medium(tmp_path, [person(), person("Roe^Richard", "77", 1)])
     return tmp_path
+
+
+@pytest.mark.parametrize("seconds", [1_700_000_000, 315_532_800, 0])
+def test_its_time_is_the_same_on_each_mount_of_a_disc_and_no_others(
+    seconds: int, tmp_path: Path
+) -> None:
+    times = []
+    for name in ("Doe^Jane", "Roe^Richard"):
+        root = tmp_path / name
+        root.mkdir()
+        write_medium(root, [person(name)])
+        os.utime(root / "DICOMDIR", (seconds, seconds))
+        for _ in range(2):
+            with with_extras(root) as tree:
+                times.append(readme_in(tree).mtime_ns)
+        seconds += bool(seconds > 10**9)  # two discs that have times have two
+
+    assert times[0] == times[1]
+    assert times[2] == times[3]
+    assert times[0] // 10**9 != times[2] // 10**9
 
 
 def test_it_says_which_key_images_are_there_and_how_many_are_not(
