@@ -18,6 +18,7 @@ from dicomfs.copying.wire import (
     FOLDER,
     HOPELESS,
     LEFTOVER,
+    LINKED,
     Answer,
     Entry,
     Speaker,
@@ -182,7 +183,8 @@ class Reader:
         there = [each for each in files if not each.file.error]
         wanted = sorted(there, key=lambda each: each.file.inode)
         answers = self._speaker.offer(
-            _entry(name, file, file.size) for name, file in wanted
+            _entry(name, file, file.size, file.inode * (file.links > 1))
+            for name, file in wanted
         )
         self.outcome.cleared += sum(e.number == LEFTOVER for e in answers)
         self._there = frozenset(e.number for e in answers if e.error == COMPARED)
@@ -199,7 +201,10 @@ class Reader:
         self._settle(where)
 
     def _pass_over(self, listed: _Listed, where: Sequence[str], answer: Answer) -> None:
-        if answer.error:
+        if answer.error == LINKED:
+            self.outcome.copied += 1
+            self._tell(1, listed.file.size)
+        elif answer.error:
             self._leave(listed, where, _why(answer.error))
         else:
             self.outcome.there += 1
@@ -347,8 +352,8 @@ def path_of(node: FolderNode | FileNode) -> tuple[str, ...]:
     return (*above, node.name) if node.name else above
 
 
-def _entry(name: str, node: FolderNode | FileNode, size: int) -> Entry:
-    return Entry(os.fsencode(name), size, node.mtime_ns)
+def _entry(name: str, node: FolderNode | FileNode, size: int, link: int = 0) -> Entry:
+    return Entry(os.fsencode(name), size, node.mtime_ns, link)
 
 
 def _why(error: int) -> str:

@@ -26,7 +26,7 @@ MOST: Final = 1024 * 1024
 _MOST_NAME: Final = 255
 
 _HEAD: Final = struct.Struct("=BI")
-_ENTRY: Final = struct.Struct("=Qq")
+_ENTRY: Final = struct.Struct("=QqQ")
 _NUMBER: Final = struct.Struct("=I")
 _ANSWER: Final = struct.Struct("=IiQ")
 
@@ -46,19 +46,24 @@ class Verb(IntEnum):
 
 
 class Entry(NamedTuple):
-    """A file or folder: its name, how many bytes it has, and its time."""
+    """A file or folder: its name, how many bytes it has, and its time.
+
+    Files that are one in several folders have the same *link*, a number; others have 0.
+    """
 
     name: bytes
     size: int
     mtime_ns: int
+    link: int = 0
 
 
 # In the place of a file's number: the folder itself, or the half of a file that a copy
 # left in it which was killed, and which is gone by now. In that of an errno: the file is
-# there, and wanted to be compared.
+# there, and wanted to be compared; or it was linked to the one that it is.
 FOLDER: Final = 0xFFFFFFFF
 LEFTOVER: Final = 0xFFFFFFFE
 COMPARED: Final = -1
+LINKED: Final = -2
 
 # Errors after which nothing more is written: the place is full, or has gone.
 HOPELESS: Final = frozenset(
@@ -159,7 +164,7 @@ class Speaker:
 
 
 def _packed(entry: Entry) -> bytes:
-    return _ENTRY.pack(entry.size, entry.mtime_ns) + entry.name
+    return _ENTRY.pack(entry.size, entry.mtime_ns, entry.link) + entry.name
 
 
 # -- the writer ------------------------------------------------------------------------
@@ -194,13 +199,13 @@ def entry_of(data: memoryview) -> Entry:
     """Return the entry in a piece; raises BrokenWireError for a name that is none."""
     if len(data) <= _ENTRY.size:
         raise BrokenWireError("an entry without a name")
-    size, mtime_ns = _ENTRY.unpack(data[: _ENTRY.size])
+    size, mtime_ns, link = _ENTRY.unpack(data[: _ENTRY.size])
     name = bytes(data[_ENTRY.size :])
     if name in (b".", b"..") or b"/" in name or b"\0" in name:
         raise BrokenWireError("a name that leads elsewhere")
     if len(name) > _MOST_NAME:
         raise BrokenWireError("a name that is too long")
-    return Entry(name, size, mtime_ns)
+    return Entry(name, size, mtime_ns, link)
 
 
 def number_of(data: memoryview) -> int:

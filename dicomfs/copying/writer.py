@@ -19,6 +19,7 @@ from dicomfs.copying.wire import (
     FOLDER,
     HOPELESS,
     LEFTOVER,
+    LINKED,
     MOST,
     Answer,
     BrokenWireError,
@@ -37,6 +38,8 @@ _FOLDER: Final = 0o700
 _FILE: Final = 0o600
 _DEEPEST: Final = 100
 _MOST_FILES: Final = 10_000_000
+# Files that are remembered, as others may be linked to them; more are copied.
+_MOST_LINKS: Final = 100_000
 
 # What may follow until a file that has begun ends.
 _OF_A_FILE: Final = frozenset({Verb.DATA, Verb.END, Verb.BROKEN})
@@ -70,6 +73,7 @@ class _Folder:
 
     fd: int
     mtime_ns: int
+    name: bytes = b""
     offered: list[Entry] = field(default_factory=list)
     # Numbers of those that are there already.
     there: set[int] = field(default_factory=set)
@@ -90,6 +94,8 @@ class Writer:
         # Why nothing more can be written: an errno, 0 as long as it can.
         self._hopeless = 0
         self._buffer = memoryview(bytearray(MOST))
+        # Where files lie that may be in other folders, too: names from the root.
+        self._linked: dict[int, tuple[bytes, ...]] = {}
 
     def serve(self, pipe: BinaryIO, answers: int) -> None:
         """Do what is said in *pipe*, and answer; raises BrokenWireError."""
@@ -130,7 +136,7 @@ class Writer:
             fd = _made(self._here.fd, entry.name)
         except OSError as error:
             return [Answer(FOLDER, self._met(error))]
-        self._folders.append(_Folder(fd, entry.mtime_ns))
+        self._folders.append(_Folder(fd, entry.mtime_ns, entry.name))
         return []
 
     def _met(self, error: OSError) -> int:
@@ -189,15 +195,55 @@ class Writer:
         try:
             found = os.stat(entry.name, dir_fd=self._here.fd, follow_symlinks=False)
         except FileNotFoundError:
-            return None
+            return LINKED if self._is_linked(entry) else None
         except OSError as error:
             return error.errno or errno.EIO
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
             return errno.EEXIST
         if _has_its_time(found, entry) and not self._compares:
+            self._remember(entry)
             return 0
         self._here.there.add(number)
         return COMPARED
+
+    def _remember(self, entry: Entry) -> None:
+        """Note that the file *entry* is here, and whole."""
+        if entry.link and len(self._linked) < _MOST_LINKS:
+            where = [folder.name for folder in self._folders[1:]]
+            self._linked.setdefault(entry.link, (*where, entry.name))
+
+    def _is_linked(self, entry: Entry) -> bool:
+        """Whether *entry* could be linked to the file that it is in another folder.
+
+        Where file systems have no links, it is copied.
+        """
+        where = self._linked.get(entry.link)
+        if where is None:
+            return False
+        folders: list[int] = []
+        try:
+            for name in where[:-1]:
+                above = folders[-1] if folders else self._folders[0].fd
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                folders.append(os.open(name, flags, dir_fd=above))
+            there = folders[-1] if folders else self._folders[0].fd
+            found = os.stat(where[-1], dir_fd=there, follow_symlinks=False)
+            is_it = stat.S_ISREG(found.st_mode) and found.st_size == entry.size
+            if is_it and _has_its_time(found, entry):
+                os.link(
+                    where[-1],
+                    entry.name,
+                    src_dir_fd=there,
+                    dst_dir_fd=self._here.fd,
+                    follow_symlinks=False,
+                )
+                return True
+        except OSError:
+            pass
+        finally:
+            for each in folders:
+                os.close(each)
+        return False
 
     # -- one file ----------------------------------------------------------------------
 
@@ -265,6 +311,8 @@ class Writer:
                 now.error = self._met(error)
         if now.error:
             self._failed.append(Answer(now.number, now.error))
+        else:
+            self._remember(now.entry)
         self._drop()
 
     def _finish(self, now: _Open) -> None:

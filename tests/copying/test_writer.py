@@ -17,6 +17,7 @@ from dicomfs.copying.wire import (
     COMPARED,
     FOLDER,
     LEFTOVER,
+    LINKED,
     Answer,
     BrokenWireError,
     Entry,
@@ -45,9 +46,11 @@ class Dialogue:
         """Enter a folder."""
         return self.say(Verb.ENTER, entry(name, 0))
 
-    def offer(self, name: bytes, size: int, mtime_ns: int = MTIME) -> "Dialogue":
+    def offer(
+        self, name: bytes, size: int, mtime_ns: int = MTIME, link: int = 0
+    ) -> "Dialogue":
         """Offer a file."""
-        return self.say(Verb.OFFER, entry(name, size, mtime_ns))
+        return self.say(Verb.OFFER, entry(name, size, mtime_ns, link))
 
     def file(self, number: int, data: bytes) -> "Dialogue":
         """Send a file."""
@@ -75,8 +78,64 @@ class Dialogue:
         return self.answers
 
 
-def entry(name: bytes, size: int, mtime_ns: int = MTIME) -> bytes:
-    return struct.pack("=Qq", size, mtime_ns) + name
+def entry(name: bytes, size: int, mtime_ns: int = MTIME, link: int = 0) -> bytes:
+    return struct.pack("=QqQ", size, mtime_ns, link) + name
+
+
+def in_two_folders(root: Path, *, size: int = 4, link: int = 7) -> Dialogue:
+    """Return what is said of a file in one folder, and as an offer in another one."""
+    said = Dialogue(root).enter(b"series").offer(b"1", 4, link=7).say(Verb.ASK)
+    said.file(0, b"1234").say(Verb.LEAVE)
+    return said.enter(b"chosen").offer(b"01", size, link=link).say(Verb.ASK)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_that_is_in_two_folders_is_linked(
+    is_there: bool, tmp_path: Path
+) -> None:
+    if is_there:
+        (tmp_path / "series").mkdir()
+        (tmp_path / "series/1").write_bytes(b"1234")
+        os.utime(tmp_path / "series/1", ns=(MTIME, MTIME))
+        said = Dialogue(tmp_path).enter(b"series").offer(b"1", 4, link=7)
+        said.say(Verb.ASK).say(Verb.LEAVE).enter(b"chosen")
+        answers = said.offer(b"01", 4, link=7).say(Verb.ASK).serve()
+    else:
+        answers = in_two_folders(tmp_path).serve()
+
+    assert [each.error for each in answers[-1]] == [LINKED]
+    assert (tmp_path / "chosen/01").samefile(tmp_path / "series/1")
+
+
+@pytest.mark.parametrize(("size", "link"), [(5, 7), (4, 8), (4, 0)])
+def test_another_one_is_wanted(size: int, link: int, tmp_path: Path) -> None:
+    answers = in_two_folders(tmp_path, size=size, link=link).serve()
+
+    assert answers[-1] == []
+    assert not (tmp_path / "chosen/01").exists()
+
+
+def test_where_there_are_no_links_it_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links")
+
+    monkeypatch.setattr("dicomfs.copying.writer.os.link", refuse)
+    answers = in_two_folders(tmp_path).file(0, b"1234").serve()
+
+    assert answers[-1] == []
+    assert (tmp_path / "chosen/01").read_bytes() == b"1234"
+    assert not (tmp_path / "chosen/01").samefile(tmp_path / "series/1")
+
+
+def test_a_file_that_was_not_written_is_nothing_to_link_to(tmp_path: Path) -> None:
+    said = Dialogue(tmp_path).enter(b"series").offer(b"1", 4, link=7).say(Verb.ASK)
+    said.say(Verb.BEGIN, struct.pack("=I", 0)).say(Verb.DATA, b"12").say(Verb.BROKEN)
+    said.say(Verb.LEAVE).enter(b"chosen")
+    answers = said.offer(b"01", 4, link=7).say(Verb.ASK).serve()
+
+    assert answers[-1] == []
 
 
 def decoded(data: bytes) -> Iterator[list[Answer]]:
