@@ -47,7 +47,9 @@ keep() {  # keep NAME FOLDER
     fi
 }
 
-# The settings of pip come from whoever calls: names of indexes, and its certificates.
+# The settings of pip come from whoever calls: names of indexes, and its certificates. Of the
+# mounts of this machine nothing stays behind the new root: one that is unmounted outside
+# would live on here, and so would what serves it, and the drive would stay locked.
 enter_root() {  # enter_root FOLDER COMMAND...
     local root=$1 certificates=${PIP_CERT:-} settings=()
     shift
@@ -64,7 +66,10 @@ enter_root() {  # enter_root FOLDER COMMAND...
         mount --rbind /dev "$0/dev"
         mount -t sysfs -o ro sys "$0/sys"
         mount -t proc proc "$0/proc"
-        exec chroot "$@"' "$root" "$root" /usr/bin/env -i "${settings[@]}" \
+        cd "$0"
+        pivot_root . mnt
+        umount --lazy /mnt
+        exec "$@"' "$root" /usr/bin/env -i "${settings[@]}" \
         HOME=/root LC_ALL=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive \
         PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }

@@ -1,7 +1,10 @@
 """The packages of Debian have all that belongs into them: see scripts/package."""
 
 import fnmatch
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -9,7 +12,15 @@ from typing import Final
 import pytest
 from packaging.requirements import Requirement
 
-from tests.support.mounting import ROOT, need, run
+from tests.support.mounting import (
+    ROOT,
+    SAMPLES,
+    Mounter,
+    need,
+    need_root,
+    run,
+    tool_path,
+)
 
 PACKAGING: Final = ROOT / "packaging"
 RULES: Final = PACKAGING / "debian/rules"
@@ -96,3 +107,48 @@ def test_the_scripts_of_packages_are_well_formed(script: str) -> None:
     done = run(["bash", "-n", str(ROOT / "scripts" / script)])
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# -- the roots that packages are made and tried in -------------------------------------
+
+
+def a_root(folder: Path) -> Path:
+    """Make a root in *folder* that has no more than what a root is entered with."""
+    for name in ("dev", "sys", "proc", "mnt", "run"):
+        (folder / name).mkdir(parents=True)
+    for tool in ("bash", "env", "umount"):
+        found = shutil.which(tool, path=tool_path())
+        assert found is not None
+        libraries = re.findall(r"(/\S+) \(0x", run(["ldd", found]).stdout)
+        for source, place in [
+            (found, f"/usr/bin/{tool}"),
+            *((e, e) for e in libraries),
+        ]:
+            copy = folder / place[1:]
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, copy)
+    return folder
+
+
+@pytest.mark.mount
+def test_what_is_unmounted_while_a_root_is_used_ends(
+    mount: Mounter, tmp_path: Path
+) -> None:
+    need("unshare", "pivot_root", "ldd", "mount")
+    need_root()
+    shown = mount(SAMPLES)
+    say = 'source scripts/debian/roots.sh; enter_root "$0" bash -c "echo here; read"'
+    root = str(a_root(tmp_path / "root"))
+
+    with subprocess.Popen(
+        ["bash", "-euc", say, root],
+        cwd=ROOT,
+        env=os.environ | {"PATH": tool_path()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as inside:
+        assert inside.stdout is not None
+        assert inside.stdout.readline() == b"here\n"
+        shown.unmount()  # and sees that its processes end
+        assert inside.poll() is None
+        inside.communicate(b"\n")
