@@ -39,6 +39,7 @@ from tests.support.mounting import (
     marked,
     name_of,
     need_packages,
+    need_pictures,
     need_root,
     new_mark,
     until,
@@ -210,6 +211,7 @@ def test_the_table_of_rights_is_what_the_processes_of_a_mount_have(
 ) -> None:
     need_root()
     need_packages("fsspec", "aiohttp")
+    need_pictures()
     medium = a_medium(stage.folder / "medium")
     found = _rights_in_a_mount(mount, stage, medium)
     for name, rights in _rights_in_a_mount(mount, stage, medium, by_url=True).items():

@@ -28,11 +28,14 @@ from typing import Final
 import pydicom
 import pytest
 
+from dicomfs.pictures.studio import can_paint
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 SAMPLES: Final = Path(pydicom.__file__).parent / "data/test_files/dicomdirtests"
 
-# Supervisor, watcher, worker and studio; keeper and fetcher, too, if there are URLs.
-OF_A_MOUNT: Final = 4
+# Supervisor, watcher and worker, and the studio where there can be pictures; keeper and
+# fetcher, too, if there are URLs.
+OF_A_MOUNT: Final = 4 if can_paint() else 3
 
 # How long anything may take before it is given up; not how long it takes.
 PATIENCE: Final = 30.0
@@ -88,6 +91,12 @@ def need_packages(*names: str) -> None:
     missing = [name for name in names if find_spec(name) is None]
     if missing:
         lack(f"needs {', '.join(missing)}")
+
+
+def need_pictures() -> None:
+    """Skip the test if the libraries of pictures are missing or too old, or let it fail."""
+    if not can_paint():
+        lack("needs the libraries of the extra pictures")
 
 
 def lack(reason: str) -> None:
