@@ -2,8 +2,7 @@
 
 A *fault* may hide, lose or misplace something, or be dangerous; a *remark* is worth
 knowing and harmless. Findings name offsets in the DICOMDIR and places in the tree. The
-places are names of patients: the report shows them, a log does only with
-``--log-names``.
+places are names of patients: the report shows them, a log only with ``--log-names``.
 """
 
 import logging
@@ -184,11 +183,7 @@ class Kind(Enum):
         "a name is not complete, as a header cannot be read",
     )
     NO_DOCUMENT = "no-document", False, "a document in a DICOM file is not shown"
-    PICTURES_GIVEN_UP = (
-        "pictures-given-up",
-        False,
-        "pictures were not made for a while, as what makes them failed again and again",
-    )
+    PICTURES_GIVEN_UP = "pictures-given-up", False, "pictures failed, and got a rest"
     KEY_IMAGES_MISSING = "key-images-missing", False, "key images are not there"
     DUPLICATE_INSTANCE = (
         "duplicate-instance",

@@ -25,6 +25,11 @@ MOST: Final = 1024 * 1024
 # The kernel has no longer names.
 _MOST_NAME: Final = 255
 
+# FAT has times of two seconds, and none before 1980; a time zone may move that.
+_WINDOW_NS: Final = 2 * 10**9
+_FIRST_OF_FAT_NS: Final = 315_532_800 * 10**9
+_DAY_NS: Final = 86_400 * 10**9
+
 _HEAD: Final = struct.Struct("=BI")
 _ENTRY: Final = struct.Struct("=QqQ")
 _NUMBER: Final = struct.Struct("=I")
@@ -55,6 +60,13 @@ class Entry(NamedTuple):
     size: int
     mtime_ns: int
     link: int = 0
+
+    def has_time(self, mtime_ns: int) -> bool:
+        """Whether *mtime_ns*, of a file that is there, is its time as far as FAT knows it."""
+        if abs(mtime_ns - self.mtime_ns) < _WINDOW_NS:
+            return True
+        is_earlier = self.mtime_ns < _FIRST_OF_FAT_NS
+        return is_earlier and abs(mtime_ns - _FIRST_OF_FAT_NS) <= _DAY_NS
 
 
 # In the place of a file's number: the folder itself, or the half of a file that a copy

@@ -14,6 +14,7 @@ from ctypes import CDLL, addressof, c_char, c_size_t, c_void_p, get_errno
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from dicomfs.copying.links import Links
 from dicomfs.copying.wire import (
     COMPARED,
     FOLDER,
@@ -38,16 +39,9 @@ _FOLDER: Final = 0o700
 _FILE: Final = 0o600
 _DEEPEST: Final = 100
 _MOST_FILES: Final = 10_000_000
-# Files that are remembered, as others may be linked to them; more are copied.
-_MOST_LINKS: Final = 100_000
 
 # What may follow until a file that has begun ends.
 _OF_A_FILE: Final = frozenset({Verb.DATA, Verb.END, Verb.BROKEN})
-
-# FAT has times of two seconds, and none before 1980; a time zone may move that.
-_WINDOW_NS: Final = 2 * 10**9
-_FIRST_OF_FAT_NS: Final = 315_532_800 * 10**9
-_DAY_NS: Final = 86_400 * 10**9
 
 _libc: Final = CDLL(None, use_errno=True)
 
@@ -94,8 +88,7 @@ class Writer:
         # Why nothing more can be written: an errno, 0 as long as it can.
         self._hopeless = 0
         self._buffer = memoryview(bytearray(MOST))
-        # Where files lie that may be in other folders, too: names from the root.
-        self._linked: dict[int, tuple[bytes, ...]] = {}
+        self._links = Links()
 
     def serve(self, pipe: BinaryIO, answers: int) -> None:
         """Do what is said in *pipe*, and answer; raises BrokenWireError."""
@@ -195,12 +188,13 @@ class Writer:
         try:
             found = os.stat(entry.name, dir_fd=self._here.fd, follow_symlinks=False)
         except FileNotFoundError:
-            return LINKED if self._is_linked(entry) else None
+            root, here = self._folders[0].fd, self._here.fd
+            return LINKED if self._links.make(entry, root, here) else None
         except OSError as error:
             return error.errno or errno.EIO
         if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
             return errno.EEXIST
-        if _has_its_time(found, entry) and not self._compares:
+        if entry.has_time(found.st_mtime_ns) and not self._compares:
             self._remember(entry)
             return 0
         self._here.there.add(number)
@@ -208,42 +202,7 @@ class Writer:
 
     def _remember(self, entry: Entry) -> None:
         """Note that the file *entry* is here, and whole."""
-        if entry.link and len(self._linked) < _MOST_LINKS:
-            where = [folder.name for folder in self._folders[1:]]
-            self._linked.setdefault(entry.link, (*where, entry.name))
-
-    def _is_linked(self, entry: Entry) -> bool:
-        """Whether *entry* could be linked to the file that it is in another folder.
-
-        Where file systems have no links, it is copied.
-        """
-        where = self._linked.get(entry.link)
-        if where is None:
-            return False
-        folders: list[int] = []
-        try:
-            for name in where[:-1]:
-                above = folders[-1] if folders else self._folders[0].fd
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                folders.append(os.open(name, flags, dir_fd=above))
-            there = folders[-1] if folders else self._folders[0].fd
-            found = os.stat(where[-1], dir_fd=there, follow_symlinks=False)
-            is_it = stat.S_ISREG(found.st_mode) and found.st_size == entry.size
-            if is_it and _has_its_time(found, entry):
-                os.link(
-                    where[-1],
-                    entry.name,
-                    src_dir_fd=there,
-                    dst_dir_fd=self._here.fd,
-                    follow_symlinks=False,
-                )
-                return True
-        except OSError:
-            pass
-        finally:
-            for each in folders:
-                os.close(each)
-        return False
+        self._links.remember(entry, [folder.name for folder in self._folders[1:]])
 
     # -- one file ----------------------------------------------------------------------
 
@@ -387,14 +346,6 @@ def _made(above: int, name: bytes) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def _has_its_time(found: os.stat_result, entry: Entry) -> bool:
-    """Whether a file that is there has the time of what is to be copied."""
-    if abs(found.st_mtime_ns - entry.mtime_ns) < _WINDOW_NS:
-        return True
-    is_earlier = entry.mtime_ns < _FIRST_OF_FAT_NS
-    return is_earlier and abs(found.st_mtime_ns - _FIRST_OF_FAT_NS) <= _DAY_NS
 
 
 def _are_equal(one: memoryview, other: memoryview) -> bool:

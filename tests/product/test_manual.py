@@ -33,7 +33,9 @@ _HELP: Final = {"-h", "--help"}
 
 # What other programs say, and what stands in a message for a value.
 _SAID_BY_OTHERS: Final = {
-    *map(os.strerror, (errno.EACCES, errno.EBUSY, errno.EIO, errno.ENOENT)),
+    *map(
+        os.strerror, (errno.EACCES, errno.EBUSY, errno.EIO, errno.ENOENT, errno.ENOTSUP)
+    ),
     os.strerror(errno.ENOTCONN),
     "option allow_other only allowed if 'user_allow_other' is set",
     "Package fuse3 was not found",
