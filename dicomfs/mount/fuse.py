@@ -1,27 +1,16 @@
 """The translation between the tree and FUSE: inodes, attributes, errno. Nothing else.
 
-Every handler runs inside one guard, as pyfuse3 ends the whole mount at the first
-exception that is no FUSEError.
+Every handler runs inside one guard; see ``guard``.
 """
 
 import errno
 import functools
 import logging
 import os
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import (
-    Any,
-    Concatenate,
-    Final,
-    NamedTuple,
-    NoReturn,
-    ParamSpec,
-    TypeVar,
-    cast,
-)
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple, NoReturn, cast
 
 import pyfuse3
-import trio
 from pyfuse3 import (
     EntryAttributes,
     FileHandleT,
@@ -36,7 +25,6 @@ from pyfuse3 import (
 )
 
 from dicomfs import logs
-from dicomfs.errors import DicomfsError
 from dicomfs.media.medium import Capacity
 from dicomfs.mount import xattrs
 from dicomfs.mount.entries import (
@@ -50,6 +38,7 @@ from dicomfs.mount.entries import (
     fill_size,
     fill_times,
 )
+from dicomfs.mount.guard import Guarded, guarded
 from dicomfs.mount.lookups import Lookups
 from dicomfs.mount.pictures import Pictures
 from dicomfs.mount.scheduler import Scheduler
@@ -60,9 +49,6 @@ from dicomfs.tree.files import Files
 from dicomfs.tree.node import FolderNode, Link, Node
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _MAX_NAME: Final = 255
 
@@ -75,34 +61,7 @@ class _Opened(NamedTuple):
     nodes: Sequence[Node] | Files
 
 
-def _guarded(
-    handler: Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]],
-) -> Callable[Concatenate["Operations", P], Coroutine[Any, Any, R]]:
-    """Let nothing but FUSEError out of *handler*.
-
-    What dicomfs did not foresee is logged by type and place only: messages of others
-    may quote what they choked on, and that may be a name.
-    """
-
-    @functools.wraps(handler)
-    async def guarded(self: "Operations", /, *args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return await handler(self, *args, **kwargs)
-        except pyfuse3.FUSEError:
-            raise
-        except OSError as error:
-            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
-        except (DicomfsError, trio.TooSlowError) as error:
-            log.warning("%s failed: %s", handler.__name__, type(error).__name__)
-            raise pyfuse3.FUSEError(errno.EIO) from error
-        except Exception as error:
-            logs.unforeseen(log, handler.__name__, error)
-            raise pyfuse3.FUSEError(errno.EIO) from error
-
-    return guarded
-
-
-class Operations(pyfuse3.Operations):
+class Operations(Guarded, pyfuse3.Operations):
     """The handlers of a read-only file system that shows the tree of *scheduler*."""
 
     supports_dot_lookup = True
@@ -135,7 +94,7 @@ class Operations(pyfuse3.Operations):
 
     # -- nodes ---------------------------------------------------------------
 
-    @_guarded
+    @guarded
     async def lookup(
         self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
@@ -166,7 +125,7 @@ class Operations(pyfuse3.Operations):
                 return shared
         return await self._scheduler.lookup(folder, text)
 
-    @_guarded
+    @guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
         """Return the attributes of a node."""
         return await self._attributes(self._node(inode))
@@ -179,7 +138,7 @@ class Operations(pyfuse3.Operations):
         try:
             for inode, count in inode_list:
                 self._forget(inode, count)
-        except Exception as error:  # noqa: BLE001 - see _guarded
+        except Exception as error:  # noqa: BLE001 - see guard
             logs.unforeseen(log, "forget", error)
 
     def _forget(self, inode: int, count: int) -> None:
@@ -189,7 +148,7 @@ class Operations(pyfuse3.Operations):
 
     # -- folders -------------------------------------------------------------
 
-    @_guarded
+    @guarded
     async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
         """Open a folder: what is in it now is what this handle will list."""
         folder = self._folder(inode)
@@ -202,7 +161,7 @@ class Operations(pyfuse3.Operations):
             self._opened[handle] = _Opened(folder, names, nodes)
         return handle
 
-    @_guarded
+    @guarded
     async def readdir(
         self, fh: FileHandleT, start_id: int, token: ReaddirToken
     ) -> None:
@@ -277,14 +236,14 @@ class Operations(pyfuse3.Operations):
             place = len(files)
         listed.add(range(start, place))
 
-    @_guarded
+    @guarded
     async def releasedir(self, fh: FileHandleT) -> None:
         """Close a folder."""
         del self._opened[fh]
 
     # -- files ---------------------------------------------------------------
 
-    @_guarded
+    @guarded
     async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
         """Return where a symbolic link leads."""
         node = self._node(inode)
@@ -292,7 +251,7 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EINVAL)
         return FileNameT(node.target.encode())
 
-    @_guarded
+    @guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
         """Open a file for reading."""
         if flags & os.O_ACCMODE != os.O_RDONLY:
@@ -308,21 +267,21 @@ class Operations(pyfuse3.Operations):
         # in place of another file, of which the kernel may have kept something.
         return FileInfo(fh=handle, direct_io=True)
 
-    @_guarded
+    @guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
         """Return exactly *size* bytes, fewer only where the file ends."""
         data = await self._scheduler.read(self._sources[fh], off, size)
         # pyfuse3 takes any buffer, and has sent it on before anything else is awaited.
         return cast(bytes, data)
 
-    @_guarded
+    @guarded
     async def release(self, fh: FileHandleT) -> None:
         """Close a file."""
         self._scheduler.close(self._sources.pop(fh))
 
     # -- the rest ------------------------------------------------------------
 
-    @_guarded
+    @guarded
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
         """Return the size of the medium; nothing is free on it."""
         status = StatvfsData()
@@ -331,7 +290,7 @@ class Operations(pyfuse3.Operations):
         status.f_namemax = _MAX_NAME
         return status
 
-    @_guarded
+    @guarded
     async def getxattr(
         self, inode: InodeT, name: XAttrNameT, ctx: RequestContext
     ) -> bytes:

@@ -26,6 +26,7 @@ from dicomfs.fileset.open import capacity_of, file_sets_of, listen
 from dicomfs.findings import Findings
 from dicomfs.media.opening import OpenedSource
 from dicomfs.mount import control
+from dicomfs.mount.entrance import Entrance
 from dicomfs.mount.entries import Ownership
 from dicomfs.mount.fuse import Operations
 from dicomfs.mount.handshake import Handshake
@@ -103,11 +104,18 @@ def run(
     )
     say_ready = functools.partial(_say_ready, connection)
     handshake = Handshake(device)
-    pyfuse3.init(operations, f"/dev/fd/{handshake.fd}", set())
+    _begin(operations, handshake.fd)
     try:
         trio.run(_serve, scheduler, greeting, handshake, say_ready)
     finally:
         pyfuse3.close(unmount=False)
+
+
+def _begin(operations: Operations, fd: int) -> None:
+    """Have pyfuse3 talk to the kernel through *fd*, with requests coming in one way."""
+    # First: pyfuse3 3.4 takes its lock when it begins, later ones when they first wait.
+    Entrance(fd, lambda: operations.under_way > 0).open()
+    pyfuse3.init(operations, f"/dev/fd/{fd}", set())
 
 
 def _tree(file_sets: Sequence[FileSet], options: Options) -> tuple[Tree, FolderNode]:
