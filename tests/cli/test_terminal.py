@@ -29,6 +29,12 @@ def screen() -> Iterator[Screen]:
         yield taken
 
 
+@pytest.fixture(autouse=True)
+def able(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it be one that can take a line back, whatever the tests are run in."""
+    monkeypatch.setattr(terminal, "_TERMINAL", "xterm")
+
+
 SILENT = Failure(Problem.SOURCE_SILENT)
 
 
