@@ -129,7 +129,7 @@ def test_what_really_is_given_up_is_what_a_worker_gives_up(
     def fail(_: object) -> None:
         raise OSError(errno.ENOSYS, "none here")
 
-    monkeypatch.setattr(confine, "_read_only", fail)
+    monkeypatch.setattr(confine, "_deny", fail)
 
     assert seen("the sandbox lacks Landlock: none here").mend
     # A child gave it up, and not this process.

@@ -56,7 +56,7 @@ log = logging.getLogger("dicomfs.fuzz")
 
 SEED: Final = 3
 COUNT: Final = 20_000
-MAX_SECONDS: Final = 2.0
+MAX_SECONDS: Final = 4.0
 MAX_MEMORY: Final = 256 * 2**20
 
 _BLOCK: Final = 200
