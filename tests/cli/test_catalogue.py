@@ -7,11 +7,13 @@ import os
 import pty
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from dicomfs.catalogue.columns import LEVELS
 from dicomfs.cli.codes import Exit
 from dicomfs.dicom import tags
 from tests.build.images import make_iso
@@ -19,6 +21,7 @@ from tests.build.medium import Value, image, leaf, patient, series, study, write
 from tests.support.mounting import (
     COMMAND,
     PATIENCE,
+    ROOT,
     SAMPLES,
     Finished,
     dicomfs,
@@ -210,6 +213,40 @@ def test_for_excel_no_text_is_a_formula(tmp_path: Path) -> None:
 
     assert plain.stdout == "StudyDescription\n=HYPERLINK(1)\n"
     assert excel.stdout == "\ufeffStudyDescription\n'=HYPERLINK(1)\n"
+
+
+VALIDATE: Final = """
+import json, sys
+from jsonschema import Draft202012Validator
+schema, *rows = [json.loads(line) for line in sys.stdin]
+Draft202012Validator.check_schema(schema)
+for row in rows:
+    Draft202012Validator(schema).validate(row)
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_rows_are_as_their_schema_has_them(level: str, tmp_path: Path) -> None:
+    need_packages("jsonschema")
+    columns = ["--columns", "InstanceNumber,Rows,PatientSex,bytes,source,path"]
+    discs = [write_disc(tmp_path, "1"), SAMPLES]
+    asked = [[], ["--headers"], ["--headers", *columns]]
+
+    rows = "".join(
+        dicomfs("catalogue", "--jsonl", "--level", level, *each, *discs).stdout
+        for each in asked
+    )
+    assert rows.count("\n") > 2 * len(asked)
+    schema = json.dumps(json.loads((ROOT / "docs/catalogue.schema.json").read_text()))
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", VALIDATE],
+        input=f"{schema}\n{rows}",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
