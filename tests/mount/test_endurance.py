@@ -340,7 +340,7 @@ def test_files_can_be_opened_again_and_again(
 # What a worker may take: an address space, and memory in it.
 ADDRESSES: Final = 2 * 2**30
 MOST_MEMORY: Final = 256 * MIB
-RECORDS: Final = 200_000
+RECORDS: Final = 120_000
 ONE_FOLDER: Final = 100_000
 DEEP: Final = 5_000
 BOMB: Final = 2**32 - 2
