@@ -50,8 +50,9 @@ def groups(
 ) -> Iterator[Group]:
     """Yield the groups on a *level* below *root*, each with its folders from the top down.
 
-    The *teller* tells of them. Each is to be read to its end before the next one. Only folders that are needed for
-    the *share* are looked into. Raises OSError if the medium cannot be read.
+    The *teller* tells of them. Each is to be read to its end before the next one. Only
+    folders that are needed for the *share* are looked into. Raises OSError if the medium
+    cannot be read.
     """
     number = count()
 

@@ -44,9 +44,10 @@ class _Fact(str):
     def __format__(self, form: str) -> str:
         if form == "shell":
             return shlex.quote(self)
-        count = int(self) if self.isdecimal() else 0
+        is_number = self.isdecimal()
+        count = int(self) if is_number else 0
         if form.startswith(_SO_MANY):
-            told = counted(count, form.removeprefix(_SO_MANY))
-            return told if self.isdecimal() else told.replace("0", str(self), 1)
+            word = form.removeprefix(_SO_MANY)
+            return counted(count, word) if is_number else f"{self} {word}s"
         one, is_agreed, many = form.partition("|")
         return agreed(count, one, many) if is_agreed else str(self)

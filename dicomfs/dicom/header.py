@@ -161,11 +161,11 @@ def read_header(
     """Return the attributes that name the instance in *source* and what it belongs to.
 
     Those of ``tags.NAMING``, SOP Class UID and SOP Instance UID, those of the tags in
-    *more*, of which numbers in binary are text if *vrs* has their VRs, and of the File Meta Information Media Storage SOP Class and Instance UID
-    and Transfer Syntax UID. Of a code sequence it is the first Code Meaning. Attributes
-    that lie beyond ``MAX_READ`` are missing. Who has read *meta* already may say so.
-    Raises OSError from the medium and
-    NotDicomError or ElementError from a file that is not what it should be.
+    *more*, of which numbers in binary are text if *vrs* has their VRs, and of the File
+    Meta Information Media Storage SOP Class and Instance UID and Transfer Syntax UID. Of
+    a code sequence it is the first Code Meaning. Attributes that lie beyond ``MAX_READ``
+    are missing. Who has read *meta* already may say so. Raises OSError from the medium,
+    and NotDicomError or ElementError from a file that is not what it should be.
     """
     limited = Limited(source, MAX_READ)
     window = Window(limited, _BLOCK)

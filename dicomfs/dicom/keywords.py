@@ -30,8 +30,8 @@ class Keyword(NamedTuple):
     def value(self, attributes: Attributes) -> Value | None:
         """Return the value in *attributes*, None if there is none.
 
-        A whole number, IS or in binary, is a number where it is one. A PN has all its groups and components, and of
-        several values each is there, as they are written.
+        A whole number, IS or in binary, is a number where it is one. A PN has all its
+        groups and components, and of several values each is there, as they are written.
         """
         for tag in self.tags:
             if (found := self._value(attributes, tag)) not in ("", None):

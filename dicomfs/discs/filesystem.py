@@ -103,7 +103,7 @@ class DicomFileSystem(fsspec.AbstractFileSystem):  # type: ignore[misc]
         except KeyError as error:
             raise FileNotFoundError(
                 errno.ENOENT, os.strerror(errno.ENOENT), path
-            ) from (error)
+            ) from error
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Info] | list[str]:
         """Return what is in the folder *path*, or that file."""

@@ -5,7 +5,7 @@ series is: the link count of a file says how many of them choose it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
@@ -70,22 +70,17 @@ class Choices:
 
     def read(self, study: Selection, nodes: Iterable[Entry]) -> Sequence[Chosen]:
         """Return what was chosen in *study*, in which these *nodes* are."""
-        allowance = Allowance()
-        left = _MOST_RECORDS
-        series, uids = set[int](), set[bytes]()
         documents: list[Instance] = []
-        for each in nodes:
-            if isinstance(each, Selection) and left > 0:
-                there, looked_at = _has_choices(each, left)
-                left -= looked_at
-                if there:
-                    files = self._instances(each)
-                    found = [file for file in files if _is_choice(file)]
-                    uids.update(file.uid for file in found)
-                    documents += found
-                    if len(found) == len(files):
-                        series.add(each.inode)
-        apart = Apart(frozenset(series), frozenset(uids - {b""}))
+        alone = set[int]()
+        for series in _with_choices(nodes):
+            files = self._instances(series)
+            found = [each for each in files if each.record.shown_type == KEY_OBJECTS]
+            documents += found
+            if len(found) == len(files):
+                alone.add(series.inode)
+        uids = {each.uid for each in documents} - {b""}
+        apart = Apart(frozenset(alone), frozenset(uids))
+        allowance = Allowance()
         chosen = [
             Chosen(document, choice, apart)
             for document in documents
@@ -122,8 +117,15 @@ def _references(chosen: Sequence[Chosen]) -> int:
     return 1 + sum(len(each.choice.references) for each in chosen)
 
 
-def _is_choice(file: Instance) -> bool:
-    return file.record.shown_type == KEY_OBJECTS
+def _with_choices(nodes: Iterable[Entry]) -> Iterator[Selection]:
+    """Yield the series among *nodes* that have Key Object Selections."""
+    left = _MOST_RECORDS
+    for each in nodes:
+        if isinstance(each, Selection) and left > 0:
+            is_one, looked_at = _has_choices(each, left)
+            left -= looked_at
+            if is_one:
+                yield each
 
 
 def _has_choices(series: Selection, most: int) -> tuple[bool, int]:

@@ -56,7 +56,8 @@ class Rebuilt:
     Files that are *missing* on the medium are listed all the same. *elsewhere* are those
     that have another name on the medium, or lie in another folder, than their File ID
     says. File IDs that are *irregular* are none that the standard allows. Where it
-    *is_scanned* nobody had written records, and all are made of headers. Else of the records some were *made* anew, and others *completed*.
+    *is_scanned* nobody had written records, and all are made of headers; else some of the
+    records were *made* anew, and others *completed*.
     """
 
     dicomdir: bytes = b""

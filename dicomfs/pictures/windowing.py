@@ -89,7 +89,7 @@ def _windowed(
     if center and width and width[0] > 0:
         function = next((str(f) for g in groups if (f := g.get("VOILUTFunction"))), "")
         return _in_window(measured, center[0], width[0], function.strip())
-    with suppress(Exception):  # as above
+    with suppress(Exception):  # a stranger's header
         if dataset.get("VOILUTSequence"):
             table = table_in(dataset.VOILUTSequence[0], is_little=is_little)
             return scaled(table.of(measured), table.bits)
@@ -101,7 +101,7 @@ def _measured(
 ) -> Array:
     """Return what *values* mean: Hounsfield units in CT, for example."""
     measured: Array = values.astype(np.float64)
-    with suppress(Exception):  # as above
+    with suppress(Exception):  # a stranger's header
         if dataset.get("ModalityLUTSequence"):
             table = table_in(dataset.ModalityLUTSequence[0], is_little=is_little)
             return _sensible(table.of(values).astype(np.float64), measured)
@@ -131,9 +131,9 @@ def _stretched(frame: Stored, measured: Array, dataset: Dataset) -> Greys:
     Values of a byte that mean what they are are grey as they are.
     """
     values = frame.values
-    if frame.bits == _BYTE and values.dtype == np.uint8:  # noqa: SIM102
-        if np.array_equal(measured, values):
-            return values
+    is_byte = frame.bits == _BYTE and values.dtype == np.uint8
+    if is_byte and np.array_equal(measured, values):
+        return values
     counts = np.isfinite(measured) & ~_is_padding(values, dataset)
     counted = measured[counts] if counts.any() else np.zeros(1)
     low, high = np.percentile(counted, (_DARKEST, _BRIGHTEST))

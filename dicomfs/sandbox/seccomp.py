@@ -56,8 +56,7 @@ _EXAMINED_IN_NETWORK: Final = """
 # Where, Landlock says. What is opened may be opened to write.
 _ALLOWED_TO_WRITERS: Final = """
     openat:257:56 mkdirat:258:34 unlinkat:263:35 linkat:265:37 renameat:264:38
-    renameat2:316:276 utimensat:280:88 flock:73:32 syncfs:306:267 fsync:74:82
-    ftruncate:77:46
+    renameat2:316:276 utimensat:280:88 flock:73:32 syncfs:306:267
 """
 _CLONE3: Final = 435
 _NEWEST: Final = 450
