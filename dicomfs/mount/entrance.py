@@ -2,8 +2,8 @@
 
 pyfuse3 lets one task after the other wait, through three rounds of the event loop between
 one request and the next. Of copying small files, which have one request under way at a
-time, that was two thirds of what the worker computed. Here a task that has answered keeps
-its place, and looks at the device a moment longer before it leaves that to the event loop.
+time, that was most of what the worker computed. Here a task that has answered keeps its
+place, and looks at the device a moment longer before it leaves that to the event loop.
 
 Nobody has to wait for it: it is done only while no other request is being answered, and
 after a few of them the event loop has its turn in any case.
