@@ -23,9 +23,9 @@ from dicomfs.tree.selection import Extra, Instance, Listing, Selection
 from dicomfs.tree.tree import Tree
 from dicomfs.tree.whose import is_own_time, says_who_and_when
 
-# Times between 1980 and 1999, in seconds: no disc has images of then.
-_NO_TIME: Final = 315_619_200
-_YEARS: Final = 20 * 365 * 24 * 3600
+# The first day of 1980, in seconds: on FAT and in archives it stands for no time.
+_NO_TIME: Final = 315_532_800
+_DAY: Final = 24 * 3600
 # Where the file comes from that no record is the reason for.
 _OWN: Final = Position(b"extras", 0)
 
@@ -90,13 +90,13 @@ class Extras:
     def _time_ns(self, root: Selection) -> int:
         """Return the time of the file in *root*: that of the disc, the same on each mount.
 
-        Where that has none, it is one that tells the disc from others: file managers keep
-        pictures of what has one path and one time.
+        Where that has none, it is on the day that stands for none, at a moment that tells
+        the disc from others: file managers keep pictures of what has one path and one time.
         """
         if is_own_time(root.mtime_ns):
             return root.mtime_ns
         told = b" ".join(sorted(each.identity for each in self._tree.file_sets))
-        seconds = int.from_bytes(hashlib.sha256(told).digest()[:4], "big") % _YEARS
+        seconds = int.from_bytes(hashlib.sha256(told).digest()[:4], "big") % _DAY
         return (_NO_TIME + seconds) * 10**9
 
     def _documents(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -67,24 +68,30 @@ def disc(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("seconds", [1_700_000_000, 315_532_800, 0])
-def test_its_time_is_the_same_on_each_mount_of_a_disc_and_no_others(
+def time_of(name: str, seconds: int, folder: Path) -> int:
+    """Return the time, in seconds, on a disc of *name* whose DICOMDIR has another."""
+    root = folder / name
+    root.mkdir(exist_ok=True)
+    write_medium(root, [person(name)])
+    os.utime(root / "DICOMDIR", (seconds, seconds))
+    with with_extras(root) as tree:
+        return readme_in(tree).mtime_ns // 10**9
+
+
+def test_its_time_is_that_of_the_disc(tmp_path: Path) -> None:
+    assert time_of("Doe^Jane", 1_700_000_000, tmp_path) == 1_700_000_000
+
+
+@pytest.mark.parametrize("seconds", [315_532_800, 0])
+def test_on_a_disc_without_times_it_has_one_that_tells_the_disc_on_the_day_for_none(
     seconds: int, tmp_path: Path
 ) -> None:
-    times = []
-    for name in ("Doe^Jane", "Roe^Richard"):
-        root = tmp_path / name
-        root.mkdir()
-        write_medium(root, [person(name)])
-        os.utime(root / "DICOMDIR", (seconds, seconds))
-        for _ in range(2):
-            with with_extras(root) as tree:
-                times.append(readme_in(tree).mtime_ns)
-        seconds += bool(seconds > 10**9)  # two discs that have times have two
+    first, again = (time_of("Doe^Jane", seconds, tmp_path) for _ in range(2))
+    other = time_of("Roe^Richard", seconds, tmp_path)
 
-    assert times[0] == times[1]
-    assert times[2] == times[3]
-    assert times[0] // 10**9 != times[2] // 10**9
+    assert first == again != other
+    for each in (first, other):
+        assert time.gmtime(each)[:3] == (1980, 1, 1)
 
 
 def test_it_says_which_key_images_are_there_and_how_many_are_not(
