@@ -5,7 +5,8 @@
     worker     "ready"    the mount answers
     worker     failure    the problem and its facts; instead of any of its words
 
-The same form carries a failure from the supervisor to the command line.
+The same form carries a failure from the supervisor to the command line, or that the mount
+is ready, which is answered: nobody would know of the mount of one that was interrupted.
 """
 
 import json
@@ -17,6 +18,7 @@ from dicomfs.errors import Failure, Problem
 OPENED: Final = b"opened"
 READY: Final = b"ready"
 _DEVICE: Final = b"device"
+_HEARD: Final = b"heard"
 _MAX_MESSAGE: Final = 64 * 1024
 
 
@@ -41,6 +43,23 @@ def expect(connection: socket.socket, word: bytes) -> None:
         raise _died() from error
     if message != word:
         raise _decoded(message)
+
+
+def is_told(connection: socket.socket) -> bool:
+    """Say that the mount is ready; return whether the other side has heard it."""
+    try:
+        connection.send(READY)
+        return connection.recv(_MAX_MESSAGE) == _HEARD
+    except ConnectionError:
+        return False
+
+
+def acknowledge(connection: socket.socket) -> None:
+    """Say that it was heard; raises Failure if nobody is there any more."""
+    try:
+        connection.send(_HEARD)
+    except ConnectionError as error:
+        raise _died() from error
 
 
 def _decoded(message: bytes) -> Failure:

@@ -55,6 +55,7 @@ def mount_in_background(
         _run_in_background(sources, held, options, listener, theirs)
     theirs.close()
     control.expect(ours, control.READY)
+    control.acknowledge(ours)
 
 
 def _run_in_background(
@@ -65,9 +66,11 @@ def _run_in_background(
     caller: socket.socket,
 ) -> NoReturn:
     def announce() -> None:
-        caller.send(control.READY)
-        caller.close()
+        # First: when the caller ends, its terminal may, and all that still belong to it.
         process.detach()
+        if not control.is_told(caller):
+            raise stopping.Stopped
+        caller.close()
 
     try:
         mount_in_foreground(sources, held, options, listener, announce, caller)

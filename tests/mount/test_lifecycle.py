@@ -1,13 +1,17 @@
 """How a mount begins, how it does not, and how it ends."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import re
 import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -34,6 +38,7 @@ from tests.support.mounting import (
     Mounter,
     User,
     dicomfs,
+    environment,
     is_mounted,
     lack,
     marked,
@@ -577,6 +582,56 @@ def test_what_runs_in_the_background_holds_nothing_of_its_caller(
         assert until(lambda proc=proc: str((proc / "cwd").readlink()) == "/")  # type: ignore[misc]
         assert {str((proc / f"fd/{fd}").readlink()) for fd in range(3)} == {"/dev/null"}
         assert os.getsid(pid) != os.getsid(0)
+
+
+def test_a_mount_outlives_the_terminal_of_who_asked_for_it(
+    mount: Mounter, medium: Path, place: Path
+) -> None:
+    shown = mount.adopt(medium, place)
+    # Who asked ends, and hangs up, before the supervisor can let go of the terminal.
+    code = (
+        "import os, select; from dicomfs.sandbox import process;"
+        "from dicomfs.cli.program import dicomfs; caller = os.getpid();"
+        "detach = process.detach;"
+        "process.detach = lambda: ("
+        "os.getppid() == caller and"
+        " select.select([os.pidfd_open(caller)], [], [], 0.5), detach());"
+        "dicomfs()"
+    )
+    terminal, theirs = pty.openpty()
+    called = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, "mount", str(medium), str(place)],
+        env=environment(shown.mark),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    assert called.wait(mounting.PATIENCE) == 0
+    os.close(terminal)
+
+    assert [path.name for path in shown.files()] == ["0001.dcm"]
+    assert len(shown.processes) == OF_A_MOUNT
+
+
+def test_a_mount_that_nobody_has_heard_of_is_none(
+    mount: Mounter, medium: Path, place: Path
+) -> None:
+    shown = mount.adopt(medium, place)
+    code = (
+        "import _thread; from dicomfs.cli.program import dicomfs;"
+        "from dicomfs.mount import control;"
+        "control.acknowledge = lambda _: _thread.interrupt_main();"
+        "dicomfs()"
+    )
+    command = [sys.executable, "-P", "-c", code, "mount"]
+
+    done = run([*command, str(medium), str(place)], mark=shown.mark)
+
+    assert done.returncode == Exit.INTERRUPTED
+    assert shown.has_ended()
 
 
 def test_the_supervisor_keeps_neither_the_medium_nor_the_mount_open(
