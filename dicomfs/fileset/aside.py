@@ -10,7 +10,6 @@ Only folders are read in this way. Whatever is not plain is left to the asker: a
 is not the one that was listed, and all files once the process does not answer.
 """
 
-import gc
 import json
 import os
 import select
@@ -222,7 +221,6 @@ def _serve(
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if os.getppid() == parent:
             confine_to(sources, [asked, told], scan=scan)
-            gc.freeze()
             os.write(told, b"\n")
             folders = [each for each in sources if isinstance(each, OpenedFolder)]
             media = {

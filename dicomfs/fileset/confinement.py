@@ -1,5 +1,6 @@
 """Giving up all but the sources: done before the first byte of them is parsed."""
 
+import gc
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -31,6 +32,8 @@ def confine_to(
     inheritance.keep_descriptors([*own, *held])
     environment.leave()
     loading.end()
+    # What is loaded stays: to look through it again and again would free nothing.
+    gc.freeze()
     folders = [source.fd for source in sources if isinstance(source, OpenedFolder)]
     return confine.restrict(confine.Rights(folders, of_others=True))
 

@@ -7,7 +7,6 @@ rights are gone.
 """
 
 import functools
-import gc
 import logging
 import signal
 import socket
@@ -45,8 +44,6 @@ log = logging.getLogger(__name__)
 
 # pyfuse3 starts 99 at most by itself; requests that hang would fill those.
 _MAX_TASKS: Final = 500
-# How many objects may come before those that are of no use are looked for.
-_GARBAGE: Final = 10_000
 # Requests that are being answered get so many seconds when the mount is to end.
 _LAST_WORDS: Final = 1.0
 
@@ -69,9 +66,6 @@ def run(
     held = [connection.fileno(), voice.pipe, *([studio.fileno()] if studio else [])]
     for lacking in confine_to(sources, held, scan=options.scan):
         log.warning("the sandbox lacks %s", lacking)
-    # What is loaded stays: to look through it again and again would free nothing.
-    gc.freeze()
-    gc.set_threshold(_GARBAGE)
     if options.log_names:
         log.warning("this log will contain names of patients (--log-names)")
     findings = Findings(log_names=options.log_names)

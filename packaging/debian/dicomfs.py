@@ -5,6 +5,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/dicomfs")
 
-from dicomfs.cli.main import main
+from dicomfs.cli.program import dicomfs
 
-sys.exit(main())
+dicomfs()

@@ -5,6 +5,6 @@ import sys
 
 sys.path.insert(0, "/usr/lib/dicomfs")
 
-from dicomfs.cli.main import mount_helper
+from dicomfs.cli.program import mount_dicomfs
 
-sys.exit(mount_helper())
+mount_dicomfs()

@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 PATIENCE: Final = 30.0
 _MARK: Final = "DICOMFS_BENCH"
-_MAIN: Final = "import sys; from dicomfs.cli.main import main; sys.exit(main())"
+_MAIN: Final = "from dicomfs.cli.program import dicomfs; dicomfs()"
 
 
 class BenchError(Exception):

@@ -45,7 +45,7 @@ _MARK: Final = "DICOMFS_TEST"
 _SESSION: Final = uuid.uuid4().hex
 _NOBODY: Final = 65534
 _BAD_LOG_LINE: Final = re.compile(r": (WARNING|ERROR|CRITICAL): |Traceback")
-_MAIN: Final = "import sys; from dicomfs.cli.main import main; sys.exit(main())"
+_MAIN: Final = "from dicomfs.cli.program import dicomfs; dicomfs()"
 
 
 def _command() -> list[str]:

@@ -17,7 +17,7 @@ from typing import Final
 from tests.support import mounting
 from tests.support.mounting import ROOT, Finished, User, lack, need, need_root, run
 
-_HELPERS: Final = {"mount.dicomfs": "mount_helper", "dicomfs": "main"}
+_HELPERS: Final = {"mount.dicomfs": "mount_dicomfs", "dicomfs": "dicomfs"}
 _UNSHARE: Final = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c")
 _SBIN: Final = Path("/sbin").resolve()
 _FSTAB: Final = Path("/etc/fstab")
@@ -92,9 +92,7 @@ def _install(sbin: Path) -> None:
     shutil.copy(_SBIN / "mount.fuse3", sbin)
     (sbin / "mount.fuse").symlink_to("mount.fuse3")
     for name, function in _HELPERS.items():
-        code = (
-            f"import sys; from dicomfs.cli.main import {function} as f; sys.exit(f())"
-        )
+        code = f"from dicomfs.cli.program import {function} as f; f()"
         start = f"PYTHONPATH={ROOT} exec {sys.executable} -P -c '{code}'"
         (sbin / name).write_text(f'#!/bin/sh\n{start} "$@"\n', "utf-8")
         (sbin / name).chmod(0o755)
