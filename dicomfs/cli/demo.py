@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def run(_: argparse.Namespace) -> Exit:
     """Mount the sample medium unless that was done, and show it; raises Failure."""
     source, place = _sample(), _private_folder()
     if not _is_mounted(place):
-        mount.mount([str(source)], place, Options.default())
+        mount.mount([str(source)], place, replace(Options.default(), made=place))
     tree.run(parsed(["tree", str(source)]))
     say(f"this is mounted on {place}")
     say(f"look at it:  ls -R {shlex.quote(str(place))}    or open it in a file manager")
@@ -41,7 +42,10 @@ def _sample() -> Path:
 
 
 def _private_folder() -> Path:
-    """Return a folder that only this user can enter, made if it is missing."""
+    """Return a folder that only this user can enter, made if it is missing.
+
+    It goes with the mount.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime or not os.access(runtime, os.W_OK | os.X_OK):
         runtime = tempfile.gettempdir()
