@@ -51,6 +51,7 @@ _ROWS: Final[dict[int, Row]] = {
     15: remote.far_away,
     16: pictures.in_sight,
     17: shelf.many_images,
+    18: index.starting,
 }
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 

@@ -1,8 +1,9 @@
-"""Rows 1 to 4: how fast a medium is there, and what that takes."""
+"""Rows 1 to 4, 13 and 18: how fast a medium is there, and what that takes."""
 
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from scripts.benchmark.processes import (
     time_of,
 )
 from scripts.benchmark.result import Comparison, Result, Rule
-from scripts.benchmark.sizes import MIB
+from scripts.benchmark.sizes import KIB, MIB, Study
 
 # All that a mount has loaded when it answers, in one process and nothing else.
 IMPORTS: Final = python(
@@ -44,6 +45,24 @@ dataset = dcmread(sys.argv[1])
 len(dataset.DirectoryRecordSequence)
 print(Memory.of(["self"]).proportional - before.proportional)
 """
+
+# A command in one process that keeps all rights, and that Python takes apart at its end:
+# what it was before it was confined.
+_UNCONFINED: Final = """
+import sys
+from dicomfs.cli import apart, main
+
+class Child(apart.Child):
+    def confine_to(self, *_, **__):
+        pass
+
+apart.apart = lambda work, **_: work(Child([]))
+sys.exit(main.main())
+"""
+_STARTED: Final = (("tree",), ("check",), ("tree", "--scan"))
+_FEW: Final = Study(20, 20 * KIB)
+# Each is over in a moment.
+_MORE_OFTEN: Final = 3
 
 # On a busy machine the listing of a very large folder takes longer than a request may.
 _PATIENT: Final = ["--deadline", "600"]
@@ -82,6 +101,26 @@ def _mounting(bench: Bench, place: Path) -> Callable[[], Taken]:
             return mount.mounting
 
     return measure
+
+
+def starting(bench: Bench) -> Iterator[Result]:
+    """Row 18: commands on a small medium, beside themselves unconfined."""
+    place = bench.media.study(_FEW)
+    for command in _STARTED:
+        confined = [*DICOMFS, *command, place]
+        unconfined = [*python(_UNCONFINED), *command, place]
+        pairs = alternate(
+            bench.runs * _MORE_OFTEN,
+            partial(taken, confined),
+            partial(taken, unconfined),
+        )
+        yield Comparison(
+            row=18,
+            what=f"dicomfs {' '.join(command)}, {_FEW.images} images",
+            against="the same in one process that keeps its rights, as it once was",
+            target=1.2,
+            cache="medium and Python warm",
+        ).timed(*pairs)
 
 
 def _importing() -> Taken:
@@ -164,9 +203,16 @@ def listing(bench: Bench) -> Iterator[Result]:
 
 def large_folder(bench: Bench) -> Iterator[Result]:
     """Row 13: one folder with very many images, listed twice while it is in use."""
+    for files, which in ((True, "images"), (False, "images that are missing")):
+        yield from _large_folder(bench, which, files=files)
+
+
+def _large_folder(bench: Bench, which: str, *, files: bool) -> Iterator[Result]:
     images = bench.sizes.folder
     # Its patient, its study and its series.
-    place = bench.media.index(images + 3, patients=1, images_per_series=images)
+    place = bench.media.index(
+        images + 3, patients=1, images_per_series=images, files=files
+    )
     first: list[Taken] = []
     second: list[Taken] = []
     for _ in range(bench.runs):
@@ -182,12 +228,12 @@ def large_folder(bench: Bench) -> Iterator[Result]:
     for what, runs, target in (("first", first, 4.0), ("second", second, 0.5)):
         yield Comparison(
             row=13,
-            what=f"{what} ls -U of one folder of {images:,} images",
+            what=f"{what} ls -U of one folder of {images:,} {which}",
             against="",
             rule=Rule.ALONE,
             target=target,
             nominal=bench.is_nominal("folder"),
-            cache="DICOMDIR warm, mount cold; the files are missing",
+            cache="medium warm, mount cold",
         ).timed(runs)
 
 
