@@ -15,6 +15,7 @@ from dicomfs.cli.exits import complaint
 from dicomfs.cli.progress import how_fast, so_far
 from dicomfs.cli.terminal import Audience, Pace, complain, status_line
 from dicomfs.errors import Failure, Problem
+from dicomfs.fileset.aside import Job
 from dicomfs.tree import report
 from dicomfs.tree.report import Report, Stage
 
@@ -58,7 +59,7 @@ def _print(given: argparse.Namespace, child: Child) -> Exit:
 def _checked(given: argparse.Namespace, child: Child) -> Report:
     """Return the report on media; raises Failure if they have none of their own."""
     # The report says what is left out.
-    jobs = {} if given.index_only else {listed.JOB: inspection.told}
+    jobs = {} if given.index_only else {listed.JOB: Job(inspection.told)}
     file_sets = sources.file_sets(given, Audience(tells_names=False), child, jobs)
     with status_line() as line:
         return check(

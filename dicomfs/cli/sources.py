@@ -81,7 +81,9 @@ def file_sets(
     *child*, has no rights any more but to read them. Where there are *jobs*, or a scan is
     to be made, a second process may read files, too.
     """
+    from dicomfs.dicom.header import BEGINNING
     from dicomfs.fileset import glance
+    from dicomfs.fileset.aside import Job
     from dicomfs.fileset.open import file_sets_of
     from dicomfs.findings import Findings
 
@@ -90,7 +92,7 @@ def file_sets(
     file = passwords(given)
     known = file.read() if file else ()
     if given.scan:
-        jobs = {**(jobs or {}), glance.JOB: glance.told}
+        jobs = {**(jobs or {}), glance.JOB: Job(glance.told, BEGINNING)}
     child.confine_to(found, scan=given.scan, jobs=jobs)
     return file_sets_of(
         found,

@@ -43,6 +43,8 @@ _MAX_META_VALUE: Final = 256
 
 _PREAMBLE: Final = 128
 _PREFIX: Final = b"DICM"
+# What most headers lie in: it is read at first, and mostly nothing else.
+BEGINNING: Final = _PREAMBLE + _BLOCK
 _META_GROUP: Final = 0x0002
 _LAST_META: Final = 0x0002FFFF
 # All that PS3.10 7.1 has in it.

@@ -3,8 +3,8 @@
 It is forked before this one gives up its rights, and gives up the same. It reads files one
 after the other, in the order in which it is asked, and says of each what it found, in JSON:
 whoever takes it over can say what they like, and nothing else. While it looks at one batch
-of files, the next ones wait for it, so it never waits for us; and it has the kernel read a
-batch ahead.
+of files, the next ones wait for it, so it never waits for us; and it has the kernel read
+ahead in that order, as a drive has one head.
 
 Only folders are read in this way. Whatever is not plain is left to the asker: a file that
 is not the one that was listed, and all files once the process does not answer.
@@ -14,6 +14,7 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,20 +28,28 @@ from dicomfs.media.folder import FolderMedium
 from dicomfs.media.medium import Medium, Place, Status
 from dicomfs.media.opening import OpenedFolder, OpenedSource
 from dicomfs.sandbox import process
+from dicomfs.source.file import FileSource
 from dicomfs.source.pulse import Pulse, resting
 from dicomfs.source.source import Source
 
 NAME: Final = "dicomfs-reader"
 # What a job may say of a file, in JSON.
 Told = object
-# A job: it looks at one file, whose status is as it was listed.
-Job = Callable[[Source], Told]
+
+
+class Job(NamedTuple):
+    """How to look at one file, whose status is as it was listed, by its first bytes."""
+
+    look: Callable[[Source], Told]
+    most: int = sys.maxsize
+
 
 # What waits for the process, so that it never waits: less than a pipe holds.
 _BATCHES_AHEAD: Final = 8
 _BATCH: Final = 16
-# Of a file the kernel reads so much ahead.
-_AHEAD: Final = 1024 * 1024
+# So much is read ahead, and of that the kernel takes no more at a time.
+_AHEAD: Final = 8 * 1024 * 1024
+_AT_A_TIME: Final = 128 * 1024
 _PIECE: Final = 1024 * 1024
 _BEAT_EVERY: Final = 0.5
 _SECONDS_TO_END: Final = 1.0
@@ -279,19 +288,21 @@ class _Reader:
         listed: Sequence[Status],
     ) -> None:
         """Look at some files: all are opened first, and read ahead in their order."""
-        sources = [self._opened(medium, place) for place in places]
+        sources = [_opened(medium, place) for place in places]
+        wanted = [min(_size_of(source), job.most) for source in sources]
+        ahead = read_ahead(wanted)
         for source, status in zip(sources, listed, strict=True):
+            for number in next(ahead):
+                self._read_ahead(sources[number], wanted[number])
             self._say(self._answer_of(job, source, status))
 
-    def _opened(self, medium: FolderMedium, place: Place) -> Source | Exception:
-        try:
-            source = medium.open(place)
-        except (OSError, FileIdError) as error:
-            return error
-        if self._reads_ahead:
+    def _read_ahead(self, source: FileSource | Exception, size: int) -> None:
+        if not self._reads_ahead or isinstance(source, Exception):
+            return
+        for start in range(0, size, _AT_A_TIME):
+            count = min(_AT_A_TIME, size - start)
             with suppress(OSError):
-                os.posix_fadvise(source.fd, 0, _AHEAD, os.POSIX_FADV_WILLNEED)
-        return source
+                os.posix_fadvise(source.fd, start, count, os.POSIX_FADV_WILLNEED)
 
     def _answer_of(
         self, job: Job, source: Source | Exception, listed: Status
@@ -302,7 +313,7 @@ class _Reader:
             with closing(source):
                 if source.status != listed:
                     return (_REDO,)
-                return _TOLD, job(source)
+                return _TOLD, job.look(source)
         except (OSError, DicomfsError) as error:
             self._reads_ahead = False
             return _error_of(error)
@@ -311,6 +322,35 @@ class _Reader:
         data = json.dumps(answer).encode() + b"\n"
         while data:
             data = data[os.write(self._told, data) :]
+
+
+def _opened(medium: FolderMedium, place: Place) -> FileSource | Exception:
+    try:
+        return medium.open(place)
+    except (OSError, FileIdError) as error:
+        return error
+
+
+def _size_of(source: Source | Exception) -> int:
+    return 0 if isinstance(source, Exception) else source.size
+
+
+def read_ahead(sizes: Sequence[int]) -> Iterator[range]:
+    """Yield for each of some files which of them to read ahead before it is looked at.
+
+    It is one of them itself. They are read whole and in order, from the *sizes* of all, as
+    far as there is room: a drive seeks for whatever comes out of turn.
+    """
+    begun, room = 0, _AHEAD
+    for number, size in enumerate(sizes):
+        first = max(begun, number)
+        begun = first
+        while begun < len(sizes) and sizes[begun] <= room:
+            room -= sizes[begun]
+            begun += 1
+        yield range(first, begun)
+        # What is looked at makes room, if it was read ahead.
+        room += size if begun > number else 0
 
 
 def _error_of(error: Exception) -> tuple[object, ...]:

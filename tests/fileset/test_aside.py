@@ -12,6 +12,7 @@ import pytest
 
 from dicomfs.check import inspection, listed
 from dicomfs.check.check import check
+from dicomfs.dicom.header import BEGINNING
 from dicomfs.errors import Failure
 from dicomfs.fileset import aside, glance
 from dicomfs.fileset.aside import Aside, Asked, Job, Redo
@@ -32,15 +33,17 @@ pytestmark = pytest.mark.skipif(
 # A process that was just started may take so long on a busy machine.
 SOON: Final = 3.0
 JOBS: Final[Mapping[str, Job]] = {
-    listed.JOB: inspection.told,
-    glance.JOB: glance.told,
-    "size": lambda source: source.size,
-    "hang": lambda source: time.sleep(PATIENCE) if source.size == 1 else source.size,
-    "end": lambda source: os._exit(1) if source.size == 1 else source.size,
+    listed.JOB: Job(inspection.told),
+    glance.JOB: Job(glance.told, BEGINNING),
+    "size": Job(lambda source: source.size),
+    "hang": Job(
+        lambda source: time.sleep(PATIENCE) if source.size == 1 else source.size
+    ),
+    "end": Job(lambda source: os._exit(1) if source.size == 1 else source.size),
 }
 LIES: Final[Mapping[str, Job]] = {
-    listed.JOB: lambda _: ["nothing", "of", "use"],
-    glance.JOB: lambda _: {"neither": "this"},
+    listed.JOB: Job(lambda _: ["nothing", "of", "use"]),
+    glance.JOB: Job(lambda _: {"neither": "this"}),
 }
 
 
@@ -191,6 +194,27 @@ def test_where_a_file_hangs_the_asker_looks_at_it_and_at_what_is_left(
     # It cannot be said which one hangs, as others may be opened already.
     assert all(isinstance(each, Redo) for each in found[28:])
     assert aside.beside(beside.medium) is None
+
+
+MIB: Final = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ahead"),
+    [
+        ([MIB] * 3, [[0, 1, 2], [], []]),
+        ([3 * MIB] * 4, [[0, 1], [2], [3], []]),
+        ([20 * MIB, MIB, MIB], [[], [1, 2], []]),
+        ([MIB, 20 * MIB, MIB], [[0], [], [2]]),
+        ([0, 0], [[0, 1], []]),
+        ([], []),
+    ],
+    ids=["all", "as there is room", "what is too large", "in turn", "nothing", "none"],
+)
+def test_files_are_read_ahead_whole_and_in_their_order(
+    sizes: list[int], ahead: list[list[int]]
+) -> None:
+    assert [[*each] for each in aside.read_ahead(sizes)] == ahead
 
 
 def test_if_it_ends_the_asker_looks_at_what_is_left(files: Path) -> None:
