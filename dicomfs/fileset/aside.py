@@ -265,8 +265,6 @@ class _Reader:
         self._media = media
         self._jobs = jobs
         self._told = told
-        # A drive that fails is not asked for what nobody may want.
-        self._reads_ahead = True
 
     def answer(self, asked: int) -> None:
         """Answer all that is *asked*."""
@@ -297,7 +295,8 @@ class _Reader:
             self._say(self._answer_of(job, source, status))
 
     def _read_ahead(self, source: FileSource | Exception, size: int) -> None:
-        if not self._reads_ahead or isinstance(source, Exception):
+        # A drive that fails is not asked for what nobody may want, nor once more.
+        if isinstance(source, Exception) or source.is_worn:
             return
         for start in range(0, size, _AT_A_TIME):
             count = min(_AT_A_TIME, size - start)
@@ -315,7 +314,6 @@ class _Reader:
                     return (_REDO,)
                 return _TOLD, job.look(source)
         except (OSError, DicomfsError) as error:
-            self._reads_ahead = False
             return _error_of(error)
 
     def _say(self, answer: tuple[object, ...]) -> None:

@@ -32,7 +32,8 @@ class Failures:
         most: int = _MOST,
     ) -> None:
         self._clock = clock
-        self._is_clean = True
+        # Whether every page could be read, as good as always.
+        self.is_clean = True
         # Until when each page rests.
         self._until = Cache[tuple[FileKey, int], float](most)
         self._lock = threading.Lock()
@@ -41,7 +42,7 @@ class Failures:
 
     def add(self, file: FileKey, offset: int) -> None:
         """Remember that the page at *offset* of *file* could not be read."""
-        self._is_clean = False
+        self.is_clean = False
         self._until.put((file, offset // PAGE), self._clock() + _REST)
 
     def hold(self, file: FileKey, offset: int, size: int) -> None:
@@ -56,8 +57,8 @@ class Failures:
 
     def check(self, file: FileKey, offset: int, size: int) -> None:
         """Raise OSError (EIO) if one of the *size* bytes at *offset* is not to be read."""
-        # As good as always nothing has failed, and this is asked before each read.
-        if self._is_clean and not self._hanging:
+        # This is asked before each read.
+        if self.is_clean and not self._hanging:
             return
         first, last = _pages(offset, size)
         if self._rests(file, first, last) or self._hangs(file, first, last):

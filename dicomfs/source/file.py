@@ -158,6 +158,11 @@ class FileSource(Source):
         if offset % PAGE + size <= PAGE:
             self._failures.add(self._id, offset)
 
+    @property
+    def is_worn(self) -> bool:
+        """Whether a page of it was bad, or of another file."""
+        return not self._failures.is_clean
+
     def hangs(self, offset: int, size: int) -> None:
         """Let reads of any of the *size* bytes at *offset* fail at once."""
         self._failures.hold(self._id, offset, size)

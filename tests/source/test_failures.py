@@ -93,6 +93,19 @@ def test_all_pages_but_the_bad_ones_can_be_read(
     assert readable(large) == [n for n in range(64) if n not in {0, 7, 8, 63}]
 
 
+def test_a_file_is_worn_once_a_page_was_bad(
+    large: FileSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wear(monkeypatch, 7)
+
+    large.read_at(0, PAGE)
+    was_worn = large.is_worn
+    with suppress(OSError):
+        large.read_at(7 * PAGE, PAGE)
+
+    assert (was_worn, large.is_worn) == (False, True)
+
+
 def test_a_read_that_meets_a_bad_page_fails_whole(
     large: FileSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
