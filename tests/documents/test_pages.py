@@ -228,5 +228,5 @@ def test_what_dsr2html_says_is_said(tmp_path: Path) -> None:
         theirs = set() if done.returncode else words(done.stdout)
         ours = words(pages_of(sample)[".html"])
         assert theirs - ours - own == set()
-    # Neither those that lack what a table demands, nor tables.
-    assert rendered == len(EVERY_TYPE)
+    # Later versions render some that lack what a table demands, too.
+    assert rendered >= len(EVERY_TYPE)
