@@ -29,6 +29,7 @@ How much a test tries depends on the profile of Hypothesis: see ``amounts.py``.
 import logging
 import re
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -44,6 +45,13 @@ ExpectLog = Callable[[str], None]
 _LONGEST_TEST = 60.0
 
 amounts.register_profiles()
+
+# A shell has what it starts in the background ignore Ctrl-C, and so does whatever that
+# starts. Here it is pressed.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
