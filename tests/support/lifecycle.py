@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from dicomfs.cli import main as command_line
-from dicomfs.dicom import charsets
-from dicomfs.fileset import spelling
+from dicomfs.cli import sources
 from dicomfs.mount import worker
 from dicomfs.sandbox import loading
 from tests.build.medium import image, patient, series, study, write_medium
@@ -328,7 +327,8 @@ def share(
     """
     latest = time.monotonic() + 60 * minutes
     adopt()
-    loading.load(charsets.CODECS.union(spelling.CODECS), ["array", "dicomfs.cli.mount"])
+    loading.load((), ["dicomfs.cli.mount", "dicomfs.cli.umount"])
+    sources.load(scan=False)
     done = []
     for case, number in tasks:
         if time.monotonic() > latest:
