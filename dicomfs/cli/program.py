@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-# How many objects may come before those that are of no use are looked for. By default
-# they are looked for a hundred times while modules are loaded, and none is found.
+# How many objects may come before those that are of no use are looked for. Modules are a
+# lot of objects, and as good as all of them stay.
 _GARBAGE: Final = 10_000
 
 
@@ -30,8 +30,8 @@ def mount_dicomfs() -> NoReturn:
 def _end_after(run: Callable[[], int]) -> NoReturn:
     """End with the exit code that *run* returns; what it raises ends Python as ever.
 
-    What was loaded is left to the kernel: Python would take it apart piece by piece, for
-    a tenth of the time of a short command.
+    What was loaded is left to the kernel: Python would take it apart piece by piece, which
+    takes a tenth of the time of a short command.
     """
     code = run()
     try:

@@ -5,12 +5,14 @@
     worker     "ready"    the mount answers
     worker     failure    the problem and its facts; instead of any of its words
 
-The same form carries a failure from the supervisor to the command line, or that the mount
-is ready, which is answered: nobody would know of the mount of one that was interrupted.
+The supervisor says "ready" or a failure to the command line in the same form, which answers:
+
+    caller     "heard"    the mount is known of; that of a caller that was interrupted is not
 """
 
 import json
 import socket
+from contextlib import suppress
 from typing import Final
 
 from dicomfs.errors import Failure, Problem
@@ -20,6 +22,8 @@ READY: Final = b"ready"
 _DEVICE: Final = b"device"
 _HEARD: Final = b"heard"
 _MAX_MESSAGE: Final = 64 * 1024
+# Meanwhile nobody watches the mount.
+_TO_HEAR: Final = 1.0
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -45,21 +49,22 @@ def expect(connection: socket.socket, word: bytes) -> None:
         raise _decoded(message)
 
 
-def is_told(connection: socket.socket) -> bool:
-    """Say that the mount is ready; return whether the other side has heard it."""
+def tell_ready(connection: socket.socket) -> bool:
+    """Say that the mount is ready; return whether there is anybody to hear it."""
+    connection.settimeout(_TO_HEAR)
     try:
         connection.send(READY)
         return connection.recv(_MAX_MESSAGE) == _HEARD
+    except TimeoutError:  # who was stopped will hear it when they go on
+        return True
     except ConnectionError:
         return False
 
 
 def acknowledge(connection: socket.socket) -> None:
-    """Say that it was heard; raises Failure if nobody is there any more."""
-    try:
+    """Say that it was heard, if anybody still waits for that."""
+    with suppress(ConnectionError):
         connection.send(_HEARD)
-    except ConnectionError as error:
-        raise _died() from error
 
 
 def _decoded(message: bytes) -> Failure:

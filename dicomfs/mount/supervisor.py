@@ -47,7 +47,8 @@ def mount_in_background(
 ) -> None:
     """Mount *sources* on the folder *held*; return when they answer; raises Failure.
 
-    The *listener* hears how their opening goes, in the process that does it.
+    The *listener* hears how their opening goes, in the process that does it. From then on
+    Ctrl-C does nothing here.
     """
     ours, theirs = control.pair()
     if os.fork() == 0:
@@ -55,6 +56,8 @@ def mount_in_background(
         _run_in_background(sources, held, options, listener, theirs)
     theirs.close()
     control.expect(ours, control.READY)
+    # Who is told of it is not interrupted any more: that would not end the mount.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     control.acknowledge(ours)
 
 
@@ -66,9 +69,10 @@ def _run_in_background(
     caller: socket.socket,
 ) -> NoReturn:
     def announce() -> None:
-        # First: when the caller ends, its terminal may, and all that still belong to it.
+        # First of all: when the caller ends, its terminal may be hung up, and with it
+        # whoever belongs to it.
         process.detach()
-        if not control.is_told(caller):
+        if not control.tell_ready(caller):
             raise stopping.Stopped
         caller.close()
 

@@ -616,21 +616,72 @@ def test_a_mount_outlives_the_terminal_of_who_asked_for_it(
     assert len(shown.processes) == OF_A_MOUNT
 
 
-def test_a_mount_that_nobody_has_heard_of_is_none(
-    mount: Mounter, medium: Path, place: Path
-) -> None:
-    shown = mount.adopt(medium, place)
+# What the caller does when it is told that the mount is ready.
+INTERRUPTED: Final = "expect(*given), os.kill(os.getpid(), signal.SIGINT)"
+INTERRUPTED_LATER: Final = "acknowledge(*given), os.kill(os.getpid(), signal.SIGINT)"
+KILLED: Final = "os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def caller_that(function: str, does: str) -> list[str]:
+    """Return the command of a caller that *does* something in a *function* of control."""
     code = (
-        "import _thread; from dicomfs.cli.program import dicomfs;"
-        "from dicomfs.mount import control;"
-        "control.acknowledge = lambda _: _thread.interrupt_main();"
+        "import os, signal; from dicomfs.cli.program import dicomfs;"
+        f"from dicomfs.mount import control; {function} = control.{function};"
+        f"caller = os.getpid(); control.{function} = lambda *given:"
+        f" ({does}) if os.getpid() == caller else {function}(*given);"
         "dicomfs()"
     )
-    command = [sys.executable, "-P", "-c", code, "mount"]
+    return [sys.executable, "-P", "-c", code, "mount"]
+
+
+@pytest.mark.parametrize(
+    ("function", "does", "code"),
+    [
+        ("expect", INTERRUPTED, Exit.INTERRUPTED),
+        ("acknowledge", KILLED, -signal.SIGKILL),
+    ],
+    ids=["interrupted", "killed"],
+)
+def test_a_mount_that_nobody_has_heard_of_is_none(
+    mount: Mounter, medium: Path, place: Path, function: str, does: str, code: int
+) -> None:
+    shown = mount.adopt(medium, place)
+    command = caller_that(function, does)
 
     done = run([*command, str(medium), str(place)], mark=shown.mark)
 
-    assert done.returncode == Exit.INTERRUPTED
+    assert done.returncode == code
+    assert shown.has_ended()
+
+
+def test_who_was_told_of_a_mount_is_not_interrupted_any_more(
+    mount: Mounter, medium: Path, place: Path
+) -> None:
+    shown = mount.adopt(medium, place)
+    command = caller_that("acknowledge", INTERRUPTED_LATER)
+
+    done = run([*command, str(medium), str(place)], mark=shown.mark)
+
+    assert (done.returncode, done.stderr.count("mounted on")) == (0, 1)
+    assert len(shown.processes) == OF_A_MOUNT
+
+
+def test_a_caller_that_is_stopped_keeps_nobody_from_watching_the_mount(
+    mount: Mounter, medium: Path, place: Path
+) -> None:
+    shown = mount.adopt(medium, place)
+    does = "os.kill(caller, signal.SIGSTOP), acknowledge(*given)"
+    command = [*caller_that("acknowledge", does), str(medium), str(place)]
+    called = subprocess.Popen(
+        command, env=environment(shown.mark), stderr=subprocess.DEVNULL
+    )
+    assert until(lambda: is_mounted(place) and shown.files())
+
+    os.kill(shown.worker, signal.SIGKILL)
+
+    assert until(lambda: not is_mounted(place), 3)
+    os.kill(called.pid, signal.SIGCONT)
+    assert called.wait(mounting.PATIENCE) == 0
     assert shown.has_ended()
 
 
