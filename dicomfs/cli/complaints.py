@@ -69,7 +69,7 @@ TABLE: Final[Mapping[Problem, Complaint]] = {
     ),
     Problem.DEMO_FOLDER: Complaint(
         Exit.MOUNTPOINT_NOT_FOLDER,
-        "{name} belongs to somebody else",
+        "{name} is not a folder, or not yours",
         "set XDG_RUNTIME_DIR to a folder of your own",
     ),
     Problem.NO_PLACE: Complaint(

@@ -5,6 +5,7 @@ import os
 import shlex
 import stat
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,16 +43,14 @@ def _sample() -> Path:
 
 
 def _private_folder() -> Path:
-    """Return a folder that only this user can enter, made if it is missing.
-
-    It goes with the mount.
-    """
+    """Return a folder of this user's, made if it is missing; raises Failure."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime or not os.access(runtime, os.W_OK | os.X_OK):
         runtime = tempfile.gettempdir()
     base = Path(runtime)
     folder = base / f"dicomfs-demo-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
     status = folder.lstat() if not mountpoint.is_stale(folder) else None
     if status and (not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid()):
         raise Failure(Problem.DEMO_FOLDER, name=folder)

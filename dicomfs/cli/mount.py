@@ -62,13 +62,13 @@ def mount(
     opened = sources.opened(paths, options.deadline)
     options = replace(options, title=_title(paths, opened))
     audience = audience or Audience(tells_names=not _is_logged(options))
-    if place is not None:
-        return _mount(opened, mountpoint.resolve(place), options, audience)
-    made = mountpoint.resolve(places.made_for(paths[0]))
+    if place is None:
+        place = places.made_for(paths[0])
+        options = replace(options, made=mountpoint.resolve(place))
     try:
-        return _mount(opened, made, replace(options, made=made), audience)
+        return _mount(opened, mountpoint.resolve(place), options, audience)
     except BaseException:
-        mountpoint.remove(made)
+        mountpoint.remove(options.made)
         raise
 
 

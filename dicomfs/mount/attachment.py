@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -103,13 +104,27 @@ def attach(held: int, options: Options) -> Attached:
         and mountpoint.is_ours(mount)
         and device in {mount.device, None}
     ):
-        return Attached(fd, mount)
+        if not _covers_another(mount):
+            return Attached(fd, mount)
+        os.close(fd)
+        _detach_dead(mount)
+        place = mountpoint.path_of(held)
+        raise Failure(Problem.MOUNTPOINT_OURS, mountpoint=place)
     os.close(fd)  # now it is dead, wherever it is
     for each in reversed(list(mounts())):
         if mountpoint.is_ours(each) and device in {each.device, None}:
             _detach_dead(each)
     raise Failure(
         Problem.MOUNT_REFUSED, reason="the mountpoint was moved while it was mounted on"
+    )
+
+
+def _covers_another(mount: Mount) -> bool:
+    """Whether somebody mounted a medium there meanwhile, which would be out of sight."""
+    below = takewhile(lambda each: each.id != mount.id, mounts())
+    return any(
+        (each.mountpoint, each.fstype) == (mount.mountpoint, mount.fstype)
+        for each in below
     )
 
 

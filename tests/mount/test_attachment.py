@@ -21,10 +21,12 @@ from dicomfs.mount.options import Options
 from tests.build.medium import image, patient, series, study, write_medium
 from tests.support import mounting
 from tests.support.mounting import (
+    COMMAND,
     Mount,
     Mounter,
     User,
     dicomfs,
+    environment,
     is_mounted,
     need,
     need_root,
@@ -355,6 +357,29 @@ def test_a_number_that_another_mount_has_now_does_not_end_that(
 
     assert is_mounted(shown.place)
     assert len(shown.files()) == 1
+
+
+def test_of_two_that_mount_on_a_folder_at_once_one_is_refused(
+    mount: Mounter, medium: Path, place: Path
+) -> None:
+    # It mounts between the second one's look at the folder and its mount.
+    first, shown = mount.adopt(medium, place), mount.adopt(medium, place)
+    code = (
+        "import os, subprocess, sys; from dicomfs.cli.program import dicomfs;"
+        "from dicomfs.mount import mountpoint; hold = mountpoint.hold;"
+        f"mark = os.environ | {environment(first.mark)!r};"
+        f"first = {[*COMMAND, 'mount', str(medium), str(place)]!r};"
+        "mountpoint.hold = lambda *given:"
+        " (hold(*given), subprocess.run(first, env=mark, check=True))[0];"
+        "dicomfs()"
+    )
+    command = [sys.executable, "-P", "-c", code, "mount"]
+
+    done = run([*command, str(medium), str(place)], mark=shown.mark)
+
+    assert (done.returncode, shown.processes) == (Exit.MOUNTPOINT_IN_USE, [])
+    first.unmount()
+    assert not mounting.is_mounted(place)
 
 
 def test_a_supervisor_that_is_killed_while_it_mounts_leaves_nothing(

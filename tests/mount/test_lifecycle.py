@@ -1121,6 +1121,30 @@ def test_the_demonstration_is_private(demo: Mount) -> None:
     assert demo.place.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("what", ["a file", "a link to nothing", "a link to a folder"])
+def test_the_demonstration_uses_nothing_but_a_folder(demo: Mount, what: str) -> None:
+    if what == "a file":
+        demo.place.touch()
+    else:
+        demo.place.symlink_to("nothing" if what == "a link to nothing" else ".")
+
+    assert_fails(run_demo(demo), Exit.MOUNTPOINT_NOT_FOLDER)
+
+
+def test_a_demonstration_that_cannot_mount_leaves_nothing(demo: Mount) -> None:
+    code = (
+        "from pathlib import Path; from dicomfs.cli.program import dicomfs;"
+        "from dicomfs.mount import attachment;"
+        "attachment.FUSE_DEVICE = Path('/dev/nothing'); dicomfs()"
+    )
+    command = [sys.executable, "-P", "-c", code, "demo"]
+
+    done = run(command, mark=demo.mark, env={"XDG_RUNTIME_DIR": str(demo.place.parent)})
+
+    assert done.returncode == Exit.NO_FUSE_DEVICE
+    assert not demo.place.exists()
+
+
 def test_the_demonstration_does_not_use_a_folder_of_somebody_else(demo: Mount) -> None:
     need_root()
     demo.place.mkdir()
