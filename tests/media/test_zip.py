@@ -529,6 +529,13 @@ def test_what_is_no_archive_is_none(data: bytes) -> None:
         opened(data)
 
 
+@pytest.mark.parametrize("before", range(22))
+@pytest.mark.parametrize("behind", range(18))
+def test_an_end_record_that_is_cut_off_is_none(before: int, behind: int) -> None:
+    with pytest.raises(MediumError):
+        opened(bytes(before) + b"PK\5\6" + bytes(behind))
+
+
 @pytest.mark.parametrize(
     "end",
     [{"disk": 1}, {"first_disk": 3}, {"here": 5}, {"disk": 2, "first_disk": 2}],

@@ -83,7 +83,7 @@ def find(source: Source) -> CentralDirectory | None:
 def _ends(tail: bytes) -> list[int]:
     """Return where end records may be, the best first: its comment ends the file."""
     found: list[tuple[bool, int]] = []
-    at = len(tail) - _END_FORM.size + len(_END)
+    at = max(0, len(tail) - _END_FORM.size + len(_END))
     while (at := tail.rfind(_END, 0, at)) >= 0 and len(found) < _MOST_ENDS:
         behind = len(tail) - at - _END_FORM.size - _END_FORM.unpack_from(tail, at)[-1]
         if behind >= 0:
