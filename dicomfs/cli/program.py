@@ -38,9 +38,6 @@ def _end_after(run: Callable[[], int]) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except (
-        OSError,
-        ValueError,
-    ):  # Python has its own words for what it could not write
-        sys.exit(code)
+    except (OSError, ValueError):
+        sys.exit(code)  # Python has words of its own for what it could not write
     os._exit(code)

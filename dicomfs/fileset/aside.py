@@ -38,17 +38,21 @@ Told = object
 
 
 class Job(NamedTuple):
-    """How to look at one file, whose status is as it was listed, by its first bytes."""
+    """How to *look* at one file, whose status is as it was listed.
+
+    For that no more than its first *ahead* bytes are read ahead.
+    """
 
     look: Callable[[Source], Told]
-    most: int = sys.maxsize
+    ahead: int = sys.maxsize
 
 
 # What waits for the process, so that it never waits: less than a pipe holds.
 _BATCHES_AHEAD: Final = 8
 _BATCH: Final = 16
-# So much is read ahead, and of that the kernel takes no more at a time.
+# So much of a batch is read ahead of the file that is looked at.
 _AHEAD: Final = 8 * 1024 * 1024
+# The kernel reads no more of a file that it is asked to read ahead, whatever it is asked.
 _AT_A_TIME: Final = 128 * 1024
 _PIECE: Final = 1024 * 1024
 _BEAT_EVERY: Final = 0.5
@@ -287,10 +291,10 @@ class _Reader:
     ) -> None:
         """Look at some files: all are opened first, and read ahead in their order."""
         sources = [_opened(medium, place) for place in places]
-        wanted = [min(_size_of(source), job.most) for source in sources]
-        ahead = read_ahead(wanted)
+        wanted = [min(_size_of(source), job.ahead) for source in sources]
+        turns = turns_of(wanted)
         for source, status in zip(sources, listed, strict=True):
-            for number in next(ahead):
+            for number in next(turns):
                 self._read_ahead(sources[number], wanted[number])
             self._say(self._answer_of(job, source, status))
 
@@ -333,11 +337,11 @@ def _size_of(source: Source | Exception) -> int:
     return 0 if isinstance(source, Exception) else source.size
 
 
-def read_ahead(sizes: Sequence[int]) -> Iterator[range]:
-    """Yield for each of some files which of them to read ahead before it is looked at.
+def turns_of(sizes: Sequence[int]) -> Iterator[range]:
+    """Yield for each of some files of these *sizes* which to read ahead before that one.
 
-    It is one of them itself. They are read whole and in order, from the *sizes* of all, as
-    far as there is room: a drive seeks for whatever comes out of turn.
+    Each comes at most once, whole and in its turn, as a drive seeks for what does not; and
+    never behind its own look. One for which there is never room does not come at all.
     """
     begun, room = 0, _AHEAD
     for number, size in enumerate(sizes):

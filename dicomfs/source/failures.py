@@ -32,7 +32,7 @@ class Failures:
         most: int = _MOST,
     ) -> None:
         self._clock = clock
-        # Whether every page could be read, as good as always.
+        # Whether every page could be read so far, which is the rule.
         self.is_clean = True
         # Until when each page rests.
         self._until = Cache[tuple[FileKey, int], float](most)

@@ -160,7 +160,7 @@ class FileSource(Source):
 
     @property
     def is_worn(self) -> bool:
-        """Whether a page of it was bad, or of another file."""
+        """Whether a page of this file or of another one was bad."""
         return not self._failures.is_clean
 
     def hangs(self, offset: int, size: int) -> None:

@@ -26,6 +26,7 @@ from scripts.benchmark.sizes import KIB, MIB, Study
 
 # All that a mount has loaded when it answers, in one process and nothing else.
 IMPORTS: Final = python(
+    "import gc; gc.set_threshold(10_000)\n"
     "import dicomfs.cli.main, dicomfs.cli.mount, dicomfs.mount.worker"
 )
 _IMPORTS: Final = "the imports of a mount, and nothing else"

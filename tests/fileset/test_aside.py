@@ -214,7 +214,7 @@ MIB: Final = 1024 * 1024
 def test_files_are_read_ahead_whole_and_in_their_order(
     sizes: list[int], ahead: list[list[int]]
 ) -> None:
-    assert [[*each] for each in aside.read_ahead(sizes)] == ahead
+    assert [[*each] for each in aside.turns_of(sizes)] == ahead
 
 
 def test_if_it_ends_the_asker_looks_at_what_is_left(files: Path) -> None:

@@ -93,17 +93,26 @@ def test_all_pages_but_the_bad_ones_can_be_read(
     assert readable(large) == [n for n in range(64) if n not in {0, 7, 8, 63}]
 
 
-def test_a_file_is_worn_once_a_page_was_bad(
-    large: FileSource, monkeypatch: pytest.MonkeyPatch
+def test_files_are_worn_once_a_page_of_one_was_bad(
+    large: FileSource, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failures = Failures(clock)
+    paths = (tmp_path / "one", tmp_path / "other")
+    for path in paths:
+        path.write_bytes(PAGES)
+    one, other = (
+        FileSource(os.open(path, os.O_RDONLY), failures=failures) for path in paths
+    )
     wear(monkeypatch, 7)
 
-    large.read_at(0, PAGE)
-    was_worn = large.is_worn
+    other.read_at(0, PAGE)
+    was_worn = other.is_worn
     with suppress(OSError):
-        large.read_at(7 * PAGE, PAGE)
+        one.read_at(7 * PAGE, PAGE)
 
-    assert (was_worn, large.is_worn) == (False, True)
+    assert (was_worn, other.is_worn, large.is_worn) == (False, True, False)
+    one.close()
+    other.close()
 
 
 def test_a_read_that_meets_a_bad_page_fails_whole(
