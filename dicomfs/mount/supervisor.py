@@ -56,8 +56,9 @@ def mount_in_background(
         _run_in_background(sources, held, options, listener, theirs)
     theirs.close()
     control.expect(ours, control.READY)
-    # Who is told of it is not interrupted any more: that would not end the mount.
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # Who is told of it is not interrupted any more: that would not end the mount. Programs
+    # that are started from here on have Ctrl-C as ever.
+    signal.signal(signal.SIGINT, lambda *_: None)
     control.acknowledge(ours)
 
 
