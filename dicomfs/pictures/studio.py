@@ -36,7 +36,9 @@ def can_paint() -> bool:
     if found is None or found.origin is None:
         return False
     # pydicom decodes pixels in the way that is used here since it has this.
-    is_new = Path(found.origin).with_name("pixels").is_dir()
+    pixels = Path(found.origin).with_name("pixels")
+    # What is closed to this user cannot be loaded by them, and is none for them.
+    is_new = os.access(pixels, os.R_OK | os.X_OK)
     return is_new and all(find_spec(name) is not None for name in _NEEDED)
 
 

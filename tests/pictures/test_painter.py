@@ -28,7 +28,7 @@ from dicomfs.pictures.wire import (
 )
 from dicomfs.source.source import BytesSource
 from tests.build.pixels import corner, instance
-from tests.support.mounting import name_of, parents, until
+from tests.support.mounting import name_of, need_root, parents, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -322,3 +322,22 @@ def test_an_older_pydicom_is_not_enough(
     monkeypatch.setattr(studio, "find_spec", lambda _: spec)
 
     assert not studio.can_paint()
+
+
+def test_a_pydicom_that_is_closed_to_the_user_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    need_root()
+    tmp_path.joinpath("pydicom/pixels").mkdir(parents=True)
+    tmp_path.chmod(0o700)
+    spec = ModuleSpec("pydicom", None, origin=str(tmp_path / "pydicom/__init__.py"))
+    monkeypatch.setattr(studio, "find_spec", lambda _: spec)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setuid(65534)
+            os._exit(studio.can_paint())
+        finally:
+            os._exit(2)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
