@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dicomfs.errors import DicomfsError, Failure, Problem
     from dicomfs.findings import Finding, Kind
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DicomfsError",
