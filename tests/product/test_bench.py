@@ -35,7 +35,9 @@ def only(*rows: int) -> list[str]:
 
 @pytest.mark.late
 @pytest.mark.parametrize(
-    "rows", [(1, 2, 3, 4), (5,), (6, 7), (9,), (11, 12, 13), (14,)], ids=str
+    "rows",
+    [(1, 2, 3, 4), (5,), (6, 7), (9,), (11, 12), (13,), (14,), (18,)],
+    ids=str,
 )
 def test_every_row_is_measured(rows: tuple[int, ...], public_folder: Path) -> None:
     document = bench(public_folder, *only(*rows))
