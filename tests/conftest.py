@@ -114,7 +114,11 @@ def public_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="dicomfs-test-"))
     folder.chmod(0o755)
     yield folder
+    left = mounting.mounts_below(folder)
+    for place in left:
+        mounting.force_off(place)
     shutil.rmtree(folder)
+    assert left == []
 
 
 @pytest.fixture

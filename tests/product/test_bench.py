@@ -15,6 +15,8 @@ from tests.support.mounting import PATIENCE, need, run
 
 pytestmark = pytest.mark.mount
 
+# Before the watchdog barks.
+_LONGEST: Final = 50
 _TINY: Final = ["--quick", "--json", "--runs", "1", "--records", "300"]
 
 
@@ -23,7 +25,9 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     need("bindfs", "dcmdump", "strace", "xorriso", "fusermount3", "/dev/fuse")
     command = [sys.executable, "-P", "-m", "scripts.benchmark", *_TINY]
     size = ["--instance-size", "1M", "--folder", str(folder)]
-    done = run([*command, *size, *arguments], seconds=2 * PATIENCE)
+    # Who is killed unmounts nothing; SIGTERM it understands.
+    limit = ["timeout", "--kill-after=5", f"{_LONGEST}"]
+    done = run([*limit, *command, *size, *arguments], seconds=2 * PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document

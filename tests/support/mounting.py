@@ -379,9 +379,19 @@ def mounts() -> dict[bytes, bytes]:
     return found
 
 
+# They are not ours, dead or alive.
+_MOUNTED_BEFORE: Final = frozenset(mounts())
+
+
 def is_mounted(place: Path) -> bool:
     """Whether something is mounted on *place*; does not touch it."""
     return os.fsencode(place) in mounts()
+
+
+def mounts_below(folder: Path) -> list[Path]:
+    """Return all mountpoints below *folder*, whatever is mounted there, upper ones first."""
+    found = [Path(os.fsdecode(place)) for place in mounts()]
+    return [place for place in reversed(found) if folder in place.parents]
 
 
 def force_off(place: Path) -> None:
@@ -620,7 +630,12 @@ def stop_everything() -> None:
     """
     kill(*marked())
     for place, fstype in mounts().items():
-        if fstype == b"fuse.dicomfs" and _is_dead(place):
+        # Not all that tests mount is dicomfs.
+        if (
+            place not in _MOUNTED_BEFORE
+            and fstype.startswith(b"fuse")
+            and _is_dead(place)
+        ):
             force_off(Path(os.fsdecode(place)))
 
 
