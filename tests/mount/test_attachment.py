@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from tests.support.mounting import (
     Mount,
     Mounter,
     User,
+    changed,
     dicomfs,
     environment,
     is_mounted,
@@ -365,17 +365,14 @@ def test_of_two_that_mount_on_a_folder_at_once_one_is_refused(
     # It mounts between the second one's look at the folder and its mount.
     first, shown = mount.adopt(medium, place), mount.adopt(medium, place)
     code = (
-        "import os, subprocess, sys; from dicomfs.cli.program import dicomfs;"
-        "from dicomfs.mount import mountpoint; hold = mountpoint.hold;"
+        "import os, subprocess; from dicomfs.mount import mountpoint; hold = mountpoint.hold;"
         f"mark = os.environ | {environment(first.mark)!r};"
         f"first = {[*COMMAND, 'mount', str(medium), str(place)]!r};"
         "mountpoint.hold = lambda *given:"
-        " (hold(*given), subprocess.run(first, env=mark, check=True))[0];"
-        "dicomfs()"
+        " (hold(*given), subprocess.run(first, env=mark, check=True))[0]"
     )
-    command = [sys.executable, "-P", "-c", code, "mount"]
 
-    done = run([*command, str(medium), str(place)], mark=shown.mark)
+    done = run([*changed(code), "mount", str(medium), str(place)], mark=shown.mark)
 
     assert (done.returncode, shown.processes) == (Exit.MOUNTPOINT_IN_USE, [])
     first.unmount()
@@ -387,14 +384,11 @@ def test_a_supervisor_that_is_killed_while_it_mounts_leaves_nothing(
 ) -> None:
     shown = mount.adopt(medium, place)
     code = (
-        "import os, sys; from dicomfs.cli.main import main;"
-        "from dicomfs.mount import attachment; attach = attachment.attach;"
-        "attachment.attach = lambda *given: (attach(*given), os.kill(os.getpid(), 9));"
-        "sys.exit(main())"
+        "import os; from dicomfs.mount import attachment; attach = attachment.attach;"
+        "attachment.attach = lambda *given: (attach(*given), os.kill(os.getpid(), 9))"
     )
-    command = [sys.executable, "-P", "-c", code, "mount"]
 
-    done = run([*command, str(medium), str(place)], mark=shown.mark)
+    done = run([*changed(code), "mount", str(medium), str(place)], mark=shown.mark)
 
     assert done.returncode == Exit.WORKER_DIED
     assert shown.has_ended()

@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -37,6 +36,7 @@ from tests.support.mounting import (
     Mount,
     Mounter,
     User,
+    changed,
     dicomfs,
     environment,
     is_mounted,
@@ -591,16 +591,14 @@ def test_a_mount_outlives_the_terminal_of_who_asked_for_it(
     # Who asked ends, and hangs up, before the supervisor can let go of the terminal.
     code = (
         "import os, select; from dicomfs.sandbox import process;"
-        "from dicomfs.cli.program import dicomfs; caller = os.getpid();"
-        "detach = process.detach;"
+        "caller = os.getpid(); detach = process.detach;"
         "process.detach = lambda: ("
         "os.getppid() == caller and"
-        " select.select([os.pidfd_open(caller)], [], [], 0.5), detach());"
-        "dicomfs()"
+        " select.select([os.pidfd_open(caller)], [], [], 0.5), detach())"
     )
     terminal, theirs = pty.openpty()
     called = subprocess.Popen(
-        [sys.executable, "-P", "-c", code, "mount", str(medium), str(place)],
+        [*changed(code), "mount", str(medium), str(place)],
         env=environment(shown.mark),
         stdin=theirs,
         stdout=theirs,
@@ -625,13 +623,11 @@ KILLED: Final = "os.kill(os.getpid(), signal.SIGKILL)"
 def caller_that(function: str, does: str) -> list[str]:
     """Return the command of a caller that *does* something in a *function* of control."""
     code = (
-        "import os, signal; from dicomfs.cli.program import dicomfs;"
-        f"from dicomfs.mount import control; {function} = control.{function};"
-        f"caller = os.getpid(); control.{function} = lambda *given:"
-        f" ({does}) if os.getpid() == caller else {function}(*given);"
-        "dicomfs()"
+        "import os, signal; from dicomfs.mount import control; caller = os.getpid();"
+        f"{function} = control.{function}; control.{function} = lambda *given:"
+        f" ({does}) if os.getpid() == caller else {function}(*given)"
     )
-    return [sys.executable, "-P", "-c", code, "mount"]
+    return [*changed(code), "mount"]
 
 
 @pytest.mark.parametrize(
@@ -1133,13 +1129,12 @@ def test_the_demonstration_uses_nothing_but_a_folder(demo: Mount, what: str) -> 
 
 def test_a_demonstration_that_cannot_mount_leaves_nothing(demo: Mount) -> None:
     code = (
-        "from pathlib import Path; from dicomfs.cli.program import dicomfs;"
-        "from dicomfs.mount import attachment;"
-        "attachment.FUSE_DEVICE = Path('/dev/nothing'); dicomfs()"
+        "from pathlib import Path; from dicomfs.mount import attachment;"
+        "attachment.FUSE_DEVICE = Path('/dev/nothing')"
     )
-    command = [sys.executable, "-P", "-c", code, "demo"]
+    runtime = {"XDG_RUNTIME_DIR": str(demo.place.parent)}
 
-    done = run(command, mark=demo.mark, env={"XDG_RUNTIME_DIR": str(demo.place.parent)})
+    done = run([*changed(code), "demo"], mark=demo.mark, env=runtime)
 
     assert done.returncode == Exit.NO_FUSE_DEVICE
     assert not demo.place.exists()
@@ -1171,14 +1166,12 @@ def with_fusermount(tmp_path: Path) -> Callable[[str], Caller]:
         script.chmod(0o755)
         # It takes that from nowhere but its own list.
         code = (
-            "import sys; from dicomfs.cli.main import main;"
             "from dicomfs.mount import attachment;"
             # root would need none.
             "attachment._is_root = lambda: False;"
-            f"attachment._PLACES = {str(script.parent)!r}; sys.exit(main())"
+            f"attachment._PLACES = {str(script.parent)!r}"
         )
-        command = [sys.executable, "-P", "-c", code]
-        return lambda *arguments: run([*command, *map(str, arguments)])
+        return lambda *arguments: run([*changed(code), *map(str, arguments)])
 
     return made
 

@@ -57,10 +57,17 @@ def _command() -> list[str]:
 
 
 COMMAND: Final = _command()
+
+
+def changed(code: str) -> list[str]:
+    """Return what starts dicomfs once *code* has changed something in it."""
+    return [sys.executable, "-P", "-c", f"{code}\n{_MAIN}"]
+
+
 # The same on a terminal, and how far it is shows at once.
 IMPATIENT: Final = (
-    *("env", "TERM=xterm", sys.executable, "-P", "-c"),
-    f"from dicomfs.cli import terminal; terminal._SECONDS_UNSHOWN = 0; {_MAIN}",
+    *("env", "TERM=xterm"),
+    *changed("from dicomfs.cli import terminal; terminal._SECONDS_UNSHOWN = 0"),
 )
 
 Finished = subprocess.CompletedProcess[str]
